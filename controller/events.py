@@ -1,0 +1,147 @@
+"""What can the outside tell the owner of the world?
+
+Frozen events that the shells (OpenFlow sessions, OVSDB sessions, timers) put on the owner's one queue.  Changes of the
+overlay (``overlay.changes``) travel on the same queue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from overlay.flow import Flow, Group, Meter
+from overlay.values import DatapathId
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchPort:
+    """A port of a switch: OpenFlow number, name, hardware address, and whether packets can pass (admin and link)."""
+
+    number: int
+    name: str
+    hw_addr: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mods:
+    """What to change on one switch, in the order in which a bundle must hold it.
+
+    Meters go first and outside of the bundle (Open vSwitch bundles no meter mods); then groups are put, flows are put,
+    flows removed, groups removed.
+    """
+
+    meters: tuple[Meter, ...] = ()
+    put_groups: tuple[Group, ...] = ()
+    changed_groups: tuple[Group, ...] = ()
+    put: tuple[Flow, ...] = ()
+    remove: tuple[Flow, ...] = ()
+    remove_groups: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        """How many messages of change this is."""
+        return sum(
+            map(len, (self.meters, self.put_groups, self.changed_groups, self.put, self.remove, self.remove_groups))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What a switch really holds: our flows (by cookie mark) and how many packets each has met, groups, meters."""
+
+    flows: tuple[tuple[Flow, int], ...]
+    groups: tuple[Group, ...]
+    meters: tuple[Meter, ...]
+
+
+class Session(Protocol):
+    """One live OpenFlow connection to a switch, as the owner uses it."""
+
+    @property
+    def datapath_id(self) -> DatapathId:
+        """Whose session this is."""
+
+    def send(self, mods: Mods, ticket: int) -> None:
+        """Send as one atomic bundle followed by a barrier; never blocks.
+
+        ``Confirmed(datapath_id, ticket)`` follows when the barrier came back, or ``Rejected`` when the switch
+        refused the bundle (then none of it took effect).
+        """
+
+    def read(self) -> Installed:
+        """Read back flows with our mark, groups and meters; blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer within the session's time.
+        """
+
+    def count(self) -> int:
+        """How many flows with our mark the switch holds (OFPMP_AGGREGATE); blocks the calling greenlet only."""
+
+    def packet_out(self, port: int, data: bytes) -> None:
+        """Emit one frame from a port."""
+
+    def close(self) -> None:
+        """End the connection; the switch will call again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchUp:
+    """A switch finished its handshake."""
+
+    datapath_id: DatapathId
+    session: Session
+    ports: tuple[SwitchPort, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchDown:
+    """A session ended.  A newer session of the same switch may already be up, so the session is named."""
+
+    datapath_id: DatapathId
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class PortChanged:
+    """A port appeared, changed state or vanished (OFPT_PORT_STATUS)."""
+
+    datapath_id: DatapathId
+    port: SwitchPort
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PacketArrived:
+    """A switch handed a packet to the controller (OFPT_PACKET_IN)."""
+
+    datapath_id: DatapathId
+    in_port: int
+    cookie: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MessageConfirmed:
+    """The barrier after ``send(…, ticket)`` came back."""
+
+    datapath_id: DatapathId
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRejected:
+    """The switch refused what ``send(…, ticket)`` sent."""
+
+    datapath_id: DatapathId
+    ticket: int
+    reason: str
+
+
+SwitchEvent: TypeAlias = SwitchUp | SwitchDown | PortChanged | PacketArrived | MessageConfirmed | MessageRejected
+
+
+class Sink(Protocol):
+    """Where shells put what they learned; never blocks."""
+
+    def __call__(self, event: object) -> None:
+        """Queue one event for the owner."""

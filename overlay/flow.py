@@ -1,0 +1,324 @@
+"""What is a flow, and who may make one?
+
+A flow is a key (table, priority, match) and data (cookie, actions, next table); two values, frozen, so that equality
+is the diff.  It can only be made by its :class:`Table`, which refuses fields, registers and hops that its declaration
+does not name.  Nothing here knows the wire; ``controller/openflow/codec.py`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final, NamedTuple, TypeAlias
+
+MARK: Final = 0x564C
+"""The top 16 bits of every cookie of ours ("VL").  A flow without it is foreign and never touched."""
+
+COOKIE_MARK: Final = MARK << 48
+COOKIE_MARK_MASK: Final = 0xFFFF << 48
+_KIND_SHIFT: Final = 40
+_OBJECT_MASK: Final = (1 << _KIND_SHIFT) - 1
+
+
+def cookie(kind: int, obj: int) -> int:
+    """Compose mark (16 bits), kind (8 bits) and object (40 bits) into a flow's provenance."""
+    if not 0 <= kind < 256 or not 0 <= obj <= _OBJECT_MASK:  # noqa: PLR2004
+        raise ValueError(f"cookie out of range: kind {kind}, object {obj}")
+    return COOKIE_MARK | kind << _KIND_SHIFT | obj
+
+
+class Field(NamedTuple):
+    """A match field by its OpenFlow name (as Ryu spells it) and width in bits."""
+
+    name: str
+    bits: int
+    maskable: bool = True
+
+
+FIELDS: Final[Mapping[str, Field]] = {
+    f.name: f
+    for f in (
+        Field("in_port", 32, maskable=False),
+        Field("metadata", 64),
+        Field("eth_dst", 48),
+        Field("eth_src", 48),
+        Field("eth_type", 16, maskable=False),
+        Field("ip_proto", 8, maskable=False),
+        Field("ipv4_src", 32),
+        Field("ipv4_dst", 32),
+        Field("udp_src", 16),
+        Field("udp_dst", 16),
+        Field("tcp_src", 16),
+        Field("tcp_dst", 16),
+        Field("arp_op", 16, maskable=False),
+        Field("arp_spa", 32),
+        Field("arp_tpa", 32),
+        Field("arp_sha", 48),
+        Field("arp_tha", 48),
+        Field("ipv6_src", 128),
+        Field("ipv6_dst", 128),
+        Field("icmpv6_type", 8, maskable=False),
+        Field("icmpv6_code", 8, maskable=False),
+        Field("ipv6_nd_target", 128),
+        Field("ipv6_nd_sll", 48),
+        Field("ipv6_nd_tll", 48),
+        Field("nd_reserved", 32, maskable=False),
+        Field("nd_options_type", 8, maskable=False),
+        Field("tunnel_id", 64),
+        Field("tun_ipv4_src", 32),
+        Field("tun_ipv4_dst", 32),
+        *(Field(f"reg{n}", 32) for n in range(16)),
+    )
+}
+"""Every field that our pipelines use; the codec knows the OXM header of each."""
+
+PORT_IN: Final = 0xFFFFFFF8
+PORT_CONTROLLER: Final = 0xFFFFFFFD
+PORT_LOCAL: Final = 0xFFFFFFFE
+
+FieldValue: TypeAlias = int | IPv4Address | IPv6Address | IPv4Network | IPv6Network | tuple[int, int]
+
+
+class Condition(NamedTuple):
+    """One field of a match: exact where ``mask`` is None.  Value bits outside the mask are zero."""
+
+    field: str
+    value: int
+    mask: int | None = None
+
+
+Match: TypeAlias = tuple[Condition, ...]
+"""Conditions sorted by field name: the canonical form, so that equal matches compare equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Send the packet out of an OpenFlow port (``PORT_IN`` to turn it round)."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToController:
+    """Hand the packet (whole) to the controller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Write a constant into a whole field or register."""
+
+    field: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Copy one whole field into another of the same width (NXAST_REG_MOVE, ovs-actions(7))."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToGroup:
+    """Hand the packet to a group."""
+
+    group_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecTtl:
+    """Count the IP TTL down; the packet is dropped at zero."""
+
+
+Action: TypeAlias = Output | ToController | Set | Move | ToGroup | DecTtl
+
+
+class FlowKey(NamedTuple):
+    """What makes a flow this flow and no other on its switch."""
+
+    table: int
+    priority: int
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One OpenFlow flow entry: key, provenance, optional meter, actions in order, then optionally the next table."""
+
+    table: int
+    priority: int
+    match: Match
+    cookie: int
+    actions: tuple[Action, ...] = ()
+    goto: int | None = None
+    meter: int | None = None
+    key: FlowKey = dataclass_field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", FlowKey(self.table, self.priority, self.match))
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One way out of a group; skipped by the switch while ``watch_port`` is down."""
+
+    actions: tuple[Action, ...]
+    weight: int = 1
+    watch_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A select group: the switch hashes each transport flow onto one live bucket."""
+
+    group_id: int
+    buckets: tuple[Bucket, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A rate limit in packets per second, dropping what is over it."""
+
+    meter_id: int
+    packets_per_second: int
+    burst: int
+
+
+class PipelineError(Exception):
+    """A flow was asked for that its table's declaration does not allow: a defect in our code."""
+
+
+def conditions(fields: Mapping[str, FieldValue]) -> Match:
+    """Bring a match into its canonical form.
+
+    :param fields: by name; a value is an int, an address, a prefix, or ``(value, mask)``.
+    :raises PipelineError: for an unknown field, a value wider than its field, or a mask where none may be.
+    """
+    out = []
+    for name, given in fields.items():
+        known = FIELDS.get(name)
+        if known is None:
+            raise PipelineError(f"no such field: {name}")
+        value, mask = _value_and_mask(given)
+        full = (1 << known.bits) - 1
+        if mask == full:
+            mask = None
+        if mask is not None and not known.maskable:
+            raise PipelineError(f"field {name} takes no mask")
+        if not 0 <= value <= full or (mask is not None and not 0 <= mask <= full):
+            raise PipelineError(f"value {value:#x} does not fit field {name} of {known.bits} bits")
+        if mask is not None:
+            value &= mask
+        if mask != 0:
+            out.append(Condition(name, value, mask))
+    out.sort()
+    return tuple(out)
+
+
+def _value_and_mask(given: FieldValue) -> tuple[int, int | None]:
+    if isinstance(given, tuple):
+        return given
+    if isinstance(given, IPv4Network | IPv6Network):
+        return int(given.network_address), int(given.netmask)
+    return int(given), None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The declaration of one flow table: the only maker of its flows.
+
+    :param name: unique in its pipeline.
+    :param purpose: why the table exists, one or two sentences for the reader of PIPELINE.md.
+    :param matches: names of the fields that its flows may match on.
+    :param writes: names of the fields and registers that its flows may set or move into.
+    :param nexts: names of the tables that its flows may go to; all later in the packet's order.
+    :param outputs: whether its flows may emit packets (to ports, groups or the controller).
+    :param miss: what becomes of a packet that no flow matches, in words.
+    """
+
+    name: str
+    purpose: str
+    matches: tuple[str, ...]
+    writes: tuple[str, ...] = ()
+    nexts: tuple[str, ...] = ()
+    outputs: bool = False
+    miss: str = "drop"
+    _ids: dict[str, int] = dataclass_field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def id(self) -> int:
+        """The OpenFlow table number, given by the pipeline's order."""
+        return self._ids[self.name]
+
+    def flow(
+        self,
+        priority: int,
+        match: Mapping[str, FieldValue],
+        *,
+        cookie: int,
+        actions: Iterable[Action] = (),
+        goto: str | None = None,
+        meter: int | None = None,
+    ) -> Flow:
+        """Make one flow of this table.
+
+        :raises PipelineError: for anything that the declaration does not name.
+        """
+        actions = tuple(actions)
+        for name in match:
+            if name not in self.matches:
+                raise PipelineError(f"table {self.name} does not match on {name}")
+        for action in actions:
+            self._check(action)
+        if goto is not None and goto not in self.nexts:
+            raise PipelineError(f"table {self.name} does not go to {goto}")
+        if cookie & COOKIE_MARK_MASK != COOKIE_MARK:
+            raise PipelineError(f"cookie {cookie:#x} lacks our mark")
+        return Flow(
+            self.id, priority, conditions(match), cookie, actions, None if goto is None else self._ids[goto], meter
+        )
+
+    def _check(self, action: Action) -> None:
+        match action:
+            case Set(name, value):
+                if name not in self.writes:
+                    raise PipelineError(f"table {self.name} does not write {name}")
+                if not 0 <= value < 1 << FIELDS[name].bits:
+                    raise PipelineError(f"value {value:#x} does not fit field {name}")
+            case Move(source, target):
+                if target not in self.writes:
+                    raise PipelineError(f"table {self.name} does not write {target}")
+                if FIELDS[source].bits != FIELDS[target].bits:
+                    raise PipelineError(f"cannot move {source} into {target}: their widths differ")
+            case DecTtl():
+                if "ttl" not in self.writes:
+                    raise PipelineError(f"table {self.name} does not write ttl")
+            case Output() | ToController() | ToGroup():
+                if not self.outputs:
+                    raise PipelineError(f"table {self.name} does not emit packets")
+
+
+class Pipeline:
+    """Tables in the order in which a packet meets them; their OpenFlow numbers come from that order."""
+
+    def __init__(self, name: str, *tables: Table) -> None:
+        self.name = name
+        self.tables = tables
+        self._by_name = {table.name: table for table in tables}
+        ids = {table.name: number for number, table in enumerate(tables)}
+        if len(ids) != len(tables):
+            raise PipelineError(f"pipeline {name} has two tables of one name")
+        for number, table in enumerate(tables):
+            for name_ in (*table.matches, *table.writes):
+                if name_ not in FIELDS and name_ != "ttl":
+                    raise PipelineError(f"table {table.name} names an unknown field: {name_}")
+            for later in table.nexts:
+                if ids.get(later, -1) <= number:
+                    raise PipelineError(f"table {table.name} goes back to {later}")
+            table._ids.update(ids)  # noqa: SLF001  (the pipeline numbers its tables)
+
+    def __getitem__(self, name: str) -> Table:
+        return self._by_name[name]

@@ -1,0 +1,175 @@
+"""What are the words of this domain, and which of their spellings are legal?
+
+Small frozen types that are parsed once, at the edge, and trusted from then on.  The scalar ones are subclasses of
+``int`` or ``str`` so that they hash, compare and go on the wire at no cost.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final, Self, TypeAlias
+
+from overlay.refusals import Invalid
+
+IpAddress: TypeAlias = IPv4Address | IPv6Address
+IpNetwork: TypeAlias = IPv4Network | IPv6Network
+
+_MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62})")
+_GROUP_BIT: Final = 1 << 40
+_VNI_MAX: Final = (1 << 24) - 1
+
+
+class Mac(int):
+    """An Ethernet unicast address (48 bits)."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str, field: str = "mac_address") -> Self:
+        """Read ``aa:bb:cc:dd:ee:ff``; refuses group addresses, all-zero and other spellings."""
+        if not _MAC.fullmatch(text):
+            raise Invalid(f"{field}: {text!r} is not a MAC address (aa:bb:cc:dd:ee:ff)", field=field)
+        value = int(text.replace(":", ""), 16)
+        if value & _GROUP_BIT:
+            raise Invalid(f"{field}: {text} is a group address, a port needs a unicast one", field=field)
+        if not value:
+            raise Invalid(f"{field}: {text} is not an address of anything", field=field)
+        return cls(value)
+
+    def __str__(self) -> str:
+        return ":".join(f"{byte:02x}" for byte in int.to_bytes(self, 6, "big"))
+
+    __repr__ = __str__
+
+
+class Vni(int):
+    """A VXLAN network identifier, 1 … 2**24 - 1 (RFC 7348 §5)."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: int, field: str = "provider:segmentation_id") -> Self:
+        """Check the range; 0 is refused because it stands for "no network" in our registers."""
+        if not 1 <= value <= _VNI_MAX:
+            raise Invalid(f"{field}: {value} is outside 1 … {_VNI_MAX}", field=field)
+        return cls(value)
+
+
+class DatapathId(int):
+    """An OpenFlow datapath id (64 bits), printed as Open vSwitch prints it: 16 hex digits."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str, field: str = "datapath_id") -> Self:
+        """Read 16 hex digits."""
+        if not re.fullmatch(r"[0-9a-fA-F]{16}", text):
+            raise Invalid(f"{field}: {text!r} is not a datapath id (16 hex digits)", field=field)
+        return cls(int(text, 16))
+
+    def __str__(self) -> str:
+        return f"{int(self):016x}"
+
+    __repr__ = __str__
+
+
+class HostName(str):
+    """The name of a hypervisor, as its ``external_ids:vl2-host`` and ``binding:host_id`` give it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str, field: str = "binding:host_id") -> Self:
+        """Letters, digits, dot, dash, underscore; at most 63."""
+        if not _HOST.fullmatch(text):
+            raise Invalid(f"{field}: {text!r} is not a host name (letters, digits, '.', '-', '_')", field=field)
+        return cls(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """An inclusive range of addresses that may be handed out."""
+
+    first: IpAddress
+    last: IpAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A tenant's layer-2 broadcast domain, carried as one VNI."""
+
+    id: str
+    project_id: str
+    name: str
+    vni: Vni
+    mtu: int = 1500
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """A prefix of a network, with the ranges that ports are numbered from."""
+
+    id: str
+    network_id: str
+    project_id: str
+    name: str
+    cidr: IpNetwork
+    gateway_ip: IpAddress | None
+    pools: tuple[Pool, ...]
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedIp:
+    """An address of a port, out of one subnet of its network."""
+
+    subnet_id: str
+    ip: IpAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A virtual machine's attachment: the owner of one MAC and some IPs (its AA) in one network.
+
+    ``host`` is where the port lives now (the active binding), ``None`` while unbound.
+    """
+
+    id: str
+    network_id: str
+    project_id: str
+    name: str
+    mac: Mac
+    fixed_ips: tuple[FixedIp, ...]
+    host: HostName | None = None
+    device_id: str = ""
+    device_owner: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A hypervisor that has joined: its br-int, and the LA that VXLAN packets to it are addressed to.
+
+    ``tunnel_port`` is the OpenFlow number of br-int's VXLAN port, ``None`` until Open vSwitch has given it one.
+    ``answers_nd`` is whether its datapath can rewrite a neighbour solicitation into an advertisement (the
+    userspace datapath can, the kernel one cannot).
+    """
+
+    name: HostName
+    la: IPv4Address
+    datapath_id: DatapathId
+    tunnel_port: int | None = None
+    answers_nd: bool = True
+
+
+class PortStatus(StrEnum):
+    """Neutron's word for a port's state; ACTIVE means installed on every switch that needs it."""
+
+    ACTIVE = "ACTIVE"
+    BUILD = "BUILD"
+    DOWN = "DOWN"
