@@ -1,0 +1,225 @@
+"""What can a person or a program see of the running controller?
+
+Frozen values that the owner makes on request and that REST prints; no view is ever read back to decide something.  The
+JSON and the OpenAPI schema of each come from the class itself, so an answer cannot drift from its documentation.  All
+times are seconds since the epoch, all datapath ids print as 16 hex digits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import PlainSerializer, WithJsonSchema
+from pydantic.types import InstanceOf
+
+from overlay.values import DatapathId, HostName, Mac
+
+Dpid: TypeAlias = Annotated[
+    InstanceOf[DatapathId],
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{16}$", "examples": ["0000000000000001"]}),
+]
+"""A datapath id that prints as Open vSwitch prints it."""
+
+HostId: TypeAlias = Annotated[
+    InstanceOf[HostName], PlainSerializer(str, return_type=str), WithJsonSchema({"type": "string"})
+]
+"""A hypervisor's name."""
+
+MacText: TypeAlias = Annotated[
+    InstanceOf[Mac],
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["fa:16:3e:00:00:01"]}),
+]
+"""An Ethernet address that prints with colons."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortView:
+    """One port of a fabric switch: its OpenFlow number and whether packets can pass."""
+
+    number: int
+    name: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchView:
+    """One fabric switch.  ``edge`` is whether hypervisors hang off it; a switch without a session keeps its flows."""
+
+    datapath_id: Dpid
+    connected: bool
+    edge: bool
+    ports: tuple[PortView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """One direction of a cable between two fabric switches.
+
+    ``usable`` means seen in both directions with both ports up; ``assumed`` means remembered from before a restart and
+    not yet confirmed by LLDP.
+    """
+
+    from_datapath_id: Dpid
+    from_port: int
+    to_datapath_id: Dpid
+    to_port: int
+    usable: bool
+    assumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EdgePortView:
+    """A port of a fabric switch that leads to no other switch."""
+
+    datapath_id: Dpid
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocatorView:
+    """Where the fabric has seen a locator address (LA): edge switch, port, and the hypervisor's MAC there."""
+
+    la: IPv4Address
+    datapath_id: Dpid
+    port: int
+    mac: MacText
+    host: HostId | None
+    assumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixView:
+    """An LA prefix and the edge switch that it is routed to; a /32 is an exception from its prefix."""
+
+    prefix: IPv4Network
+    datapath_id: Dpid
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyView:
+    """The fabric as the controller knows it now."""
+
+    switches: tuple[SwitchView, ...]
+    links: tuple[LinkView, ...]
+    edge_ports: tuple[EdgePortView, ...]
+    locators: tuple[LocatorView, ...]
+    prefixes: tuple[PrefixView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """A hypervisor: ``connected`` is its br-int's OpenFlow session, ``problems`` are sentences for its operator."""
+
+    name: HostId
+    la: IPv4Address
+    datapath_id: Dpid
+    connected: bool
+    tunnel_port: int | None
+    ports: int
+    """How many ports are homed here."""
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PathEnd:
+    """One end of a path: a hypervisor's LA, and the virtual port there when one was asked for."""
+
+    host: HostId
+    la: IPv4Address
+    port_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HopView:
+    """A fabric switch on a path, with the ports a packet comes in and leaves by."""
+
+    datapath_id: Dpid
+    in_port: int | None
+    out_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PathsView:
+    """Every equal-cost way from one end to the other as the installed routes allow it.
+
+    Both ends on one hypervisor give one path without hops.  ``truncated`` says that there are more than are listed.
+    """
+
+    source: PathEnd
+    target: PathEnd
+    paths: tuple[tuple[HopView, ...], ...]
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MoveStep:
+    """When a move entered a phase (seconds since the epoch)."""
+
+    phase: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class MoveView:
+    """One move of a port from hypervisor to hypervisor, with its cost.
+
+    ``activated_in_ms`` runs from the activation until all switches confirmed, ``None`` while that is not so.
+    ``flow_mods`` counts what was sent for it so far, to ``switches_touched``.
+    """
+
+    id: str
+    port_id: str
+    source: HostId
+    target: HostId
+    phase: str
+    trigger: str
+    timeline: tuple[MoveStep, ...]
+    flow_mods: int
+    switches_touched: tuple[Dpid, ...]
+    activated_in_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchCounters:
+    """What the controller has sent to one datapath since it started."""
+
+    datapath_id: Dpid
+    kind: Literal["fabric", "host"]
+    connected: bool
+    flow_mods: int
+    group_mods: int
+    refused: int
+    """Bundles and messages that the switch turned down."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClashView:
+    """A hypervisor that claims the LA of another; the holder keeps it."""
+
+    host: HostId
+    la: IPv4Address
+    holder: HostId
+
+
+@dataclass(frozen=True, slots=True)
+class HealthView:
+    """Is the controller fit to serve, and if not, why?
+
+    ``ready`` is true once the store is restored and all listeners are open.  ``pending`` counts confirmations that
+    hosts still owe.  ``problems`` are sentences for the operator.
+    """
+
+    ready: bool
+    framework: str
+    version: str
+    started_at: float
+    switches: tuple[SwitchCounters, ...]
+    hosts: int
+    hosts_connected: int
+    pending: int
+    clashes: tuple[ClashView, ...] = ()
+    problems: tuple[str, ...] = ()
