@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import PlainSerializer, WithJsonSchema
-from pydantic.types import InstanceOf
+from pydantic import InstanceOf, PlainSerializer, WithJsonSchema
 
 from overlay.values import DatapathId, HostName, Mac
 
