@@ -1,0 +1,176 @@
+"""Which OpenFlow framework runs, and what of it do we use?
+
+The one seam: Ryu 4.34 where it imports, os-ken where it does not; ``VL2_FRAMEWORK=ryu|os_ken`` insists on one.  Both have
+the same classes under other names.  We take their connection (``Datapath``), handshake and event dispatch; launching,
+listening and the codec are ours.  Nothing else in the product imports ``ryu`` or ``os_ken``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import struct
+import sys
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any, Final, TypeAlias, TypeVar
+
+from controller import green
+
+green.prepare()
+
+_LOG: Final = logging.getLogger(__name__)
+_Handler = TypeVar("_Handler", bound=Callable[..., None])
+Address: TypeAlias = tuple[str, int]
+
+
+def _load() -> str:
+    wanted = os.environ.get("VL2_FRAMEWORK", "")
+    if wanted not in {"", "ryu", "os_ken"}:
+        raise ImportError(f"VL2_FRAMEWORK is {wanted!r}; it can be 'ryu' or 'os_ken'")
+    for name in (wanted,) if wanted else ("ryu", "os_ken"):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+        return name
+    raise ImportError(f"no OpenFlow framework here: neither {wanted or 'ryu nor os_ken'} can be imported")
+
+
+NAME: Final = _load()
+"""``ryu`` or ``os_ken``: the framework that runs."""
+
+
+def _module(path: str) -> Any:
+    return importlib.import_module(f"{NAME}.{path}")
+
+
+def _without_wsgi() -> None:
+    """Keep Ryu's web server out: its application loader imports it for a function that we never call.
+
+    It asks eventlet for a name that eventlet no longer has, so the real module cannot be imported any more.
+    """
+    if NAME == "ryu":
+        sys.modules.setdefault("ryu.app.wsgi", ModuleType("ryu.app.wsgi"))
+
+
+_without_wsgi()
+hub: Any = _module("lib.hub")
+ofproto: Any = _module("ofproto.ofproto_v1_4")
+parser: Any = _module("ofproto.ofproto_v1_4_parser")
+ProtocolDesc: Any = _module("ofproto.ofproto_protocol").ProtocolDesc
+_app_manager: Any = _module("base.app_manager")
+_controller: Any = _module("controller.controller")
+_handler: Any = _module("controller.handler")
+_ofproto_parser: Any = _module("ofproto.ofproto_parser")
+ofp_event: Any = _module("controller.ofp_event")
+_ofp_handler: Any = _module("controller.ofp_handler")
+_conf: Any = _module("cfg").CONF
+
+MAIN_DISPATCHER: Final = _handler.MAIN_DISPATCHER
+DEAD_DISPATCHER: Final = _handler.DEAD_DISPATCHER
+Queue: Any = hub.Queue
+QueueEmpty: Any = hub.QueueEmpty
+App: Any = _app_manager.RyuApp if NAME == "ryu" else _app_manager.OSKenApp
+"""The framework's application class."""
+
+ECHO_INTERVAL: Final = 2.0
+"""Seconds between two echo requests on one connection."""
+
+ECHO_UNANSWERED: Final = 2
+"""A peer that owes more echo replies than this is taken for dead: after (2 + 1) * 2 s."""
+
+SOCKET_TIMEOUT: Final = 5.0
+"""Seconds that a switch may leave a write untaken before its connection is given up."""
+
+_conf.set_override("echo_request_interval", ECHO_INTERVAL)
+_conf.set_override("maximum_unreplied_echo_requests", ECHO_UNANSWERED)
+_conf.set_override("socket_timeout", SOCKET_TIMEOUT)
+
+
+def on(event: Any, *states: str) -> Callable[[_Handler], _Handler]:
+    """Mark a method of an :data:`App` as the handler of an event class in the given connection states."""
+    decorate: Callable[[_Handler], _Handler] = _handler.set_ev_cls(event, list(states))
+    return decorate
+
+
+class OFPRawReply(parser.MsgBase):  # type: ignore[misc]
+    """A multipart reply that is left as it came (``buf``), for our own decoder."""
+
+    cls_msg_type = ofproto.OFPT_MULTIPART_REPLY
+
+
+_RAW: Final = frozenset(
+    {ofproto.OFPMP_FLOW, ofproto.OFPMP_AGGREGATE, ofproto.OFPMP_GROUP_DESC, ofproto.OFPMP_METER_CONFIG}
+)
+_parse: Any = parser.msg_parser
+
+
+def _parse_all_but_raw(datapath: Any, version: int, msg_type: int, msg_len: int, xid: int, buf: bytes) -> Any:
+    """Parse as the framework does, but do not make objects out of big tables: that takes 300 µs for each flow."""
+    if msg_type == ofproto.OFPT_MULTIPART_REPLY and struct.unpack_from("!H", buf, 8)[0] in _RAW:
+        return OFPRawReply.parser(datapath, version, msg_type, msg_len, xid, buf)
+    return _parse(datapath, version, msg_type, msg_len, xid, buf)
+
+
+_ofproto_parser.register_msg_parser(ofproto.OFP_VERSION)(_parse_all_but_raw)
+ofp_event._create_ofp_msg_ev_class(OFPRawReply)  # noqa: SLF001  (how the framework names events after messages)
+
+
+class _Handshake(_ofp_handler.OFPHandler):  # type: ignore[misc]
+    """The framework's handshake without its listener, whose one address comes from the command line."""
+
+    def start(self) -> None:
+        """Start dispatching; listening is :class:`Service`'s."""
+        super(_ofp_handler.OFPHandler, self).start()
+
+
+class Service:
+    """A running OpenFlow service: one application, the framework's handshake, and listeners."""
+
+    def __init__(self, app: Any, servers: list[Any], threads: list[Any], names: list[str]) -> None:
+        self.app = app
+        self._servers = servers
+        self._threads = threads
+        self._names = names
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where switches can call (with the real port where 0 was asked for)."""
+        return tuple(server.server.getsockname()[:2] for server in self._servers)
+
+    def stop(self) -> None:
+        """Stop listening, and dispatching."""
+        for thread in self._threads:
+            hub.kill(thread)
+        for server in self._servers:
+            server.server.close()
+        apps = _app_manager.AppManager.get_instance()
+        for name in self._names:
+            apps.uninstantiate(name)
+
+
+def serve(app: Any, addresses: Iterable[Address], *args: Any) -> Service:
+    """Start one application and listen for switches; returns at once, all goes on in greenlets.
+
+    :param app: a subclass of :data:`App` that speaks OpenFlow 1.4 only; ``args`` are handed to it.
+    :param addresses: where to listen; port 0 takes a free one.
+    :raises OSError: when an address cannot be listened on; then nothing was started.
+    """
+    servers: list[Any] = []
+    try:
+        servers.extend(hub.StreamServer(address, _controller.datapath_connection_factory) for address in addresses)
+    except OSError:
+        for server in servers:
+            server.server.close()
+        raise
+    apps = _app_manager.AppManager.get_instance()
+    instances = [apps.instantiate(_Handshake), apps.instantiate(app, *args)]
+    for instance in instances:
+        instance.start()
+    threads = [hub.spawn(server.serve_forever) for server in servers]
+    _LOG.info(
+        "%s listens for switches on %s", NAME, ", ".join("{}:{}".format(*s.server.getsockname()[:2]) for s in servers)
+    )
+    return Service(instances[1], servers, threads, [instance.name for instance in reversed(instances)])
