@@ -1,8 +1,8 @@
 """Which OpenFlow framework runs, and what of it do we use?
 
-The one seam: Ryu 4.34 where it imports, os-ken where it does not; ``VL2_FRAMEWORK=ryu|os_ken`` insists on one.  Both have
-the same classes under other names.  We take their connection (``Datapath``), handshake and event dispatch; launching,
-listening and the codec are ours.  Nothing else in the product imports ``ryu`` or ``os_ken``.
+The one seam: Ryu 4.34 where it imports, os-ken where it does not; ``VL2_FRAMEWORK=ryu|os_ken`` insists on one.  Both
+have the same classes under other names.  We take their connection (``Datapath``), handshake and event dispatch;
+launching, listening and the codec are ours.  Nothing else in the product imports ``ryu`` or ``os_ken``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import os
 import struct
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, Final, TypeAlias, TypeVar
@@ -43,7 +44,9 @@ NAME: Final = _load()
 
 
 def _module(path: str) -> Any:
-    return importlib.import_module(f"{NAME}.{path}")
+    with warnings.catch_warnings():  # Ryu is of 2019; what it imports is deprecated by now, and not ours to change
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return importlib.import_module(f"{NAME}.{path}")
 
 
 def _without_wsgi() -> None:
@@ -107,7 +110,9 @@ _RAW: Final = frozenset(
 _parse: Any = parser.msg_parser
 
 
-def _parse_all_but_raw(datapath: Any, version: int, msg_type: int, msg_len: int, xid: int, buf: bytes) -> Any:
+def _parse_all_but_raw(  # noqa: PLR0917  (the framework's signature)
+    datapath: Any, version: int, msg_type: int, msg_len: int, xid: int, buf: bytes
+) -> Any:
     """Parse as the framework does, but do not make objects out of big tables: that takes 300 µs for each flow."""
     if msg_type == ofproto.OFPT_MULTIPART_REPLY and struct.unpack_from("!H", buf, 8)[0] in _RAW:
         return OFPRawReply.parser(datapath, version, msg_type, msg_len, xid, buf)
@@ -170,7 +175,6 @@ def serve(app: Any, addresses: Iterable[Address], *args: Any) -> Service:
     for instance in instances:
         instance.start()
     threads = [hub.spawn(server.serve_forever) for server in servers]
-    _LOG.info(
-        "%s listens for switches on %s", NAME, ", ".join("{}:{}".format(*s.server.getsockname()[:2]) for s in servers)
-    )
-    return Service(instances[1], servers, threads, [instance.name for instance in reversed(instances)])
+    service = Service(instances[1], servers, threads, [instance.name for instance in reversed(instances)])
+    _LOG.info("%s listens for switches on %s", NAME, service.addresses)
+    return service
