@@ -1,0 +1,190 @@
+"""How did the operator want this controller to run?
+
+One TOML file, parsed once into frozen typed values; everything has a sane default and a mistake is answered with the
+key that holds it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Final
+
+from controller.configuration import Endpoint, Section, SettingsError
+from controller.tokens import Token, checked_token
+from overlay.values import Mac, Vni
+
+OPERATOR: Final = "operator"
+"""The project that the operator's own objects belong to; no tenant may be called so."""
+
+_LINK_PREFIX_MAX: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ListenSettings:
+    """The sockets of one protocol."""
+
+    listen: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RestSettings:
+    """The HTTP socket; off the loopback only if the operator says ``insecure_listen`` (there is no TLS)."""
+
+    listen: Endpoint
+    insecure_listen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OverlaySettings:
+    """Virtual networks and moves.  Times are in seconds."""
+
+    vni_first: Vni
+    vni_last: Vni
+    grace_seconds: float
+    move_timeout: float
+    host_lost_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class FabricSettings:
+    """The underlay.  ``lldp_interval`` is in seconds, ``hold`` in missed intervals."""
+
+    edge_prefix_length: int
+    la_supernet: IPv4Network
+    lldp_interval: float
+    hold: int
+    router_mac: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the operator can choose."""
+
+    state_dir: Path
+    audit_interval: float
+    operator_token_file: Path
+    openflow: ListenSettings
+    ovsdb: ListenSettings
+    rest: RestSettings
+    overlay: OverlaySettings
+    fabric: FabricSettings
+    tokens: Mapping[str, Token] = field(repr=False)
+    """By project."""
+
+
+def default_state_dir() -> Path:
+    """``/var/lib/vl2`` for root, else the user's state directory (XDG Base Directory Specification)."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/vl2")
+    root = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(root) if root.startswith("/") else Path.home() / ".local/state") / "vl2"
+
+
+def load(path: Path | None) -> Settings:
+    """Read a configuration file; ``None`` gives the defaults.
+
+    :raises SettingsError: for a file that cannot be read, is not TOML, or says something that cannot be.
+    """
+    if path is None:
+        return parse({})
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from error
+    try:
+        return parse(document)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def parse(document: Mapping[str, object]) -> Settings:
+    """Turn a TOML document into settings.
+
+    :raises SettingsError: naming the key.
+    """
+    top = Section(document)
+    state_dir = top.path("state_dir") or default_state_dir()
+    settings = Settings(
+        state_dir=state_dir,
+        audit_interval=top.seconds("audit_interval", 5.0),
+        operator_token_file=top.path("operator_token_file") or state_dir / "operator.token",
+        openflow=_listen(top.section("openflow"), "127.0.0.1:6653"),
+        ovsdb=_listen(top.section("ovsdb"), "127.0.0.1:6640"),
+        rest=_rest(top.section("rest")),
+        overlay=_overlay(top.section("overlay")),
+        fabric=_fabric(top.section("fabric")),
+        tokens=_tokens(top.section("tokens")),
+    )
+    top.end()
+    return settings
+
+
+def _listen(section: Section, default: str) -> ListenSettings:
+    listen = section.endpoints("listen", default)
+    section.end()
+    return ListenSettings(listen)
+
+
+def _rest(section: Section) -> RestSettings:
+    listen = section.endpoint("listen", "127.0.0.1:9696")
+    insecure = section.flag("insecure_listen", default=False)
+    section.end()
+    if not (insecure or listen.is_loopback):
+        raise SettingsError(
+            f"rest.listen: {listen} can be reached from other machines and tokens would travel unencrypted; listen on "
+            "127.0.0.1 behind a TLS proxy, or set rest.insecure_listen = true if the network is yours alone"
+        )
+    return RestSettings(listen, insecure)
+
+
+def _overlay(section: Section) -> OverlaySettings:
+    first, last = section.vni_range("vni_range")
+    overlay = OverlaySettings(
+        vni_first=first,
+        vni_last=last,
+        grace_seconds=section.seconds("grace_seconds", 1.0, zero=True),
+        move_timeout=section.seconds("move_timeout", 300.0),
+        host_lost_after=section.seconds("host_lost_after", 30.0),
+    )
+    section.end()
+    return overlay
+
+
+def _fabric(section: Section) -> FabricSettings:
+    supernet = section.prefix("la_supernet", "10.0.0.0/16")
+    length = section.whole("edge_prefix_length", 24, 1, _LINK_PREFIX_MAX)
+    if length < supernet.prefixlen:
+        raise SettingsError(
+            f"fabric.edge_prefix_length: /{length} is wider than fabric.la_supernet {supernet}, which it divides"
+        )
+    fabric = FabricSettings(
+        edge_prefix_length=length,
+        la_supernet=supernet,
+        lldp_interval=section.seconds("lldp_interval", 0.5),
+        hold=section.whole("hold", 3, 1, 1000),
+        router_mac=section.mac("router_mac", "02:56:4c:32:00:01"),
+    )
+    section.end()
+    return fabric
+
+
+def _tokens(section: Section) -> Mapping[str, Token]:
+    tokens: dict[str, Token] = {}
+    for project in section.names():
+        if not project or project == OPERATOR:
+            raise SettingsError(f"tokens: a project cannot be called {project!r}")
+        token = Token(checked_token(section.text(project, ""), f"tokens.{project}"))
+        # Two projects with one token would be one project that sees the objects of either at random.
+        for other, known in tokens.items():
+            if known == token:
+                raise SettingsError(f"tokens.{project}: is the token of {other} as well")
+        tokens[project] = token
+    return tokens

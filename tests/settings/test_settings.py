@@ -1,0 +1,165 @@
+"""Requirements of the configuration file."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from controller.configuration import Endpoint, SettingsError
+from controller.settings import default_state_dir, load, parse
+from overlay.values import Mac
+
+
+def test_defaults_are_sane() -> None:
+    """Without a file everything listens on the loopback only and every time has its documented default."""
+    settings = load(None)
+    assert settings.openflow.listen == (Endpoint("127.0.0.1", 6653),)
+    assert settings.ovsdb.listen == (Endpoint("127.0.0.1", 6640),)
+    assert settings.rest.listen == Endpoint("127.0.0.1", 9696)
+    assert not settings.rest.insecure_listen
+    assert (settings.overlay.vni_first, settings.overlay.vni_last) == (1, (1 << 24) - 1)
+    assert settings.overlay.grace_seconds == 1.0
+    assert settings.overlay.move_timeout == 300.0
+    assert settings.overlay.host_lost_after == 30.0
+    assert settings.fabric.edge_prefix_length == 24
+    assert settings.fabric.la_supernet == IPv4Network("10.0.0.0/16")
+    assert settings.fabric.lldp_interval == 0.5
+    assert settings.fabric.hold == 3
+    assert settings.fabric.router_mac == Mac.parse("02:56:4c:32:00:01")
+    assert settings.audit_interval == 5.0
+    assert settings.operator_token_file == settings.state_dir / "operator.token"
+    assert settings.tokens == {}
+
+
+def test_everything_can_be_said(tmp_path: Path) -> None:
+    """Each key of the file reaches its value."""
+    file = tmp_path / "vl2.toml"
+    file.write_text(
+        f"""
+        state_dir = "{tmp_path}/state"
+        audit_interval = 2
+        operator_token_file = "{tmp_path}/op"
+        [openflow]
+        listen = ["127.0.0.1:6653", "172.31.0.1:6653"]
+        [ovsdb]
+        listen = ["[::1]:6640"]
+        [rest]
+        listen = "0.0.0.0:80"
+        insecure_listen = true
+        [overlay]
+        vni_range = [1000, 1999]
+        grace_seconds = 0
+        move_timeout = 60
+        host_lost_after = 5.5
+        [fabric]
+        edge_prefix_length = 26
+        la_supernet = "10.1.0.0/16"
+        lldp_interval = 0.1
+        hold = 5
+        router_mac = "02:00:00:00:00:01"
+        [tokens]
+        blue = "blue-0123456789-blue"
+        "red team" = "red-0123456789-red"
+        """
+    )
+    settings = load(file)
+    assert settings.state_dir == tmp_path / "state"
+    assert settings.operator_token_file == tmp_path / "op"
+    assert settings.openflow.listen[1] == Endpoint("172.31.0.1", 6653)
+    assert str(settings.ovsdb.listen[0]) == "[::1]:6640"
+    assert settings.rest.listen == Endpoint("0.0.0.0", 80)  # noqa: S104
+    assert (settings.overlay.vni_first, settings.overlay.vni_last) == (1000, 1999)
+    assert settings.overlay.grace_seconds == 0.0
+    assert settings.fabric.edge_prefix_length == 26
+    assert settings.tokens["blue"].matches("blue-0123456789-blue")
+    assert not settings.tokens["red team"].matches("blue-0123456789-blue")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("colour = 1", "colour"),
+        ("[rest]\nlisten_to = 1", "rest.listen_to"),
+        ("[resst]", "resst"),
+        ("rest = 5", "rest"),
+        ("[openflow]\nlisten = '127.0.0.1:6653'", "openflow.listen"),
+        ("[openflow]\nlisten = []", "openflow.listen"),
+        ("[openflow]\nlisten = ['127.0.0.1']", "openflow.listen"),
+        ("[openflow]\nlisten = ['127.0.0.1:66535']", "openflow.listen"),
+        ("[openflow]\nlisten = ['127.0.0.1:1', '127.0.0.1:1']", "openflow.listen"),
+        ("[ovsdb]\nlisten = ['example.org:6640']", "ovsdb.listen"),
+        ("[rest]\nlisten = 9696", "rest.listen"),
+        ("[rest]\ninsecure_listen = 'yes'", "rest.insecure_listen"),
+        ("[overlay]\nvni_range = [5]", "overlay.vni_range"),
+        ("[overlay]\nvni_range = [0, 10]", "overlay.vni_range"),
+        ("[overlay]\nvni_range = [10, 9]", "overlay.vni_range"),
+        ("[overlay]\nvni_range = [true, 9]", "overlay.vni_range"),
+        ("[overlay]\nvni_range = [1, 16777216]", "overlay.vni_range"),
+        ("[overlay]\ngrace_seconds = -1", "overlay.grace_seconds"),
+        ("[overlay]\ngrace_seconds = nan", "overlay.grace_seconds"),
+        ("[overlay]\nmove_timeout = 0", "overlay.move_timeout"),
+        ("[overlay]\nmove_timeout = inf", "overlay.move_timeout"),
+        ("[overlay]\nhost_lost_after = true", "overlay.host_lost_after"),
+        ("[fabric]\nedge_prefix_length = 8", "fabric.edge_prefix_length"),
+        ("[fabric]\nedge_prefix_length = 31", "fabric.edge_prefix_length"),
+        ("[fabric]\nla_supernet = '10.0.0.1/16'", "fabric.la_supernet"),
+        ("[fabric]\nla_supernet = 'fd00::/16'", "fabric.la_supernet"),
+        ("[fabric]\nhold = 0", "fabric.hold"),
+        ("[fabric]\nhold = 1.5", "fabric.hold"),
+        ("[fabric]\nrouter_mac = '01:00:00:00:00:01'", "fabric.router_mac"),
+        ("state_dir = 'relative'", "state_dir"),
+        ("state_dir = ''", "state_dir"),
+        ("state_dir = 5", "state_dir"),
+        ("audit_interval = 'often'", "audit_interval"),
+        ("[tokens]\nblue = 'short'", "tokens.blue"),
+        ("[tokens]\nblue = 'with a space in it'", "tokens.blue"),
+        ("[tokens]\nblue = 1234567890123456", "tokens.blue"),
+        ("[tokens]\noperator = '0123456789abcdef'", "tokens"),
+        ("[tokens]\nblue = '0123456789abcdef'\nred = '0123456789abcdef'", "tokens.red"),
+        ("not toml", "not TOML"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, key: str) -> None:
+    """A wrong or unknown setting is refused with the file and the key in the message."""
+    file = tmp_path / "vl2.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(file)
+    assert str(caught.value).startswith(f"{file}: {key}")
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    """A configuration file that was asked for and is not there is not replaced by defaults."""
+    with pytest.raises(SettingsError, match=r"none\.toml: No such file"):
+        load(tmp_path / "none.toml")
+
+
+def test_rest_off_the_loopback_needs_a_word() -> None:
+    """REST listens on an address that others can reach only when the operator says that it may."""
+    with pytest.raises(SettingsError, match=r"rest\.listen: 10\.0\.0\.1:9696 can be reached.*insecure_listen"):
+        parse({"rest": {"listen": "10.0.0.1:9696"}})
+    assert parse({"rest": {"listen": "[::1]:9696"}}).rest.listen.is_loopback
+
+
+@pytest.mark.parametrize(
+    "table", [{"tokens": {"blue": "hunter2"}}, {"tokens": "hunter2"}, {"tokens": {"b": ["hunter2"]}}]
+)
+def test_a_refused_token_is_not_repeated(table: dict[str, object]) -> None:
+    """An error about a token does not contain it."""
+    with pytest.raises(SettingsError) as caught:
+        parse(table)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_state_goes_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's state is in /var/lib/vl2, a user's in the XDG state directory."""
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert default_state_dir() == Path("/var/lib/vl2")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_STATE_HOME", "/somewhere/state")
+    assert default_state_dir() == Path("/somewhere/state/vl2")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", "/home/u")
+    assert default_state_dir() == Path("/home/u/.local/state/vl2")
