@@ -1,0 +1,193 @@
+"""What bytes tell a switch to do what our values say?
+
+OpenFlow 1.4 messages, encoded by hand: objects of the frameworks take 90 µs for one flow.  The law is that the bytes
+are the same as theirs.  What comes back is decoded in ``controller.openflow.replies``.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from struct import Struct
+from typing import Final
+
+from controller.openflow.actions import ANY, encode_actions, encode_buckets, encode_instructions
+from controller.openflow.oxm import encode_match
+from overlay.flow import COOKIE_MARK, COOKIE_MARK_MASK, PORT_CONTROLLER, Flow, Group, Meter, Output
+
+VERSION: Final = 5
+"""OpenFlow 1.4."""
+SELECT: Final = 1
+"""OFPGT_SELECT."""
+DROP: Final = 1
+"""OFPMBT_DROP."""
+METER_FLAGS: Final = 2 | 4
+"""OFPMF_PKTPS and OFPMF_BURST."""
+_ATOMIC_ORDERED: Final = 1 | 2
+_ALL_TABLES: Final = 0xFF
+
+
+class Kind(IntEnum):
+    """OFPT_*: the messages that we make or read ourselves."""
+
+    ERROR = 1
+    PACKET_OUT = 13
+    FLOW_MOD = 14
+    GROUP_MOD = 15
+    MULTIPART_REQUEST = 18
+    MULTIPART_REPLY = 19
+    BARRIER_REQUEST = 20
+    METER_MOD = 29
+    BUNDLE_CONTROL = 33
+    BUNDLE_ADD = 34
+
+
+class FlowCommand(IntEnum):
+    """OFPFC_*."""
+
+    ADD = 0
+    MODIFY_STRICT = 2
+    DELETE_STRICT = 4
+
+
+class Command(IntEnum):
+    """OFPGC_* and OFPMC_*, which have the same numbers."""
+
+    ADD = 0
+    MODIFY = 1
+    DELETE = 2
+
+
+class BundleControl(IntEnum):
+    """OFPBCT_*_REQUEST."""
+
+    OPEN = 0
+    CLOSE = 2
+    COMMIT = 4
+    DISCARD = 6
+
+
+class Multipart(IntEnum):
+    """OFPMP_*: what we ask switches for."""
+
+    FLOW = 1
+    AGGREGATE = 2
+    GROUP_DESC = 7
+    METER_CONFIG = 10
+
+
+HEADER: Final = Struct("!BBHI")
+FLOW_MOD: Final = Struct("!BBHIQQBBHHHIIIHH")
+BUNDLE_ADD: Final = Struct("!BBHII2xH")
+GROUP_MOD: Final = Struct("!BBHIHBxI")
+METER_MOD: Final = Struct("!BBHIHHI")
+METER_BAND: Final = Struct("!HHII4x")
+MULTIPART: Final = Struct("!BBHIHH4x")
+_BUNDLE_CONTROL: Final = Struct("!BBHIIHH")
+_PACKET_OUT: Final = Struct("!BBHIIIH6x")
+_FLOW_REQUEST: Final = Struct("!B3xII4xQQ")
+_METER_REQUEST: Final = Struct("!I4x")
+_BUNDLED_FLOW_MOD: Final = Struct(BUNDLE_ADD.format + FLOW_MOD.format[1:])
+
+
+def flow_mod(flow: Flow, command: FlowCommand, xid: int) -> bytes:
+    """Encode one flow-mod.
+
+    A modification or deletion is strict (table, priority and match) and only meets a flow that has our mark.
+    """
+    body = encode_match(flow.match)
+    if command == FlowCommand.DELETE_STRICT:
+        cookie, mask = COOKIE_MARK, COOKIE_MARK_MASK
+    else:
+        cookie, mask = flow.cookie, 0 if command == FlowCommand.ADD else COOKIE_MARK_MASK
+        body += encode_instructions(flow.actions, flow.goto, flow.meter)
+    return (
+        FLOW_MOD.pack(
+            VERSION, Kind.FLOW_MOD, 48 + len(body), xid, cookie, mask, flow.table, command, 0, 0,
+            flow.priority, ANY, ANY, ANY, 0, 0,
+        )
+        + body
+    )  # fmt: skip
+
+
+def bundled_flow_add(flow: Flow, xid: int, bundle: int) -> bytes:
+    """Encode ``bundle_add(flow_mod(flow, ADD))`` in one go: the hot path of a cold start."""
+    body = encode_match(flow.match) + encode_instructions(flow.actions, flow.goto, flow.meter)
+    length = 48 + len(body)
+    return (
+        _BUNDLED_FLOW_MOD.pack(
+            5, 34, 16 + length, xid, bundle, 3, 5, 14, length, xid, flow.cookie, 0, flow.table, 0, 0, 0,
+            flow.priority, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0, 0,
+        )
+        + body
+    )  # fmt: skip
+
+
+def group_mod(group: Group, command: Command, xid: int) -> bytes:
+    """Encode a group to be added or modified."""
+    body = encode_buckets(group.buckets)
+    return GROUP_MOD.pack(VERSION, Kind.GROUP_MOD, 16 + len(body), xid, command, SELECT, group.group_id) + body
+
+
+def group_delete(group_id: int, xid: int) -> bytes:
+    """Encode the deletion of a group (and, by OpenFlow's rules, of the flows that use it)."""
+    return GROUP_MOD.pack(VERSION, Kind.GROUP_MOD, 16, xid, Command.DELETE, SELECT, group_id)
+
+
+def meter_mod(meter: Meter, command: Command, xid: int) -> bytes:
+    """Encode a meter to be added, modified or deleted (which deletes the flows that use it)."""
+    band = METER_BAND.pack(DROP, 16, meter.packets_per_second, meter.burst) if command != Command.DELETE else b""
+    flags = METER_FLAGS if command != Command.DELETE else 0
+    return METER_MOD.pack(VERSION, Kind.METER_MOD, 16 + len(band), xid, command, flags, meter.meter_id) + band
+
+
+def bundle_control(control: BundleControl, bundle: int, xid: int) -> bytes:
+    """Encode opening, closing, committing or discarding a bundle that is atomic and ordered."""
+    return _BUNDLE_CONTROL.pack(VERSION, Kind.BUNDLE_CONTROL, 16, xid, bundle, control, _ATOMIC_ORDERED)
+
+
+def bundle_add(message: bytes, bundle: int, xid: int) -> bytes:
+    """Wrap a message for a bundle; its xid must be ``xid`` too (OpenFlow 1.4 §7.3.9.2)."""
+    return BUNDLE_ADD.pack(VERSION, Kind.BUNDLE_ADD, 16 + len(message), xid, bundle, _ATOMIC_ORDERED) + message
+
+
+def barrier(xid: int) -> bytes:
+    """Encode a barrier request."""
+    return HEADER.pack(VERSION, Kind.BARRIER_REQUEST, 8, xid)
+
+
+def packet_out(port: int, data: bytes, xid: int) -> bytes:
+    """Encode the emission of one frame from a port."""
+    actions = encode_actions((Output(port),))
+    length = 24 + len(actions) + len(data)
+    head = _PACKET_OUT.pack(VERSION, Kind.PACKET_OUT, length, xid, ANY, PORT_CONTROLLER, len(actions))
+    return head + actions + data
+
+
+def _request(what: Multipart, body: bytes, xid: int) -> bytes:
+    return MULTIPART.pack(VERSION, Kind.MULTIPART_REQUEST, 16 + len(body), xid, what, 0) + body
+
+
+def ask_flows(xid: int) -> bytes:
+    """Ask for all flows that have our mark."""
+    return _request(
+        Multipart.FLOW, _FLOW_REQUEST.pack(_ALL_TABLES, ANY, ANY, COOKIE_MARK, COOKIE_MARK_MASK) + encode_match(()), xid
+    )
+
+
+def ask_flow_count(xid: int) -> bytes:
+    """Ask how many flows have our mark."""
+    return _request(
+        Multipart.AGGREGATE,
+        _FLOW_REQUEST.pack(_ALL_TABLES, ANY, ANY, COOKIE_MARK, COOKIE_MARK_MASK) + encode_match(()),
+        xid,
+    )
+
+
+def ask_groups(xid: int) -> bytes:
+    """Ask for the descriptions of all groups."""
+    return _request(Multipart.GROUP_DESC, b"", xid)
+
+
+def ask_meters(xid: int) -> bytes:
+    """Ask for the configuration of all meters."""
+    return _request(Multipart.METER_CONFIG, _METER_REQUEST.pack(ANY), xid)
