@@ -6,8 +6,10 @@ from a greenlet of the edge; a call that waits blocks that greenlet only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
+from controller.bulk import Creation
 from controller.views import HealthView, HostView, MoveView, PathsView, TopologyView
 from overlay.changes import Intent, Outcome
 from overlay.refusals import Refusal
@@ -32,6 +34,12 @@ class Service(Protocol):
         """Apply one intent and store what came of it; returns when both are done.
 
         :raises Refusal: when it was turned down; then nothing changed.
+        """
+
+    def submit_all(self, creations: Sequence[Creation]) -> Outcome:
+        """Make several objects in one turn of the owner and one commit, all or none (:func:`controller.bulk.apply_all`).
+
+        :raises Refusal: that of the first object that could not be; then nothing changed.
         """
 
     def port_status(self, port_id: str) -> PortStatus:

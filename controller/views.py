@@ -180,6 +180,8 @@ class MoveView:
     flow_mods: int
     switches_touched: tuple[Dpid, ...]
     activated_in_ms: float | None = None
+    reason: str = ""
+    """Why the present phase was entered."""
 
 
 @dataclass(frozen=True, slots=True)
