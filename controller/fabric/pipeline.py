@@ -1,0 +1,123 @@
+"""Which tables does a packet meet in a fabric switch, and which bits, marks and rates have a name there?
+
+A fabric switch is a piece of one big router for locator addresses.  It never sees an address of a tenant: those are
+inside VXLAN, and no table matches on it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from ipaddress import IPv4Address
+from typing import Final
+
+from overlay.flow import Pipeline, Table
+
+LLDP: Final = 0x88CC
+ARP: Final = 0x0806
+IPV4: Final = 0x0800
+ARP_REQUEST: Final = 1
+ARP_REPLY: Final = 2
+
+REG_ASKER: Final = "reg1"
+"""Holds the asker's address while an ARP request is turned into its reply (a Move copies, it does not swap)."""
+
+PORT_RATE: Final = 50
+"""Packets per second that one port may send to the controller; its meter has the port's number."""
+PORT_BURST: Final = 50
+
+
+class FabricCookie(IntEnum):
+    """The kinds of flows in a fabric switch; what the object of each cookie is, stands behind it."""
+
+    DISCOVERY = 0x80  # the port
+    EDGE = 0x81  # the port
+    ROUTED = 0x82  # nothing
+    LEARN = 0x83  # the port
+    KNOWN = 0x84  # the LA
+    ANSWER = 0x85  # nothing
+    SELF = 0x86  # the LA
+    HOST = 0x87  # the LA
+    PREFIX = 0x88  # prefix length and address
+
+
+_PORT_KINDS: Final = {FabricCookie.DISCOVERY, FabricCookie.EDGE, FabricCookie.LEARN}
+_LA_KINDS: Final = {FabricCookie.KNOWN, FabricCookie.SELF, FabricCookie.HOST}
+PREFIX_SHIFT: Final = 32
+
+
+def object_name(kind: FabricCookie, obj: int) -> str:
+    """Say which object a cookie of this kind means: ``port 3``, ``10.0.1.11``, ``10.0.1.0/24`` or nothing."""
+    if kind in _PORT_KINDS:
+        return f"port {obj}"
+    address = IPv4Address(obj & (1 << PREFIX_SHIFT) - 1)
+    if kind in _LA_KINDS:
+        return str(address)
+    return f"{address}/{obj >> PREFIX_SHIFT}" if kind is FabricCookie.PREFIX else ""
+
+
+class ClassifyPriority(IntEnum):
+    """No two of these overlap: they differ in the Ethernet type."""
+
+    DISCOVERY = 300
+    ARP = 200
+    ROUTED = 100
+
+
+class LearnPriority(IntEnum):
+    """A known host before the unknown; who asks for a gateway is answered at once, who asks for more waits."""
+
+    KNOWN = 300
+    UNKNOWN_TO_GATEWAY = 200
+    UNKNOWN = 100
+
+
+class AnswerPriority(IntEnum):
+    """The exception before the rule."""
+
+    SELF = 200
+    ANSWER = 100
+
+
+class RoutePriority(IntEnum):
+    """A host on this very switch first; then longest prefix first, its length added to PREFIX."""
+
+    HOST = 200
+    PREFIX = 100
+
+
+CLASSIFY: Final = Table(
+    "classify",
+    purpose="Tell discovery packets, ARP of hosts, and packets for the router apart.",
+    matches=("in_port", "eth_type", "eth_dst"),
+    nexts=("learn", "route"),
+    outputs=True,
+    miss="drop: a fabric switch bridges nothing",
+)
+LEARN: Final = Table(
+    "learn",
+    purpose=(
+        "Hand ARP of a host that is not yet known on this port to the controller, within the port's rate;"
+        " the requests of known hosts pass.  Replies are answers to the controller's own questions and go there too."
+    ),
+    matches=("in_port", "eth_type", "arp_op", "arp_sha", "arp_spa", "arp_tpa"),
+    nexts=("answer",),
+    outputs=True,
+    miss="drop: senders without an LA (duplicate address detection among them) get no answer",
+)
+ANSWER: Final = Table(
+    "answer",
+    purpose="Answer an ARP request for any LA with the router's MAC, so that every host sends to the router.",
+    matches=("in_port", "eth_type", "arp_op", "arp_tpa"),
+    writes=("eth_src", "eth_dst", "arp_op", "arp_sha", "arp_tha", "arp_spa", "arp_tpa", REG_ASKER),
+    outputs=True,
+    miss="drop: not an LA",
+)
+ROUTE: Final = Table(
+    "route",
+    purpose="Send a packet to the host here that has its LA, or to a group of next hops towards its prefix.",
+    matches=("eth_type", "ipv4_dst"),
+    writes=("eth_src", "eth_dst", "ttl"),
+    outputs=True,
+    miss="drop: no such host, or no way there",
+)
+FABRIC: Final = Pipeline("fabric", CLASSIFY, LEARN, ANSWER, ROUTE)
