@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from overlay.flow import Flow, Group, Meter
-from overlay.values import DatapathId
+from overlay.values import DatapathId, HostName
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,21 @@ class MessageRejected:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class HostReachable:
+    """A hypervisor's OVSDB session is up: what is plugged there is known as it happens.  Its snapshot follows."""
+
+    name: HostName
+
+
+@dataclass(frozen=True, slots=True)
+class HostUnreachable:
+    """A hypervisor's OVSDB session ended.  Nothing else follows from it: flows, ports and moves stay as they are."""
+
+    name: HostName
+
+
+HostEvent: TypeAlias = HostReachable | HostUnreachable
 SwitchEvent: TypeAlias = SwitchUp | SwitchDown | PortChanged | PacketArrived | MessageConfirmed | MessageRejected
 
 

@@ -1,0 +1,75 @@
+"""What does a hypervisor ask for when it calls?
+
+Three keys of ``Open_vSwitch.external_ids``, set by the host's operator, say who it is; a host that does not say so is
+watched but never configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from ipaddress import AddressValueError, IPv4Address
+from typing import Final
+
+from overlay.refusals import Refusal
+from overlay.values import DatapathId, HostName
+
+HOST_KEY: Final = "vl2-host"
+LA_KEY: Final = "vl2-la"
+DATAPATH_KEY: Final = "vl2-datapath-type"
+
+_MARK: Final = 0x564C << 48
+"""The upper 16 bits of every br-int's datapath id ("VL"), by which it is told from a fabric switch."""
+
+_KINDS: Final = ("system", "netdev")
+
+
+class JoinError(Exception):
+    """The host does not ask for anything that could be done; the text names the key, for its operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A valid request to become a hypervisor of this network."""
+
+    name: HostName
+    la: IPv4Address
+    netdev: bool
+    """Whether br-int is to use the userspace datapath."""
+
+    @property
+    def datapath_id(self) -> DatapathId:
+        """The id of this host's br-int."""
+        return datapath_id_of(self.name)
+
+
+def datapath_id_of(name: HostName) -> DatapathId:
+    """Derive a br-int's datapath id from the host's name, so that it survives a new disk, a new NIC or a new bridge."""
+    return DatapathId(_MARK | int.from_bytes(blake2b(name.encode(), digest_size=6).digest()))
+
+
+def read_join(external_ids: Mapping[str, str]) -> Join:
+    """Read the keys.
+
+    :raises JoinError: naming the first key that is missing or wrong.
+    """
+    if HOST_KEY not in external_ids:
+        raise JoinError(f"external_ids:{HOST_KEY} is not set, so the host is left alone")
+    try:
+        name = HostName.parse(external_ids[HOST_KEY], f"external_ids:{HOST_KEY}")
+    except Refusal as refusal:
+        raise JoinError(refusal.message) from refusal
+    if LA_KEY not in external_ids:
+        raise JoinError(f"external_ids:{LA_KEY} is not set, host {name} has no tunnel address")
+    text = external_ids[LA_KEY]
+    try:
+        la = IPv4Address(text)
+    except AddressValueError as error:
+        raise JoinError(f"external_ids:{LA_KEY}: {text!r} is not an IPv4 address") from error
+    if la.is_multicast or la.is_unspecified or la.is_loopback or la.is_reserved:
+        raise JoinError(f"external_ids:{LA_KEY}: {la} cannot be the address of a host")
+    kind = external_ids.get(DATAPATH_KEY) or _KINDS[0]
+    if kind not in _KINDS:
+        raise JoinError(f"external_ids:{DATAPATH_KEY}: {kind!r} is neither {' nor '.join(_KINDS)}")
+    return Join(name, la, netdev=kind == "netdev")

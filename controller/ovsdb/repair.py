@@ -1,0 +1,235 @@
+"""What must be written into a host's database so that its br-int is as the controller needs it?
+
+A pure comparison of the rows with what they have to be: the answer holds only what differs, and is None when all is
+well, so that a host that joins again is not written to.  Rows, keys and ports that are not ours are never mentioned.
+Operations are those of RFC 7047 §5.2; columns are explained in ovs-vswitchd.conf.db(5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from controller.ovsdb.framing import JsonObject
+from controller.ovsdb.join import Join
+from controller.ovsdb.replica import BridgeRow, Replica, RowId
+
+BRIDGE: Final = "br-int"
+TUNNEL: Final = "vx-vl2"
+DATABASE: Final = "Open_vSwitch"
+
+_PROTOCOL: Final = "OpenFlow14"
+_PROBE_MS: Final = 5000
+_BACKOFF_MS: Final = 1000
+_OWNER_KEY: Final = "vl2-owner"
+
+
+class ObstructedError(Exception):
+    """Something of the operator's stands where ours has to go; the text says what, for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One transaction, and what it mends in words."""
+
+    operations: tuple[JsonObject, ...]
+    reasons: tuple[str, ...]
+
+    def params(self) -> list[object]:
+        """The parameters of the ``transact`` request; the reasons go into the database's own log."""
+        comment = {"op": "comment", "comment": f"vl2: {', '.join(self.reasons)}"}
+        return [DATABASE, *self.operations, comment]
+
+
+def plan_repair(replica: Replica, join: Join, target: str) -> Repair | None:
+    """Compare; None when nothing needs to be written.
+
+    :param target: whom br-int has to call by OpenFlow, ``tcp:ADDRESS:PORT``.
+    :raises ObstructedError: when a port of the operator's has a name that we need.
+    """
+    pen = _Pen()
+    found = replica.bridge_named(BRIDGE)
+    for name in (BRIDGE, TUNNEL):
+        port = replica.port_named(name)
+        if port is not None and (found is None or replica.bridge_of_port(port[0]) != found[0]):
+            other = replica.bridges.get(replica.bridge_of_port(port[0]) or "", BridgeRow(name="another bridge"))
+            raise ObstructedError(f"port {name} is in {other.name}, but {BRIDGE} needs that name")
+    if found is None:
+        _create(pen, replica, join, target)
+    else:
+        _mend_bridge(pen, *found, join)
+        _mend_local_port(pen, replica, found[0])
+        _mend_tunnel(pen, replica, found[0], join)
+        _mend_controller(pen, replica, *found, target)
+    return pen.repair()
+
+
+def _create(pen: _Pen, replica: Replica, join: Join, target: str) -> None:
+    bridge = pen.insert(
+        "Bridge",
+        "bridge",
+        f"{BRIDGE} made",
+        name=BRIDGE,
+        fail_mode="secure",
+        datapath_type=_datapath_type(join),
+        protocols=_PROTOCOL,
+        other_config=_map(_bridge_config(join)),
+        ports=_set([_new_local_port(pen), _new_tunnel(pen, join)]),
+        controller=_new_controller(pen, target),
+    )
+    for root in replica.root:
+        pen.mutate("Open_vSwitch", root, "bridges", insert=bridge)
+
+
+def _mend_bridge(pen: _Pen, row_id: RowId, bridge: BridgeRow, join: Join) -> None:
+    if bridge.fail_mode != "secure":
+        pen.update("Bridge", row_id, "fail_mode secure", fail_mode="secure")
+    # Both spellings of the kernel datapath mean the same.
+    if (bridge.datapath_type or "system") != _datapath_type(join):
+        pen.update("Bridge", row_id, "datapath_type", datapath_type=_datapath_type(join))
+    if _PROTOCOL not in bridge.protocols:
+        pen.mutate("Bridge", row_id, "protocols", insert=_PROTOCOL, reason="protocols")
+    pen.mend_map("Bridge", row_id, "other_config", bridge.other_config, _bridge_config(join))
+
+
+def _mend_local_port(pen: _Pen, replica: Replica, bridge: RowId) -> None:
+    if replica.port_named(BRIDGE) is None:
+        pen.mutate("Bridge", bridge, "ports", insert=_new_local_port(pen))
+
+
+def _mend_tunnel(pen: _Pen, replica: Replica, bridge: RowId, join: Join) -> None:
+    port = replica.port_named(TUNNEL)
+    if port is None:
+        pen.mutate("Bridge", bridge, "ports", insert=_new_tunnel(pen, join))
+        return
+    port_id, port_row = port
+    found = next((i for i in port_row.interfaces if i in replica.interfaces), None)
+    if len(port_row.interfaces) != 1 or found is None or replica.interfaces[found].name != TUNNEL:
+        pen.update("Port", port_id, f"interface of {TUNNEL}", interfaces=_new_tunnel_interface(pen, join))
+        return
+    interface = replica.interfaces[found]
+    if interface.type != "vxlan":
+        pen.update("Interface", found, f"type of {TUNNEL}", type="vxlan")
+    pen.mend_map("Interface", found, "options", interface.options, _tunnel_options(join))
+
+
+def _mend_controller(pen: _Pen, replica: Replica, bridge_id: RowId, bridge: BridgeRow, target: str) -> None:
+    rows = {row_id: replica.controllers[row_id] for row_id in bridge.controller if row_id in replica.controllers}
+    found = next((row_id for row_id, row in rows.items() if row.target == target), None)
+    if found is None:
+        # Ours of another day, when this address listened on another port.
+        address = target.rpartition(":")[0]
+        ours = (i for i, row in rows.items() if _OWNER_KEY in row.external_ids and row.target.startswith(f"{address}:"))
+        found = next(ours, None)
+        if found is None:
+            pen.mutate("Bridge", bridge_id, "controller", insert=_new_controller(pen, target))
+            return
+        pen.update("Controller", found, "controller target", target=target)
+    row = rows[found]
+    if row.inactivity_probe != _PROBE_MS:
+        pen.update("Controller", found, "controller inactivity_probe", inactivity_probe=_PROBE_MS)
+    if row.max_backoff != _BACKOFF_MS:
+        pen.update("Controller", found, "controller max_backoff", max_backoff=_BACKOFF_MS)
+
+
+def _new_local_port(pen: _Pen) -> object:
+    interface = pen.insert("Interface", "local_interface", "", name=BRIDGE, type="internal")
+    return pen.insert("Port", "local_port", f"port {BRIDGE}", name=BRIDGE, interfaces=interface)
+
+
+def _new_tunnel(pen: _Pen, join: Join) -> object:
+    return pen.insert("Port", "tunnel_port", f"port {TUNNEL}", name=TUNNEL, interfaces=_new_tunnel_interface(pen, join))
+
+
+def _new_tunnel_interface(pen: _Pen, join: Join) -> object:
+    options = _map(_tunnel_options(join))
+    return pen.insert("Interface", "tunnel_interface", "", name=TUNNEL, type="vxlan", options=options)
+
+
+def _new_controller(pen: _Pen, target: str) -> object:
+    return pen.insert(
+        "Controller",
+        "controller",
+        f"controller {target}",
+        target=target,
+        inactivity_probe=_PROBE_MS,
+        max_backoff=_BACKOFF_MS,
+        external_ids=_map({_OWNER_KEY: "vl2"}),
+    )
+
+
+def _datapath_type(join: Join) -> str:
+    return "netdev" if join.netdev else "system"
+
+
+def _bridge_config(join: Join) -> dict[str, str]:
+    # In-band control would add flows of its own to br-int, which has no uplink that it could protect.
+    return {"datapath-id": str(join.datapath_id), "disable-in-band": "true"}
+
+
+def _tunnel_options(join: Join) -> dict[str, str]:
+    return {"remote_ip": "flow", "key": "flow", "local_ip": str(join.la)}
+
+
+def _map(pairs: Mapping[str, str]) -> list[object]:
+    return ["map", [list(pair) for pair in pairs.items()]]
+
+
+def _set(members: Iterable[object]) -> list[object]:
+    return ["set", list(members)]
+
+
+class _Pen:
+    """Collects operations of one transaction."""
+
+    def __init__(self) -> None:
+        self._operations: list[JsonObject] = []
+        self._reasons: list[str] = []
+
+    def insert(self, table: str, name: str, reason: str, /, **columns: object) -> object:
+        """Make a row; answers how other operations of the same transaction refer to it."""
+        self._note(reason)
+        self._operations.append({"op": "insert", "table": table, "uuid-name": name, "row": columns})
+        return ["named-uuid", name]
+
+    def update(self, table: str, row_id: RowId, reason: str, /, **columns: object) -> None:
+        self._note(reason)
+        self._operations.append({"op": "update", "table": table, "where": _is(row_id), "row": columns})
+
+    def mutate(
+        self,
+        table: str,
+        row_id: RowId,
+        column: str,
+        *,
+        insert: object,
+        delete: object | None = None,
+        reason: str = "",
+    ) -> None:
+        """Take members out of a set or map and put others in, whatever else is in it."""
+        self._note(reason)
+        mutations = [] if delete is None else [[column, "delete", delete]]
+        mutations.append([column, "insert", insert])
+        self._operations.append({"op": "mutate", "table": table, "where": _is(row_id), "mutations": mutations})
+
+    def mend_map(
+        self, table: str, row_id: RowId, column: str, found: Mapping[str, str], wanted: Mapping[str, str]
+    ) -> None:
+        """Set the pairs that differ.  Inserting does not replace a key (RFC 7047 §5.1), so it is deleted first."""
+        wrong = {key: value for key, value in wanted.items() if found.get(key) != value}
+        if wrong:
+            reason = f"{column} {' '.join(wrong)}"
+            self.mutate(table, row_id, column, insert=_map(wrong), delete=_set(wrong), reason=reason)
+
+    def repair(self) -> Repair | None:
+        """What was collected, None if nothing was."""
+        return Repair(tuple(self._operations), tuple(self._reasons)) if self._operations else None
+
+    def _note(self, reason: str) -> None:
+        if reason:
+            self._reasons.append(reason)
+
+
+def _is(row_id: RowId) -> list[object]:
+    return [["_uuid", "==", ["uuid", row_id]]]

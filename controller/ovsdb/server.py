@@ -1,0 +1,150 @@
+"""Who accepts the calls of hypervisors, and who is there?
+
+The one thing of this package that the rest of the controller holds: it listens, gives each caller a green thread and a
+session of its own, and knows the state of each host for the API.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, Final
+
+import eventlet
+from eventlet.green import socket as green_socket
+
+from controller.events import Sink
+from controller.ovsdb.claims import Claims
+from controller.ovsdb.complaints import Complaints
+from controller.ovsdb.framing import ProtocolError
+from controller.ovsdb.peer import Peer
+from controller.ovsdb.session import HostSession, Surroundings
+from overlay.changes import HostSeen
+from overlay.values import HostName
+
+_LOG: Final = logging.getLogger(__name__)
+_BACKLOG: Final = 1024
+_SESSIONS: Final = 8192
+"""Callers at a time; more are hung up on, so that strangers cannot use up all file descriptors."""
+_REST_AFTER_ERROR: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """What the OVSDB side knows of a caller; ``name`` and ``la`` are None while its rows do not (soundly) say."""
+
+    name: HostName | None
+    la: IPv4Address | None
+    connected: bool
+    caller: str
+    problems: tuple[str, ...]
+
+
+class HostsServer:
+    """The listener for hypervisors, and all their sessions."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Any] = []
+        self._threads: list[Any] = []
+        self._sessions: dict[HostSession, Any] = {}
+        self._known: dict[HostName, HostStatus] = {}
+        self._complaints = Complaints(_LOG)
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Where it listens: address and port, also when port 0 was asked for."""
+        return tuple(listener.getsockname()[:2] for listener in self._listeners)
+
+    def start(self, addresses: Sequence[tuple[str, int]], openflow_port: int, sink: Sink) -> None:
+        """Open all listeners (address, port) and begin to accept.
+
+        :param openflow_port: the port that br-ints are told to call, at the address that their host called us at.
+        :raises OSError: when an address cannot be listened on; then none is.
+        """
+        around = Surroundings(openflow_port, self._watching(sink), Claims(), self._complaints)
+        try:
+            for address, port in addresses:
+                family = socket.AF_INET6 if ":" in address else socket.AF_INET
+                self._listeners.append(eventlet.listen((address, port), family=family, backlog=_BACKLOG))
+        except OSError:
+            self.stop()
+            raise
+        self._threads = [eventlet.spawn(self._accept, listener, around) for listener in self._listeners]
+
+    def stop(self) -> None:
+        """Close the listeners and hang up on everybody; hosts call again when somebody listens."""
+        for thread in self._threads:
+            thread.kill()
+        for listener in self._listeners:
+            listener.close()
+        self._threads, self._listeners = [], []
+        sessions = dict(self._sessions)
+        for session in sessions:
+            session.close()
+        for thread in sessions.values():
+            thread.wait()
+
+    def hosts(self) -> tuple[HostStatus, ...]:
+        """The state of each host that has ever joined, and of each caller that has not."""
+        live = [_status(session) for session in self._sessions]
+        named = {status.name: status for status in live if status.name is not None}
+        return (*(self._known | named).values(), *(status for status in live if status.name is None))
+
+    def _watching(self, sink: Sink) -> Sink:
+        """The sink, but hosts that are told of are remembered for ``hosts``."""
+
+        def watch(event: object) -> None:
+            if isinstance(event, HostSeen):
+                name = event.host.name
+                self._known[name] = HostStatus(
+                    name, event.host.la, connected=False, caller="", problems=("its OVSDB session is down",)
+                )
+            sink(event)
+
+        return watch
+
+    def _accept(self, listener: Any, around: Surroundings) -> None:
+        while True:
+            try:
+                sock, caller = listener.accept()
+            except OSError as error:
+                _LOG.warning("a hypervisor's call could not be taken: %s", error)
+                eventlet.sleep(_REST_AFTER_ERROR)
+                continue
+            if len(self._sessions) >= _SESSIONS:
+                self._complaints.warn(caller[0], f"hung up, {_SESSIONS} callers are enough")
+                sock.close()
+                continue
+            try:
+                sock.setsockopt(green_socket.IPPROTO_TCP, green_socket.TCP_NODELAY, 1)
+                session = HostSession(Peer(sock), f"{caller[0]}:{caller[1]}", _plain(sock.getsockname()[0]), around)
+            except OSError:
+                sock.close()  # gone again already
+                continue
+            self._sessions[session] = eventlet.spawn(self._converse, session)
+
+    def _converse(self, session: HostSession) -> None:
+        try:
+            session.run()
+        except (OSError, ProtocolError) as error:
+            self._complaints.warn(f"caller {session.caller}", f"hung up: {error}")
+        except Exception:  # noqa: BLE001  (one host's trouble must not become everybody's)
+            _LOG.exception("caller %s: its session failed and is closed", session.caller)
+        finally:
+            self._sessions.pop(session, None)
+
+
+def _status(session: HostSession) -> HostStatus:
+    host = session.host
+    name, la = (None, None) if host is None else (host.name, host.la)
+    return HostStatus(name, la, host is not None, session.caller, session.problems())
+
+
+def _plain(address: str) -> str:
+    """An address as IPv4 where it is one that a dual-stack socket wraps in IPv6."""
+    parsed = ip_address(address.partition("%")[0])
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return str(mapped or parsed)
