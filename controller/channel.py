@@ -8,27 +8,18 @@ never cleared: what is already right is left alone, and what is not ours is not 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
 from controller.events import Installed, Mods, Session, Sink
-from overlay.flow import Flow, FlowKey, Group, Meter
+from controller.reconcile import Contents, difference
 from overlay.values import DatapathId
 
 _LOG: Final = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 1.0
 _RETRY_SECONDS_MAX: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Everything that a switch should hold of ours."""
-
-    flows: Mapping[FlowKey, Flow]
-    groups: Mapping[int, Group] = field(default_factory=dict)
-    meters: tuple[Meter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +59,6 @@ class Channel:
     """The owner's end of one switch.
 
     :param wanted: asked whenever the switch was read; what it should hold at that moment.
-    :param diff: from what is wanted and what is installed to what must be sent.
     :param spawn: runs the blocking read beside the owner; its result comes back through ``sink``.
     """
 
@@ -76,8 +66,7 @@ class Channel:
         self,
         datapath_id: DatapathId,
         *,
-        wanted: Callable[[], Wanted],
-        diff: Callable[[Wanted, Installed], Mods],
+        wanted: Callable[[], Contents],
         spawn: Spawn,
         sink: Sink,
     ) -> None:
@@ -92,7 +81,6 @@ class Channel:
         self.repairs = 0
         """How many messages audits and reconnects had to send because the switch differed."""
         self._wanted = wanted
-        self._diff = diff
         self._spawn = spawn
         self._sink = sink
         self._audit_disturbed: bool | None = None
@@ -118,37 +106,41 @@ class Channel:
         """Whether the switch has confirmed everything that was sent."""
         return self.state is State.LIVE and self.confirmed == self.sent
 
-    def push(self, mods: Mods) -> int | None:
-        """Send a change; returns its ticket, or None when it will go out with the coming reconciliation."""
+    def push(self, mods: Mods) -> int:
+        """Send a change, or let it wait for the coming reconciliation; returns its ticket either way."""
         if self.state is not State.LIVE or self.session is None:
-            return None
+            self.sent += 1
+            return self.sent
         if self._audit_disturbed is False:
             self._audit_disturbed = True
         return self._send(self.session, mods)
 
-    def read_back(self, event: ReadBack) -> int | None:
+    def read_back(self, event: ReadBack) -> bool:
         """Compare and repair.
 
-        :returns: the ticket after whose confirmation the switch holds all that is wanted; None when the reading
-            was overtaken by events and another is under way.
+        :returns: whether the switch already holds all that is wanted, which confirms every ticket so far; otherwise
+            a confirmation will follow.
         """
         session = self.session
         if session is None or event.session is not session:
-            return None
+            return False
         if event.installed is None:
             _LOG.warning("switch %s did not answer while it was read; trying again", self.datapath_id)
             self._read(session, after=self._backoff())
-            return None
+            return False
         disturbed, self._audit_disturbed = self._audit_disturbed, None
         if disturbed:
-            return None
-        mods = self._diff(self._wanted(), event.installed)
-        self.state = State.LIVE
+            return False
+        mods = difference(Contents.of(event.installed), self._wanted())
+        was, self.state = self.state, State.LIVE
         if not mods:
-            return self.sent
+            if was is State.READING:
+                self.confirm(self.sent)
+            return was is State.READING
         self.repairs += len(mods)
         _LOG.info("switch %s: %d messages to put it right", self.datapath_id, len(mods))
-        return self._send(session, mods)
+        self._send(session, mods)
+        return False
 
     def confirm(self, ticket: int) -> None:
         """The barrier of a ticket came back, and with it all before it."""

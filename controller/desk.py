@@ -1,0 +1,244 @@
+"""How does the owner answer what people ask?
+
+The owner's side of :class:`controller.service.Service`: intents go into its queue, questions are answered from what it
+holds, as frozen views.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import eventlet
+
+from controller import framework
+from controller.channel import Channel
+from controller.fabric.paths import paths as fabric_paths
+from controller.fabric.plan import PortRef
+from controller.owner import Owner
+from controller.ovsdb.server import HostsServer
+from controller.service import NotConfirmed
+from controller.views import (
+    ClashView,
+    EdgePortView,
+    HealthView,
+    HopView,
+    HostView,
+    LinkView,
+    LocatorView,
+    MoveStep,
+    MoveView,
+    PathEnd,
+    PathsView,
+    PortView,
+    PrefixView,
+    SwitchCounters,
+    SwitchView,
+    TopologyView,
+)
+from overlay.changes import Intent, Outcome
+from overlay.moves import Move, Phase
+from overlay.refusals import Conflict, NotFound
+from overlay.values import DatapathId, HostName, PortStatus
+from overlay.world import World
+
+_CONFIRMED: Final = frozenset({Phase.GRACE, Phase.SETTLED})
+_FAILED: Final = frozenset({Phase.CANCELLED, Phase.FAILED})
+
+
+class Desk:
+    """Answers for one owner.
+
+    :param version: of the product.
+    """
+
+    def __init__(self, owner: Owner, hosts: HostsServer, *, version: str) -> None:
+        self._owner = owner
+        self._hosts = hosts
+        self._version = version
+        self._started_at = time.time()
+
+    @property
+    def world(self) -> World:
+        """The world, for its queries only."""
+        return self._owner.world
+
+    def submit(self, intent: Intent) -> Outcome:
+        """Apply one intent and store what came of it (see :class:`controller.service.Service`)."""
+        return self._owner.submit(intent)
+
+    def port_status(self, port_id: str) -> PortStatus:
+        """Whether every switch that needs the port has it."""
+        return self.world.status(port_id)
+
+    def await_move(self, port_id: str, host: HostName, timeout: float) -> None:
+        """Wait until the port's move to ``host`` was confirmed by all switches."""
+        deadline = time.monotonic() + timeout
+        while True:
+            move = self.world.move_of(port_id)
+            if move is None or move.target != host:
+                if self.world.port(port_id).host == host:
+                    return
+                raise Conflict(f"host: the port does not move to {host} any more", field="host")
+            if move.phase in _CONFIRMED:
+                return
+            if move.phase in _FAILED:
+                raise Conflict(f"host: the move to {host} was given up: {move.reason}", field="host")
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise NotConfirmed(
+                    f"host: the move to {host} is under way ({move.phase}), but not every switch confirmed it in time",
+                    field="host",
+                )
+            self._owner.watch(left)
+
+    def topology(self) -> TopologyView:
+        """The fabric as it is known now."""
+        fabric = self._owner.underlay.fabric
+        names = {host.la: name for name, host in self.world.hosts.items()}
+        links = fabric.links()
+        usable = {(link.a, link.b) for link in links} | {(link.b, link.a) for link in links}
+        return TopologyView(
+            switches=tuple(
+                SwitchView(
+                    datapath_id,
+                    connected=self._session_is_up(datapath_id),
+                    edge=bool(fabric.hosts_at(datapath_id)),
+                    ports=tuple(PortView(port.number, port.name, port.up) for port in fabric.ports(datapath_id)),
+                )
+                for datapath_id in sorted(fabric.switches)
+            ),
+            links=tuple(
+                LinkView(
+                    *known.source, *known.target, usable=(known.source, known.target) in usable, assumed=known.assumed
+                )
+                for known in sorted(fabric.cables, key=lambda known: known.source)
+            ),
+            edge_ports=tuple(
+                EdgePortView(datapath_id, port.number)
+                for datapath_id in sorted(fabric.switches)
+                for port in fabric.edge_ports(datapath_id)
+            ),
+            locators=tuple(
+                LocatorView(la, *seen.at, seen.mac, names.get(la), assumed=la in fabric.assumed)
+                for la, seen in sorted(fabric.sightings.items())
+            ),
+            prefixes=tuple(PrefixView(prefix, datapath_id) for prefix, datapath_id in sorted(fabric.located.items())),
+        )
+
+    def paths(self, source: str, target: str) -> PathsView:
+        """List the ways from one port or hypervisor to another."""
+        start, end = self._end(source, "from"), self._end(target, "to")
+        if start.host == end.host:
+            return PathsView(start, end, ((),))
+        try:
+            found = fabric_paths(self._owner.underlay.fabric, start.la, end.la)
+        except NotFound as missing:
+            raise Conflict(missing.message, field=missing.field, kind=missing.kind) from missing
+        if not found.paths:
+            raise Conflict(f"to: no route leads from {start.host} to {end.host} at present", field="to")
+        return PathsView(
+            start, end, tuple(tuple(HopView(*step) for step in path) for path in found.paths), found.truncated
+        )
+
+    def hosts(self) -> tuple[HostView, ...]:
+        """All hypervisors that ever joined, by name."""
+        problems = {status.name: status.problems for status in self._hosts.status()}
+        return tuple(
+            HostView(
+                name,
+                host.la,
+                host.datapath_id,
+                connected=self._owner.hypervisors.is_connected(name),
+                tunnel_port=host.tunnel_port,
+                ports=len(self.world.ports_on_host(name)),
+                problems=problems.get(name, ()),
+            )
+            for name, host in sorted(self.world.hosts.items())
+        )
+
+    def moves(self) -> tuple[MoveView, ...]:
+        """Moves under way and the latest finished ones, newest first."""
+        return tuple(self._move_view(move) for move in self.world.moves())
+
+    def move(self, move_id: str) -> MoveView:
+        """Give one move."""
+        for move in self.world.moves():
+            if move.id == move_id:
+                return self._move_view(move)
+        raise NotFound(f"id: there is no move {move_id}", field="id", kind="MoveNotFound")
+
+    def health(self) -> HealthView:
+        """How the controller is doing."""
+        fabric, hypervisors = self._owner.underlay, self._owner.hypervisors
+        switches = (
+            *(self._counters(channel, "fabric") for channel in fabric.channels.values()),
+            *(self._counters(channel, "host") for channel in hypervisors.channels.values()),
+        )
+        problems = [f"switch {datapath_id} refuses: {why}" for datapath_id, why in self._refusals()]
+        problems += [
+            f"LA {clash.la} is claimed by {clash.claim.mac} at {clash.claim.at}" for clash in fabric.fabric.clashes
+        ]
+        if self._owner.failures:
+            problems.append(f"{self._owner.failures} internal failures, see the log")
+        return HealthView(
+            ready=True,
+            framework=framework.NAME,
+            version=self._version,
+            started_at=self._started_at,
+            switches=switches,
+            hosts=len(self.world.hosts),
+            hosts_connected=sum(hypervisors.is_connected(name) for name in self.world.hosts),
+            pending=sum(not channel.settled for channel in (*fabric.channels.values(), *hypervisors.channels.values())),
+            clashes=tuple(ClashView(clash.host, clash.la, clash.holder) for clash in self.world.clashes),
+            problems=tuple(problems),
+        )
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _end(self, name: str, field: str) -> PathEnd:
+        port = self.world.ports.get(name)
+        if port is not None:
+            if port.host is None:
+                raise Conflict(f"{field}: port {name} is not bound to a hypervisor", field=field)
+            return PathEnd(port.host, self.world.hosts[port.host].la, port.id)
+        host = self.world.hosts.get(HostName(name))
+        if host is None:
+            raise NotFound(f"{field}: there is neither a port nor a hypervisor {name!r}", field=field)
+        return PathEnd(host.name, host.la)
+
+    def _move_view(self, move: Move) -> MoveView:
+        entered = {phase: at for phase, at in move.timeline}
+        cost = self._owner.journal.of(move.id)
+        began, ended = entered.get(Phase.DELIVERING), entered.get(Phase.GRACE)
+        return MoveView(
+            move.id,
+            move.port_id,
+            move.source,
+            move.target,
+            move.phase,
+            move.trigger,
+            tuple(MoveStep(phase, at) for phase, at in move.timeline),
+            cost.flow_mods,
+            tuple(sorted(cost.switches)),
+            None if began is None or ended is None else (ended - began) * 1000,
+        )
+
+    def _session_is_up(self, datapath_id: DatapathId) -> bool:
+        channel = self._owner.underlay.channels.get(datapath_id)
+        return channel is not None and channel.session is not None
+
+    def _counters(self, channel: Channel, kind: str) -> SwitchCounters:
+        tally = framework_tally(channel.datapath_id)
+        return SwitchCounters(
+            channel.datapath_id,
+            "fabric" if kind == "fabric" else "host",
+            channel.session is not None,
+            tally.flow_mods,
+            tally.group_mods,
+            len(channel.refusals),
+        )
+
+    def _refusals(self) -> list[tuple[DatapathId, str]]:
+        channels = (*self._owner.underlay.channels.values(), *self._owner.hypervisors.channels.values())
+        return [(channel.datapath_id, channel.refusals[-1]) for channel in channels if channel.refusals]

@@ -1,0 +1,176 @@
+"""What should each hypervisor's switch hold, and has it confirmed it?
+
+The acting half of the overlay: a channel per br-int, fed with what the compiler found to have changed.  A br-int is
+written to only once its host has told, over OVSDB, what is plugged into it: a restarted controller would otherwise
+take away the flows of ports that it has not heard of yet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from controller.channel import Channel, Counted, ReadBack, Spawn
+from controller.events import (
+    MessageConfirmed,
+    MessageRejected,
+    Mods,
+    PacketArrived,
+    PortChanged,
+    Session,
+    Sink,
+    SwitchDown,
+    SwitchUp,
+)
+from controller.reconcile import Contents
+from overlay.changes import Confirmed, Event, HostBack, HostLost, Outcome, Sent
+from overlay.compile import Compiler
+from overlay.flow import MARK
+from overlay.values import DatapathId, HostName
+from overlay.world import World
+
+_MARK_SHIFT: Final = 48
+
+
+def is_hypervisor(datapath_id: DatapathId) -> bool:
+    """Whether a datapath is a br-int (its id, which we gave it, begins with our mark) and not a fabric switch."""
+    return datapath_id >> _MARK_SHIFT == MARK
+
+
+class Hypervisors:
+    """The br-ints of all hosts.
+
+    :param lost_after: seconds without a session after which nobody waits for a host's confirmations any more.
+    """
+
+    def __init__(self, world: World, *, spawn: Spawn, sink: Sink, lost_after: float) -> None:
+        self.world = world
+        self.compiler = Compiler(world)
+        self.channels: dict[HostName, Channel] = {}
+        self._spawn = spawn
+        self._sink = sink
+        self._lost_after = lost_after
+        self._sessions: dict[DatapathId, Session] = {}
+        self._told: set[HostName] = set()
+        self._names = {host.datapath_id: name for name, host in world.hosts.items()}
+        self._down_since: dict[HostName, float] = {name: time.monotonic() for name in world.hosts}
+        self._lost: set[HostName] = set()
+
+    def channel(self, name: HostName) -> Channel:
+        """Give the channel of a host that joined."""
+        channel = self.channels.get(name)
+        if channel is None:
+            channel = self.channels[name] = Channel(
+                self.world.hosts[name].datapath_id,
+                wanted=lambda: Contents(self.compiler.desired(name).values(), meters=METERS),
+                spawn=self._spawn,
+                sink=self._sink,
+            )
+        return channel
+
+    def name_of(self, datapath_id: DatapathId) -> HostName | None:
+        """Name the host that a br-int belongs to."""
+        return self._names.get(datapath_id)
+
+    def told(self, name: HostName) -> None:
+        """A host has said what is plugged into it: from now on its switch may be written to."""
+        host = self.world.hosts.get(name)
+        if host is None:  # its LA clashes with another's
+            return
+        self._names[host.datapath_id] = name
+        self._told.add(name)
+        session = self._sessions.get(host.datapath_id)
+        if session is None:
+            self._down_since.setdefault(name, time.monotonic())
+        elif self.channel(name).session is not session:
+            self.channel(name).up(session)
+
+    def take(self, event: SwitchUp | SwitchDown | PortChanged | MessageConfirmed | MessageRejected) -> Iterator[Event]:
+        """Follow a session; yields what the world must hear."""
+        name = self.name_of(event.datapath_id)
+        match event:
+            case SwitchUp(datapath_id, session):
+                self._sessions[datapath_id] = session
+                if name is not None:
+                    self._down_since.pop(name, None)
+                    if name in self._lost:
+                        self._lost.discard(name)
+                        yield HostBack(name)
+                    if name in self._told:
+                        self.channel(name).up(session)
+            case SwitchDown(datapath_id, session):
+                if self._sessions.get(datapath_id) is session:
+                    del self._sessions[datapath_id]
+                    if name is not None:
+                        self.channel(name).down(session)
+                        self._down_since[name] = time.monotonic()
+            case MessageConfirmed(_, ticket):
+                if name is not None:
+                    self.channel(name).confirm(ticket)
+                    yield Confirmed(name, ticket)
+            case MessageRejected(_, ticket, reason):
+                if name is not None:
+                    self.channel(name).reject(ticket, reason)
+            case PortChanged():
+                pass  # br-int's ports are OVSDB's to tell
+
+    def checked(self, event: ReadBack | Counted) -> Iterator[Event]:
+        """Repair what a reading found; yields a confirmation where there was nothing to repair."""
+        name = self.name_of(event.datapath_id)
+        if name is None:
+            return
+        channel = self.channel(name)
+        if isinstance(event, Counted):
+            channel.counted(event)
+        elif channel.read_back(event):
+            yield Confirmed(name, channel.sent)
+
+    def refresh(self, outcome: Outcome) -> tuple[Sent, dict[DatapathId, int]]:
+        """Compile what is dirty and send the difference.
+
+        :returns: what the world must hear of it, and how many messages each switch was sent.
+        """
+        generations: list[tuple[HostName, int]] = []
+        cost: dict[DatapathId, int] = {}
+        for name, delta in self.compiler.refresh(outcome.dirty).items():
+            if not (delta.put or delta.remove) or name not in self.world.hosts:
+                continue
+            channel = self.channel(name)
+            mods = Mods(put=delta.put, remove=delta.remove)
+            generations.append((name, channel.push(mods)))
+            cost[channel.datapath_id] = len(mods)
+        return Sent(outcome.waits, tuple(generations)), cost
+
+    def overdue(self) -> Iterator[Event]:
+        """Name hosts that have been without a session for too long, each once."""
+        now = time.monotonic()
+        for name, since in self._down_since.items():
+            if name not in self._lost and now - since > self._lost_after:
+                self._lost.add(name)
+                yield HostLost(name)
+
+    def speaker(self, event: PacketArrived) -> tuple[HostName, str] | None:
+        """Name the host and port that an announcement came from."""
+        name = self.name_of(event.datapath_id)
+        if name is None:
+            return None
+        for (host, port_id), ofport in self.world.attachments.items():
+            if ofport == event.in_port and host == name:
+                return name, port_id
+        return None
+
+    def audit(self, *, thorough: bool) -> None:
+        """Ask every switch whether it still holds what it should."""
+        for channel in self.channels.values():
+            channel.audit(thorough=thorough)
+
+    def doubt(self) -> None:
+        """After a failure of ours: compile everything anew and compare every switch."""
+        self.compiler.rebuild()
+        self.audit(thorough=True)
+
+    def is_connected(self, name: HostName) -> bool:
+        """Whether the host's br-int has a session."""
+        host = self.world.hosts.get(name)
+        return host is not None and host.datapath_id in self._sessions
