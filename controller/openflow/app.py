@@ -1,0 +1,110 @@
+"""Which switches are connected, and what do they tell us?
+
+The application on the framework: it turns the framework's events into ours (``controller.events``) and hands answers to
+the session that asked.  It decides nothing.  The framework runs its handlers one after another in one greenlet, and
+logs one that raises.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, ClassVar, Final
+
+from controller.events import PacketArrived, PortChanged, Sink, SwitchDown, SwitchPort, SwitchUp
+from controller.framework import DEAD_DISPATCHER, MAIN_DISPATCHER, Address, App, Service, ofp_event, ofproto, on, serve
+from controller.openflow.complaint import Complaint
+from controller.openflow.session import OpenFlowSession
+from controller.openflow.tally import Tally
+from overlay.values import DatapathId
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Switches(App):  # type: ignore[misc]
+    """All connected switches, by datapath id.  A second connection of the same id takes the place of the first."""
+
+    OFP_VERSIONS: ClassVar[list[int]] = [ofproto.OFP_VERSION]
+
+    def __init__(self, sink: Sink, tally: Tally) -> None:
+        super().__init__()
+        self._sink = sink
+        self._tally = tally
+        self.sessions: dict[DatapathId, OpenFlowSession] = {}
+        self._of: dict[Any, OpenFlowSession] = {}
+
+    @on(ofp_event.EventOFPStateChange, MAIN_DISPATCHER, DEAD_DISPATCHER)
+    def _state_changed(self, event: Any) -> None:
+        datapath = event.datapath
+        if event.state == MAIN_DISPATCHER:
+            self._up(datapath)
+        elif event.state == DEAD_DISPATCHER:
+            self._down(self._of.pop(datapath, None))
+
+    def _up(self, datapath: Any) -> None:
+        session = OpenFlowSession(datapath, self._sink, self._tally)
+        former = self.sessions.get(session.datapath_id)
+        if former is not None:
+            _LOG.warning("%r takes the place of %r", session, former)
+            self._down(former)
+            former.close()
+        self._of[datapath] = session
+        self.sessions[session.datapath_id] = session
+        _LOG.info("%r is up", session)
+        self._sink(SwitchUp(session.datapath_id, session, tuple(map(_port, datapath.ports.values()))))
+
+    def _down(self, session: OpenFlowSession | None) -> None:
+        if session is None or self.sessions.get(session.datapath_id) is not session:
+            return
+        del self.sessions[session.datapath_id]
+        session.ended()
+        _LOG.info("%r is down", session)
+        self._sink(SwitchDown(session.datapath_id, session))
+
+    def _session(self, event: Any) -> OpenFlowSession | None:
+        """Whose message this is; ``None`` when a newer connection has taken its place."""
+        session = self._of.get(event.msg.datapath)
+        return session if session is not None and self.sessions.get(session.datapath_id) is session else None
+
+    @on(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
+    def _port_changed(self, event: Any) -> None:
+        if session := self._session(event):
+            gone = event.msg.reason == ofproto.OFPPR_DELETE
+            self._sink(PortChanged(session.datapath_id, _port(event.msg.desc), gone=gone))
+
+    @on(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
+    def _packet_arrived(self, event: Any) -> None:
+        if session := self._session(event):
+            message = event.msg
+            in_port = message.match.get("in_port", ofproto.OFPP_ANY)
+            self._sink(PacketArrived(session.datapath_id, in_port, message.cookie, bytes(message.data)))
+
+    @on(ofp_event.EventOFPBarrierReply, MAIN_DISPATCHER)
+    def _barrier_came(self, event: Any) -> None:
+        if session := self._session(event):
+            session.barrier_came(event.msg.xid)
+
+    @on(ofp_event.EventOFPRawReply, MAIN_DISPATCHER)
+    def _answer_came(self, event: Any) -> None:
+        if session := self._session(event):
+            session.answer_came(event.msg.xid, event.msg.buf)
+
+    @on(ofp_event.EventOFPErrorMsg, MAIN_DISPATCHER)
+    def _refused(self, event: Any) -> None:
+        if session := self._session(event):
+            message = event.msg
+            code = message.exp_type if message.type == ofproto.OFPET_EXPERIMENTER else message.code
+            session.refused(Complaint(message.xid, message.type, code, bytes(message.data or b"")))
+
+
+def _port(desc: Any) -> SwitchPort:
+    name = desc.name.split(b"\0", 1)[0].decode(errors="replace")
+    up = not desc.config & ofproto.OFPPC_PORT_DOWN and not desc.state & ofproto.OFPPS_LINK_DOWN
+    return SwitchPort(desc.port_no, name, desc.hw_addr, up)
+
+
+def listen(addresses: tuple[Address, ...], sink: Sink, tally: Tally | None = None) -> Service:
+    """Listen for switches; returns at once.  The service's ``app`` is :class:`Switches`.
+
+    :raises OSError: when an address cannot be listened on.
+    """
+    return serve(Switches, addresses, sink, tally or Tally())
