@@ -33,10 +33,9 @@ class ListenSettings:
 
 @dataclass(frozen=True, slots=True)
 class RestSettings:
-    """The HTTP socket; off the loopback only if the operator says ``insecure_listen`` (there is no TLS)."""
+    """The HTTP socket."""
 
     listen: Endpoint
-    insecure_listen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,8 @@ class Settings:
     """Everything that the operator can choose."""
 
     state_dir: Path
+    insecure_listen: bool
+    """Whether listeners may leave the loopback although there is no TLS: for a management network of one's own."""
     audit_interval: float
     operator_token_file: Path
     openflow: ListenSettings
@@ -112,13 +113,15 @@ def parse(document: Mapping[str, object]) -> Settings:
     """
     top = Section(document)
     state_dir = top.path("state_dir") or default_state_dir()
+    insecure = top.flag("insecure_listen", default=False)
     settings = Settings(
         state_dir=state_dir,
+        insecure_listen=insecure,
         audit_interval=top.seconds("audit_interval", 5.0),
         operator_token_file=top.path("operator_token_file") or state_dir / "operator.token",
-        openflow=_listen(top.section("openflow"), "127.0.0.1:6653"),
-        ovsdb=_listen(top.section("ovsdb"), "127.0.0.1:6640"),
-        rest=_rest(top.section("rest")),
+        openflow=_listen(top.section("openflow"), "openflow", "127.0.0.1:6653", insecure=insecure),
+        ovsdb=_listen(top.section("ovsdb"), "ovsdb", "127.0.0.1:6640", insecure=insecure),
+        rest=_rest(top.section("rest"), insecure=insecure),
         overlay=_overlay(top.section("overlay")),
         fabric=_fabric(top.section("fabric")),
         tokens=_tokens(top.section("tokens")),
@@ -127,22 +130,28 @@ def parse(document: Mapping[str, object]) -> Settings:
     return settings
 
 
-def _listen(section: Section, default: str) -> ListenSettings:
+def _listen(section: Section, name: str, default: str, *, insecure: bool) -> ListenSettings:
     listen = section.endpoints("listen", default)
     section.end()
+    for endpoint in listen:
+        _keep_in(endpoint, f"{name}.listen", insecure=insecure)
     return ListenSettings(listen)
 
 
-def _rest(section: Section) -> RestSettings:
+def _rest(section: Section, *, insecure: bool) -> RestSettings:
     listen = section.endpoint("listen", "127.0.0.1:9696")
-    insecure = section.flag("insecure_listen", default=False)
     section.end()
-    if not (insecure or listen.is_loopback):
+    _keep_in(listen, "rest.listen", insecure=insecure)
+    return RestSettings(listen)
+
+
+def _keep_in(endpoint: Endpoint, key: str, *, insecure: bool) -> None:
+    """Refuse to be reachable from other machines without encryption, unless the operator said so."""
+    if not (insecure or endpoint.is_loopback):
         raise SettingsError(
-            f"rest.listen: {listen} can be reached from other machines and tokens would travel unencrypted; listen on "
-            "127.0.0.1 behind a TLS proxy, or set rest.insecure_listen = true if the network is yours alone"
+            f"{key}: {endpoint} can be reached from other machines, unencrypted; listen on the loopback, or set"
+            " insecure_listen = true if the network is yours alone"
         )
-    return RestSettings(listen, insecure)
 
 
 def _overlay(section: Section) -> OverlaySettings:

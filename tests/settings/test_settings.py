@@ -18,7 +18,7 @@ def test_defaults_are_sane() -> None:
     assert settings.openflow.listen == (Endpoint("127.0.0.1", 6653),)
     assert settings.ovsdb.listen == (Endpoint("127.0.0.1", 6640),)
     assert settings.rest.listen == Endpoint("127.0.0.1", 9696)
-    assert not settings.rest.insecure_listen
+    assert not settings.insecure_listen
     assert (settings.overlay.vni_first, settings.overlay.vni_last) == (1, (1 << 24) - 1)
     assert settings.overlay.grace_seconds == 1.0
     assert settings.overlay.move_timeout == 300.0
@@ -39,6 +39,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     file.write_text(
         f"""
         state_dir = "{tmp_path}/state"
+        insecure_listen = true
         audit_interval = 2
         operator_token_file = "{tmp_path}/op"
         [openflow]
@@ -47,7 +48,6 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         listen = ["[::1]:6640"]
         [rest]
         listen = "0.0.0.0:80"
-        insecure_listen = true
         [overlay]
         vni_range = [1000, 1999]
         grace_seconds = 0
@@ -91,7 +91,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[openflow]\nlisten = ['127.0.0.1:1', '127.0.0.1:1']", "openflow.listen"),
         ("[ovsdb]\nlisten = ['example.org:6640']", "ovsdb.listen"),
         ("[rest]\nlisten = 9696", "rest.listen"),
-        ("[rest]\ninsecure_listen = 'yes'", "rest.insecure_listen"),
+        ("insecure_listen = 'yes'", "insecure_listen"),
         ("[overlay]\nvni_range = [5]", "overlay.vni_range"),
         ("[overlay]\nvni_range = [0, 10]", "overlay.vni_range"),
         ("[overlay]\nvni_range = [10, 9]", "overlay.vni_range"),
@@ -136,10 +136,14 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         load(tmp_path / "none.toml")
 
 
-def test_rest_off_the_loopback_needs_a_word() -> None:
-    """REST listens on an address that others can reach only when the operator says that it may."""
-    with pytest.raises(SettingsError, match=r"rest\.listen: 10\.0\.0\.1:9696 can be reached.*insecure_listen"):
-        parse({"rest": {"listen": "10.0.0.1:9696"}})
+@pytest.mark.parametrize("name", ["openflow", "ovsdb", "rest"])
+def test_leaving_the_loopback_needs_a_word(name: str) -> None:
+    """No listener takes an address that others can reach unless the operator says that it may."""
+    address = "10.0.0.1:9000"
+    document = {name: {"listen": address if name == "rest" else [address]}}
+    with pytest.raises(SettingsError, match=rf"{name}\.listen: 10\.0\.0\.1:9000 can be reached.*insecure_listen"):
+        parse(document)
+    assert parse({"insecure_listen": True, **document}).insecure_listen
     assert parse({"rest": {"listen": "[::1]:9696"}}).rest.listen.is_loopback
 
 
