@@ -7,16 +7,16 @@ holds, as frozen views.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
-import eventlet
-
 from controller import framework
+from controller.bulk import Creation
 from controller.channel import Channel
 from controller.fabric.paths import paths as fabric_paths
-from controller.fabric.plan import PortRef
-from controller.owner import Owner
+from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
+from controller.owner import Owner
 from controller.service import NotConfirmed
 from controller.views import (
     ClashView,
@@ -52,9 +52,10 @@ class Desk:
     :param version: of the product.
     """
 
-    def __init__(self, owner: Owner, hosts: HostsServer, *, version: str) -> None:
+    def __init__(self, owner: Owner, hosts: HostsServer, tally: Tally, *, version: str) -> None:
         self._owner = owner
         self._hosts = hosts
+        self._tally = tally
         self._version = version
         self._started_at = time.time()
 
@@ -66,6 +67,10 @@ class Desk:
     def submit(self, intent: Intent) -> Outcome:
         """Apply one intent and store what came of it (see :class:`controller.service.Service`)."""
         return self._owner.submit(intent)
+
+    def submit_all(self, creations: Sequence[Creation]) -> Outcome:
+        """Make several objects, all or none."""
+        return self._owner.submit_all(creations)
 
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it."""
@@ -143,7 +148,7 @@ class Desk:
 
     def hosts(self) -> tuple[HostView, ...]:
         """All hypervisors that ever joined, by name."""
-        problems = {status.name: status.problems for status in self._hosts.status()}
+        problems = {status.name: status.problems for status in self._hosts.hosts()}
         return tuple(
             HostView(
                 name,
@@ -177,7 +182,9 @@ class Desk:
         )
         problems = [f"switch {datapath_id} refuses: {why}" for datapath_id, why in self._refusals()]
         problems += [
-            f"LA {clash.la} is claimed by {clash.claim.mac} at {clash.claim.at}" for clash in fabric.fabric.clashes
+            f"LA {clash.holder.la} of {clash.holder.mac} is claimed by {clash.contender.mac} at switch"
+            f" {clash.contender.at.datapath_id} port {clash.contender.at.port}"
+            for clash in fabric.fabric.clashes
         ]
         if self._owner.failures:
             problems.append(f"{self._owner.failures} internal failures, see the log")
@@ -208,7 +215,7 @@ class Desk:
         return PathEnd(host.name, host.la)
 
     def _move_view(self, move: Move) -> MoveView:
-        entered = {phase: at for phase, at in move.timeline}
+        entered = dict(move.timeline)
         cost = self._owner.journal.of(move.id)
         began, ended = entered.get(Phase.DELIVERING), entered.get(Phase.GRACE)
         return MoveView(
@@ -229,7 +236,7 @@ class Desk:
         return channel is not None and channel.session is not None
 
     def _counters(self, channel: Channel, kind: str) -> SwitchCounters:
-        tally = framework_tally(channel.datapath_id)
+        tally = self._tally.per_datapath[channel.datapath_id]
         return SwitchCounters(
             channel.datapath_id,
             "fabric" if kind == "fabric" else "host",

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from overlay.compile import Compiler
+
 from controller.channel import Channel, Counted, ReadBack, Spawn
 from controller.events import (
     MessageConfirmed,
@@ -25,7 +27,6 @@ from controller.events import (
 )
 from controller.reconcile import Contents
 from overlay.changes import Confirmed, Event, HostBack, HostLost, Outcome, Sent
-from overlay.compile import Compiler
 from overlay.flow import MARK
 from overlay.values import DatapathId, HostName
 from overlay.world import World
@@ -86,34 +87,35 @@ class Hypervisors:
         elif self.channel(name).session is not session:
             self.channel(name).up(session)
 
-    def take(self, event: SwitchUp | SwitchDown | PortChanged | MessageConfirmed | MessageRejected) -> Iterator[Event]:
-        """Follow a session; yields what the world must hear."""
+    def take(
+        self, event: SwitchUp | SwitchDown | PortChanged | MessageConfirmed | MessageRejected
+    ) -> tuple[Event, ...]:
+        """Follow a session; returns what the world must hear.  (br-int's ports are OVSDB's to tell, not OpenFlow's.)"""
         name = self.name_of(event.datapath_id)
         match event:
             case SwitchUp(datapath_id, session):
                 self._sessions[datapath_id] = session
+                return () if name is None else self._up(name, session)
+            case SwitchDown(datapath_id, session) if self._sessions.get(datapath_id) is session:
+                del self._sessions[datapath_id]
                 if name is not None:
-                    self._down_since.pop(name, None)
-                    if name in self._lost:
-                        self._lost.discard(name)
-                        yield HostBack(name)
-                    if name in self._told:
-                        self.channel(name).up(session)
-            case SwitchDown(datapath_id, session):
-                if self._sessions.get(datapath_id) is session:
-                    del self._sessions[datapath_id]
-                    if name is not None:
-                        self.channel(name).down(session)
-                        self._down_since[name] = time.monotonic()
-            case MessageConfirmed(_, ticket):
-                if name is not None:
-                    self.channel(name).confirm(ticket)
-                    yield Confirmed(name, ticket)
-            case MessageRejected(_, ticket, reason):
-                if name is not None:
-                    self.channel(name).reject(ticket, reason)
-            case PortChanged():
-                pass  # br-int's ports are OVSDB's to tell
+                    self.channel(name).down(session)
+                    self._down_since[name] = time.monotonic()
+            case MessageConfirmed(_, ticket) if name is not None:
+                self.channel(name).confirm(ticket)
+                return (Confirmed(name, ticket),)
+            case MessageRejected(_, ticket, reason) if name is not None:
+                self.channel(name).reject(ticket, reason)
+        return ()
+
+    def _up(self, name: HostName, session: Session) -> tuple[Event, ...]:
+        self._down_since.pop(name, None)
+        if name in self._told:
+            self.channel(name).up(session)
+        if name not in self._lost:
+            return ()
+        self._lost.discard(name)
+        return (HostBack(name),)
 
     def checked(self, event: ReadBack | Counted) -> Iterator[Event]:
         """Repair what a reading found; yields a confirmation where there was nothing to repair."""

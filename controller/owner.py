@@ -11,24 +11,26 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import eventlet
 import eventlet.event
 import eventlet.queue
 
+from controller.bulk import Creation, apply_all
 from controller.channel import Counted, ReadBack
+from controller.discovery import Announcer
 from controller.events import (
     MessageConfirmed,
     MessageRejected,
     PacketArrived,
     PortChanged,
-    Session,
     SwitchDown,
     SwitchEvent,
     SwitchUp,
 )
+from controller.fabric.graph import Fabric
 from controller.hypervisors import Hypervisors, is_hypervisor
 from controller.journal import Journal
 from controller.store import Store
@@ -43,7 +45,6 @@ from overlay.changes import (
     Tick,
 )
 from overlay.refusals import Refusal
-from overlay.values import DatapathId
 from overlay.world import World
 
 _LOG: Final = logging.getLogger(__name__)
@@ -57,10 +58,10 @@ _TICK_SECONDS: Final = 0.1
 class _Ask:
     """An intent whose sender waits for the answer."""
 
-    __slots__ = ("done", "intent", "outcome", "refusal")
+    __slots__ = ("apply", "done", "outcome", "refusal")
 
-    def __init__(self, intent: Intent) -> None:
-        self.intent = intent
+    def __init__(self, apply: Callable[[], Outcome]) -> None:
+        self.apply = apply
         self.done = eventlet.event.Event()
         self.outcome: Outcome | None = None
         self.refusal: BaseException | None = None
@@ -76,22 +77,34 @@ class _Ask:
 class Owner:
     """The one owner of overlay and fabric.
 
+    :param lldp_interval: seconds between two announcements from each fabric port.
+    :param lost_after: seconds without a session after which nobody waits for a host any more.
+    :param audit_interval: seconds between two checks of what the switches hold.
     :param clock: seconds since the epoch, for what is stored and shown.
     """
 
     def __init__(
         self,
         world: World,
-        underlay: Underlay,
-        hypervisors: Hypervisors,
+        fabric: Fabric,
         store: Store,
         *,
+        announcer: Announcer,
+        lldp_interval: float,
+        lost_after: float,
         audit_interval: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.world = world
-        self.underlay = underlay
-        self.hypervisors = hypervisors
+        self.hypervisors = Hypervisors(world, spawn=self.spawn, sink=self.put, lost_after=lost_after)
+        self.underlay = Underlay(
+            fabric,
+            announcer,
+            las=lambda: [host.la for host in world.hosts.values()],
+            lldp_interval=lldp_interval,
+            spawn=self.spawn,
+            sink=self.put,
+        )
         self.journal = Journal()
         self.failures = 0
         self._store = store
@@ -117,7 +130,17 @@ class Owner:
 
         :raises Refusal: when it was turned down.
         """
-        ask = _Ask(intent)
+        return self._ask(lambda: self.world.apply(intent, self._clock()))
+
+    def submit_all(self, creations: Sequence[Creation]) -> Outcome:
+        """Have several objects made in one turn and one commit, all or none; blocks the calling greenlet.
+
+        :raises Refusal: that of the first object that could not be; then nothing changed.
+        """
+        return self._ask(lambda: apply_all(self.world, creations, self._clock()))
+
+    def _ask(self, apply: Callable[[], Outcome]) -> Outcome:
+        ask = _Ask(apply)
         self._queue.put(ask)
         outcome: Outcome = ask.done.wait()
         return outcome
@@ -149,7 +172,7 @@ class Owner:
         for item in batch:
             try:
                 outcome = self._take(item, asks)
-            except Exception:
+            except Exception:  # noqa: BLE001  (one broken change must not end the loop)
                 self._failed(f"while taking {type(item).__name__}")
             else:
                 if outcome is not None:
@@ -168,7 +191,7 @@ class Owner:
             case _Ask():
                 asks.append(item)
                 try:
-                    item.outcome = self.world.apply(item.intent, self._clock())
+                    item.outcome = item.apply()
                 except Refusal as refusal:
                     item.refusal = refusal
                 except Exception as error:
@@ -181,8 +204,10 @@ class Owner:
                 return self._checked(item)
             case HostSnapshot():
                 outcome = self.world.apply(item, self._clock())
-                self.hypervisors.known(item.host)
+                self.hypervisors.told(item.host)
                 return outcome
+            case Tick():
+                return self._ticked(item)
             case _ if isinstance(item, Event):
                 return self.world.apply(item, self._clock())
             case _:
@@ -217,8 +242,8 @@ class Owner:
             self._notify(outcome)
             if not outcome.dirty and not outcome.waits:
                 break
-            sent, costs = self.hypervisors.refresh(outcome)
-            self.journal.charge(self.world, outcome.dirty, costs)
+            sent, cost = self.hypervisors.refresh(outcome)
+            self.journal.charge(outcome.notices, cost)
             outcome = self.world.apply(sent, self._clock())
         self.underlay.flush()
 
@@ -237,19 +262,15 @@ class Owner:
     def _ticks(self) -> None:
         while True:
             eventlet.sleep(_TICK_SECONDS)
-            now = time.monotonic()
-            for event in self.hypervisors.overdue(now):
-                self.put(event)
             self.put(Tick())
-            self.underlay.tick()
-            if now >= self._next_audit:
-                self._next_audit = now + self._audit_interval
-                self._audits += 1
-                thorough = self._audits % _THOROUGH_EVERY == 0
-                self.hypervisors.audit(thorough=thorough)
-                self.underlay.audit(thorough=thorough)
 
-
-def sessions_of(owner: Owner) -> dict[DatapathId, Session | None]:
-    """List every switch that the owner knows with its present session."""
-    return {**owner.hypervisors.sessions(), **owner.underlay.sessions()}
+    def _ticked(self, tick: Tick) -> Outcome:
+        self.underlay.tick()
+        now = time.monotonic()
+        if now >= self._next_audit:
+            self._next_audit = now + self._audit_interval
+            self._audits += 1
+            thorough = self._audits % _THOROUGH_EVERY == 0
+            self.hypervisors.audit(thorough=thorough)
+            self.underlay.audit(thorough=thorough)
+        return self._applied(tick, *self.hypervisors.overdue())

@@ -65,18 +65,26 @@ def operator_token(path: Path) -> Token:
 
     :raises SettingsError: when the file cannot be made or read, is open to everybody, or holds no sound token.
     """
+    return Token(secret(path))
+
+
+def secret(path: Path) -> str:
+    """Read a secret that this controller keeps; make one (mode 0600) if the file is not there yet.
+
+    :raises SettingsError: when the file cannot be made or read, is open to everybody, or holds no sound secret.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _make_token(path)
         with path.open(encoding="ascii") as file:
             if os.fstat(file.fileno()).st_mode & 0o007:
-                raise SettingsError(f"{path}: the operator's token is open to every user of this machine: chmod 600 it")
+                raise SettingsError(f"{path}: the secret is open to every user of this machine: chmod 600 it")
             text = file.read().strip()
     except OSError as error:
-        raise SettingsError(f"{path}: operator token: {error.strerror}") from error
+        raise SettingsError(f"{path}: secret: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: operator token: not ASCII") from error
-    return Token(checked_token(text, str(path)))
+        raise SettingsError(f"{path}: secret: not ASCII") from error
+    return checked_token(text, str(path))
 
 
 def _make_token(path: Path) -> None:

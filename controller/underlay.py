@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from controller.channel import Channel, Counted, ReadBack, Spawn
-from controller.discovery import Discovery
+from controller.discovery import Announcer, arp_request, claim
 from controller.events import (
     MessageConfirmed,
     MessageRejected,
@@ -25,15 +25,16 @@ from controller.events import (
     SwitchEvent,
     SwitchUp,
 )
-from controller.fabric.changes import FabricChange, LinkSeen, SwitchConnected, SwitchDisconnected, Tick
+from controller.fabric.changes import FabricChange, HostSighted, LinkSeen, SwitchConnected, SwitchDisconnected, Tick
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import PortRef
+from controller.fabric.probes import probes_wanted
 from controller.fabric.program import SwitchProgram, program
 from controller.reconcile import Contents, difference
 from overlay.changes import Document
 from overlay.refusals import Refusal
-from overlay.values import DatapathId
+from overlay.values import DatapathId, Mac
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Underlay:
     def __init__(
         self,
         fabric: Fabric,
-        discovery: Discovery,
+        announcer: Announcer,
         *,
         las: Callable[[], Iterable[IPv4Address]],
         lldp_interval: float,
@@ -57,7 +58,7 @@ class Underlay:
     ) -> None:
         self.fabric = fabric
         self.channels: dict[DatapathId, Channel] = {}
-        self._discovery = discovery
+        self._announcer = announcer
         self._las = las
         self._lldp_interval = lldp_interval
         self._spawn = spawn
@@ -66,6 +67,7 @@ class Underlay:
         self._documents: list[Document] = []
         self._dirty: set[DatapathId] = set()
         self._next_announcement = 0.0
+        self._turn = 0
 
     # ── what switches tell ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,8 +128,7 @@ class Underlay:
             for datapath_id, channel in self.channels.items():
                 if channel.session is not None:
                     self._announce(PortRef(datapath_id, port.number) for port in self.fabric.ports(datapath_id))
-            for at, frame in self._discovery.questions(self.fabric, self._las()):
-                self._emit(at, frame)
+            self._ask_for_hosts()
         self._apply(Tick())
 
     def audit(self, *, thorough: bool) -> None:
@@ -161,12 +162,12 @@ class Underlay:
         return _contents(self._programs[datapath_id])
 
     def _heard(self, event: PacketArrived) -> None:
-        change = self._discovery.read(event)
-        if change is None:
-            return
-        if isinstance(change, LinkSeen) and change.source.datapath_id not in self.fabric.switches:
-            return
-        self._apply(change)
+        at = PortRef(event.datapath_id, event.in_port)
+        source = self._announcer.read(event.data)
+        if source is not None:
+            self._apply(LinkSeen(source, at))
+        elif (said := claim(event.data)) is not None:
+            self._apply(HostSighted(said.la, said.mac, at))
 
     def _apply(self, change: FabricChange) -> None:
         try:
@@ -182,8 +183,15 @@ class Underlay:
 
     def _announce(self, ports: Iterable[PortRef]) -> None:
         for at in ports:
-            if self.fabric.is_up(at):
-                self._emit(at, self._discovery.announcement(at))
+            port = self.fabric.switches[at.datapath_id].ports[at.port]
+            if port.up:
+                self._emit(at, self._announcer.announcement(at, Mac.parse(port.hw_addr)))
+
+    def _ask_for_hosts(self) -> None:
+        """Ask for hypervisors that joined and were not seen yet, or that two machines claim to be."""
+        self._turn += 1
+        for probe in probes_wanted(self.fabric, self._las(), turn=self._turn):
+            self._emit(probe.at, arp_request(probe.la, probe.gateway, self.fabric.plan.router_mac))
 
     def _emit(self, at: PortRef, frame: bytes) -> None:
         channel = self.channels.get(at.datapath_id)
