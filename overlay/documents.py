@@ -1,0 +1,125 @@
+"""How is a value of the world written down, and read back?
+
+A :class:`~overlay.changes.Document` holds JSON values only.  Reading trusts what was written here: the store is ours.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, ip_address, ip_network
+from typing import Any
+
+from overlay.changes import Document, DocumentKind
+from overlay.moves import Move, Phase, Trigger
+from overlay.values import DatapathId, FixedIp, Host, HostName, Mac, Network, Pool, Port, Subnet, Vni
+
+
+def write_network(network: Network) -> Document:
+    """Write a network down."""
+    body = {
+        "project_id": network.project_id,
+        "name": network.name,
+        "vni": int(network.vni),
+        "mtu": network.mtu,
+        "description": network.description,
+    }
+    return Document(DocumentKind.NETWORK, network.id, body)
+
+
+def read_network(network_id: str, body: dict[str, Any]) -> Network:
+    """Read a network back."""
+    return Network(network_id, **{**body, "vni": Vni(body["vni"])})
+
+
+def write_subnet(subnet: Subnet) -> Document:
+    """Write a subnet down."""
+    body = {
+        "network_id": subnet.network_id,
+        "project_id": subnet.project_id,
+        "name": subnet.name,
+        "cidr": str(subnet.cidr),
+        "gateway_ip": None if subnet.gateway_ip is None else str(subnet.gateway_ip),
+        "pools": [[str(pool.first), str(pool.last)] for pool in subnet.pools],
+        "description": subnet.description,
+    }
+    return Document(DocumentKind.SUBNET, subnet.id, body)
+
+
+def read_subnet(subnet_id: str, body: dict[str, Any]) -> Subnet:
+    """Read a subnet back."""
+    gateway = body["gateway_ip"]
+    parsed = {
+        "cidr": ip_network(body["cidr"]),
+        "gateway_ip": None if gateway is None else ip_address(gateway),
+        "pools": tuple(Pool(ip_address(first), ip_address(last)) for first, last in body["pools"]),
+    }
+    return Subnet(subnet_id, **{**body, **parsed})
+
+
+def write_port(port: Port) -> Document:
+    """Write a port down."""
+    body = {
+        "network_id": port.network_id,
+        "project_id": port.project_id,
+        "name": port.name,
+        "mac": str(port.mac),
+        "fixed_ips": [[fixed.subnet_id, str(fixed.ip)] for fixed in port.fixed_ips],
+        "host": port.host,
+        "device_id": port.device_id,
+        "device_owner": port.device_owner,
+        "description": port.description,
+    }
+    return Document(DocumentKind.PORT, port.id, body)
+
+
+def read_port(port_id: str, body: dict[str, Any]) -> Port:
+    """Read a port back."""
+    parsed = {
+        "mac": Mac.parse(body["mac"]),
+        "fixed_ips": tuple(FixedIp(subnet, ip_address(ip)) for subnet, ip in body["fixed_ips"]),
+        "host": None if body["host"] is None else HostName(body["host"]),
+    }
+    return Port(port_id, **{**body, **parsed})
+
+
+def write_host(host: Host) -> Document:
+    """Write a host down."""
+    body = {
+        "la": str(host.la),
+        "datapath_id": str(host.datapath_id),
+        "tunnel_port": host.tunnel_port,
+        "answers_nd": host.answers_nd,
+    }
+    return Document(DocumentKind.HOST, host.name, body)
+
+
+def read_host(name: str, body: dict[str, Any]) -> Host:
+    """Read a host back."""
+    parsed = {"la": IPv4Address(body["la"]), "datapath_id": DatapathId.parse(body["datapath_id"])}
+    return Host(HostName(name), **{**body, **parsed})
+
+
+def write_move(move: Move) -> Document:
+    """Write a move down."""
+    body = {
+        "port_id": move.port_id,
+        "source": move.source,
+        "target": move.target,
+        "trigger": move.trigger.value,
+        "timeline": [[phase.value, when] for phase, when in move.timeline],
+        "automatic": move.automatic,
+        "reason": move.reason,
+        "stale": move.stale,
+    }
+    return Document(DocumentKind.MOVE, move.id, body)
+
+
+def read_move(move_id: str, body: dict[str, Any]) -> Move:
+    """Read a move back."""
+    parsed = {
+        "source": HostName(body["source"]),
+        "target": HostName(body["target"]),
+        "trigger": Trigger(body["trigger"]),
+        "timeline": tuple((Phase(phase), when) for phase, when in body["timeline"]),
+        "stale": None if body["stale"] is None else HostName(body["stale"]),
+    }
+    return Move(move_id, **{**body, **parsed})

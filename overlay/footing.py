@@ -1,0 +1,86 @@
+"""Where does a port stand, and what does each hypervisor's switch therefore do for it?
+
+A :class:`Footing` is the digest of a port's home, its move and its taps: all that the compiler needs to know about its
+place.  Two footings of a port compared tell exactly which compile units a change has made dirty.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from overlay.moves import PHASES, SWITCHING, Move
+from overlay.values import HostName
+
+
+class Tap(NamedTuple):
+    """A plugged interface of the port: at which host, as which OpenFlow port, and whether it must be silent."""
+
+    host: HostName
+    ofport: int
+    passive: bool
+
+
+class Footing(NamedTuple):
+    """A port's place.
+
+    :param hosts: where its network has to be: its home, and the target of its move.
+    :param taps: the interfaces that get a program of the port.
+    :param local: the hosts that deliver the port's frames to their own tap (if one is plugged).
+    :param hairpin: the host that turns frames round to ``pointer``.
+    :param pointer: the host that all other hosts send to.
+    """
+
+    hosts: tuple[HostName, ...] = ()
+    taps: tuple[Tap, ...] = ()
+    local: tuple[HostName, ...] = ()
+    hairpin: HostName | None = None
+    pointer: HostName | None = None
+
+    def tap_at(self, host: HostName) -> Tap | None:
+        """The port's tap at a host, if it gets a program there."""
+        for tap in self.taps:
+            if tap.host == host:
+                return tap
+        return None
+
+
+NOWHERE: Final = Footing()
+
+
+def footing(home: HostName | None, move: Move | None, places: dict[HostName, int]) -> Footing:
+    """Work out where a port stands.
+
+    :param home: its active binding.
+    :param move: its live move.
+    :param places: where it is plugged, as which OpenFlow port.
+    """
+    if home is None:
+        return NOWHERE
+    if move is None:
+        taps = (Tap(home, places[home], passive=False),) if home in places else ()
+        return Footing((home,), taps, (home,), None, home)
+    doing = PHASES[move.phase]
+    hosts = (move.source, move.target)
+    passive = {move.source: False, move.target: move.phase not in SWITCHING}
+    return Footing(
+        hosts,
+        tuple(Tap(host, places[host], passive[host]) for host in hosts if host in places),
+        tuple(host for host, delivers in zip(hosts, (doing.source, doing.target), strict=True) if delivers),
+        None if doing.source else move.source,
+        move.target if doing.others else move.source,
+    )
+
+
+def programs_changed(before: Footing, after: Footing) -> set[HostName]:
+    """The hosts whose tap of the port has another program now (PORT units)."""
+    return {tap.host for tap in set(before.taps) ^ set(after.taps)}
+
+
+def deliveries_changed(before: Footing, after: Footing) -> set[HostName]:
+    """The hosts that deliver to another tap of the port now, or do so no more (ADDRESS and NETWORK units)."""
+    return {host for host, _ in _deliveries(before) ^ _deliveries(after)}
+
+
+def _deliveries(at: Footing) -> set[tuple[HostName, int | None]]:
+    taps = {tap.host: tap.ofport for tap in at.taps}
+    return {(host, taps.get(host)) for host in at.local}

@@ -1,0 +1,280 @@
+"""How is any value of the world found in one step?
+
+The index holds the frozen values and every cross reference between them, and keeps the references right when one value
+is put or dropped.  It checks nothing: whoever puts has checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from overlay.addressing import Allocator
+from overlay.directory import Clash
+from overlay.footing import NOWHERE, Footing, footing
+from overlay.moves import Move
+from overlay.readiness import Readiness
+from overlay.refusals import NotFound
+from overlay.values import Host, HostName, IpAddress, Mac, Network, Port, PortStatus, Subnet, Vni
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may choose.
+
+    :param vni_first: lowest VNI that is handed out.
+    :param vni_last: highest VNI that is handed out.
+    :param grace: seconds for which the hairpin waits for stragglers after all hosts were repointed.
+    :param move_timeout: seconds after which a move that was not activated fails.
+    """
+
+    vni_first: int = 1
+    vni_last: int = (1 << 24) - 1
+    grace: float = 1.0
+    move_timeout: float = 300.0
+
+
+class Index:
+    """The world's values and their cross references.  Inner dicts with ``None`` values are ordered sets."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.networks: dict[str, Network] = {}
+        self.subnets: dict[str, Subnet] = {}
+        self.ports: dict[str, Port] = {}
+        self.hosts: dict[HostName, Host] = {}
+        self.moves: dict[str, Move] = {}
+        self.history: dict[str, Move] = {}
+        self.move_count = 0
+
+        self.vnis = Allocator([(settings.vni_first, settings.vni_last)])
+        self.vni_owner: dict[Vni, str] = {}
+        self.pools: dict[str, Allocator] = {}
+        self.subnet_users: dict[str, int] = {}
+        self.subnets_of: dict[str, dict[str, None]] = {}
+        self.ports_of: dict[str, dict[str, None]] = {}
+        self.mac_owner: dict[tuple[str, Mac], str] = {}
+        self.ip_owner: dict[tuple[str, IpAddress], str] = {}
+        self.la_holder: dict[IPv4Address, HostName] = {}
+        self.clashes: dict[HostName, tuple[Host, Clash]] = {}
+
+        self.homed: dict[HostName, dict[str, None]] = {}
+        self.footings: dict[str, Footing] = {}
+        self.presence: dict[str, dict[HostName, dict[str, None]]] = {}
+        self.networks_on: dict[HostName, dict[str, None]] = {}
+
+        self.attachments: dict[tuple[HostName, str], int] = {}
+        self.places: dict[str, dict[HostName, int]] = {}
+        self.taps: dict[HostName, dict[int, str]] = {}
+        self.reporting: set[HostName] = set()
+        self.returning: set[HostName] = set()
+        self.stale: dict[tuple[HostName, str], str] = {}
+
+        self.readiness = Readiness()
+        self.shown: dict[str, PortStatus] = {}
+
+    # --- looking up ---
+
+    def network(self, network_id: str) -> Network:
+        """Look up.  :raises NotFound: ``NetworkNotFound``."""
+        try:
+            return self.networks[network_id]
+        except KeyError:
+            message = f"network {network_id} could not be found"
+            raise NotFound(message, field="network_id", kind="NetworkNotFound") from None
+
+    def subnet(self, subnet_id: str) -> Subnet:
+        """Look up.  :raises NotFound: ``SubnetNotFound``."""
+        try:
+            return self.subnets[subnet_id]
+        except KeyError:
+            message = f"subnet {subnet_id} could not be found"
+            raise NotFound(message, field="subnet_id", kind="SubnetNotFound") from None
+
+    def port(self, port_id: str) -> Port:
+        """Look up.  :raises NotFound: ``PortNotFound``."""
+        try:
+            return self.ports[port_id]
+        except KeyError:
+            raise NotFound(f"port {port_id} could not be found", field="port_id", kind="PortNotFound") from None
+
+    def footing(self, port_id: str) -> Footing:
+        """Where a port stands."""
+        return self.footings.get(port_id, NOWHERE)
+
+    def present_on(self, network_id: str) -> dict[HostName, dict[str, None]]:
+        """Per host that has the network, the ports that stand there."""
+        return self.presence.get(network_id, {})
+
+    def gone(self, host: HostName, port_id: str) -> bool:
+        """Whether a port is known not to be plugged at a host."""
+        return host in self.reporting and (host, port_id) not in self.attachments
+
+    def pending(self, port_id: str) -> frozenset[HostName]:
+        """Which hosts have not confirmed a port's present program, or have not confirmed anything yet."""
+        pending, absent = self.readiness.pending(port_id), self.readiness.absent
+        if absent and port_id in self.ports:
+            pending |= absent & self.present_on(self.ports[port_id].network_id).keys()
+        return pending
+
+    def status(self, port_id: str) -> PortStatus:
+        """ACTIVE when plugged at home and confirmed by every host that needs it; BUILD until then; else DOWN."""
+        port = self.ports[port_id]
+        tap = None if port.host is None else self.footing(port_id).tap_at(port.host)
+        if tap is None or self.readiness.is_lost(tap.host):
+            return PortStatus.DOWN
+        return PortStatus.BUILD if tap.host in self.returning or self.pending(port_id) else PortStatus.ACTIVE
+
+    # --- networks and subnets ---
+
+    def put_network(self, network: Network) -> None:
+        """Add or replace; the VNI never changes."""
+        if network.id not in self.networks:
+            self.vnis.take(network.vni)
+            self.vni_owner[network.vni] = network.id
+            self.subnets_of[network.id] = {}
+            self.ports_of[network.id] = {}
+        self.networks[network.id] = network
+
+    def drop_network(self, network_id: str) -> None:
+        """Remove a network that has neither ports nor subnets."""
+        network = self.networks.pop(network_id)
+        self.vnis.give_back(network.vni)
+        del self.vni_owner[network.vni], self.subnets_of[network_id], self.ports_of[network_id]
+
+    def put_subnet(self, subnet: Subnet) -> None:
+        """Add or replace; prefix, gateway and pools never change."""
+        if subnet.id not in self.subnets:
+            pool = Allocator((int(pool.first), int(pool.last)) for pool in subnet.pools)
+            if subnet.gateway_ip is not None:
+                pool.take(int(subnet.gateway_ip))
+            self.pools[subnet.id] = pool
+            self.subnet_users[subnet.id] = 0
+            self.subnets_of[subnet.network_id][subnet.id] = None
+        self.subnets[subnet.id] = subnet
+
+    def drop_subnet(self, subnet_id: str) -> None:
+        """Remove a subnet of which no port has an address."""
+        subnet = self.subnets.pop(subnet_id)
+        del self.pools[subnet_id], self.subnet_users[subnet_id], self.subnets_of[subnet.network_id][subnet_id]
+
+    # --- ports ---
+
+    def put_port(self, port: Port) -> None:
+        """Add or replace; network, MAC and addresses never change."""
+        before = self.ports.get(port.id)
+        self.ports[port.id] = port
+        if before is None:
+            self.ports_of[port.network_id][port.id] = None
+            self.mac_owner[port.network_id, port.mac] = port.id
+            for fixed in port.fixed_ips:
+                self.ip_owner[port.network_id, fixed.ip] = port.id
+                self.pools[fixed.subnet_id].take(int(fixed.ip))
+                self.subnet_users[fixed.subnet_id] += 1
+        elif before.host != port.host:
+            self._leave_home(before)
+        if port.host is not None:
+            self.homed.setdefault(port.host, {})[port.id] = None
+
+    def drop_port(self, port_id: str) -> None:
+        """Remove a port that stands nowhere any more."""
+        port = self.ports.pop(port_id)
+        self._leave_home(port)
+        del self.ports_of[port.network_id][port_id], self.mac_owner[port.network_id, port.mac]
+        for fixed in port.fixed_ips:
+            del self.ip_owner[port.network_id, fixed.ip]
+            self.subnet_users[fixed.subnet_id] -= 1
+            if self.subnets[fixed.subnet_id].gateway_ip != fixed.ip:
+                self.pools[fixed.subnet_id].give_back(int(fixed.ip))
+        self.readiness.drop(port_id)
+        self.shown.pop(port_id, None)
+
+    def _leave_home(self, port: Port) -> None:
+        if port.host is not None:
+            del self.homed[port.host][port.id]
+
+    # --- places ---
+
+    def put_host(self, host: Host) -> None:
+        """Add or replace."""
+        before = self.hosts.get(host.name)
+        if before is None:
+            self.readiness.expect_first(host.name)
+        else:
+            del self.la_holder[before.la]
+        self.hosts[host.name] = host
+        self.la_holder[host.la] = host.name
+
+    def attach(self, host: HostName, port_id: str, ofport: int) -> None:
+        """A port is plugged.  The OpenFlow port is free: whoever had it has been detached."""
+        self.detach(host, port_id)
+        self.attachments[host, port_id] = ofport
+        self.places.setdefault(port_id, {})[host] = ofport
+        self.taps.setdefault(host, {})[ofport] = port_id
+
+    def detach(self, host: HostName, port_id: str) -> None:
+        """A port is not plugged, whether it was or not."""
+        ofport = self.attachments.pop((host, port_id), None)
+        if ofport is not None:
+            del self.places[port_id][host]
+            if not self.places[port_id]:
+                del self.places[port_id]
+            del self.taps[host][ofport]
+
+    def put_move(self, move: Move) -> None:
+        """Add or replace, live or ended."""
+        self.move_count = max(self.move_count, move.number)
+        if move.live:
+            self.moves[move.port_id] = move
+        else:
+            current = self.moves.get(move.port_id)
+            if current is not None and current.id == move.id:
+                del self.moves[move.port_id]
+            self.history[move.id] = move
+        if move.stale is not None:
+            self.stale[move.stale, move.port_id] = move.id
+
+    def refoot(self, port_id: str) -> tuple[Footing, Footing, set[HostName]]:
+        """Work out anew where a port stands.
+
+        :returns: the footing before and after, and the hosts that got or lost the port's network by it.
+        """
+        before = self.footings.get(port_id, NOWHERE)
+        port = self.ports[port_id]
+        after = footing(port.host, self.moves.get(port_id), self.places.get(port_id, {}))
+        if after is NOWHERE:
+            self.footings.pop(port_id, None)
+        else:
+            self.footings[port_id] = after
+        turned = self._stand(port.network_id, port_id, set(after.hosts) - set(before.hosts))
+        turned |= self._step_off(port.network_id, port_id, set(before.hosts) - set(after.hosts))
+        return before, after, turned
+
+    def lift(self, port_id: str) -> tuple[Footing, set[HostName]]:
+        """Let a port stand nowhere.  :returns: the footing before, and the hosts that lost its network."""
+        before = self.footings.pop(port_id, NOWHERE)
+        return before, self._step_off(self.ports[port_id].network_id, port_id, before.hosts)
+
+    def _stand(self, network_id: str, port_id: str, hosts: Iterable[HostName]) -> set[HostName]:
+        new = set()
+        for host in hosts:
+            standing = self.presence.setdefault(network_id, {}).setdefault(host, {})
+            if not standing:
+                new.add(host)
+                self.networks_on.setdefault(host, {})[network_id] = None
+            standing[port_id] = None
+        return new
+
+    def _step_off(self, network_id: str, port_id: str, hosts: Iterable[HostName]) -> set[HostName]:
+        left = set()
+        for host in hosts:
+            standing = self.presence[network_id][host]
+            del standing[port_id]
+            if not standing:
+                left.add(host)
+                del self.presence[network_id][host]
+                del self.networks_on[host][network_id]
+        if not self.presence.get(network_id, True):
+            del self.presence[network_id]
+        return left

@@ -1,0 +1,109 @@
+"""What has this change done so far?
+
+A :class:`Recorder` lives as long as one ``World.apply``.  It collects what becomes the outcome, and turns a port's new
+footing into exactly the compile units that read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from overlay.changes import Document, Notice, NoticeKind, Outcome, Unit, UnitKind, Wait
+from overlay.documents import write_move, write_port
+from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
+from overlay.index import Index
+from overlay.moves import Move
+from overlay.values import HostName, Port
+
+
+class Recorder:
+    """Collects the outcome of one change."""
+
+    def __init__(self, index: Index, now: float) -> None:
+        self.index = index
+        self.now = now
+        self.touched: dict[str, None] = {}
+        self._dirty: set[Unit] = set()
+        self._documents: dict[tuple[str, str], Document] = {}
+        self._notices: list[Notice] = []
+        self._waits: set[Wait] = set()
+
+    def outcome(self) -> Outcome:
+        """What the change did."""
+        return Outcome(
+            frozenset(self._dirty),
+            tuple(self._documents.values()),
+            tuple(self._notices),
+            frozenset(self._waits),
+        )
+
+    def store(self, document: Document) -> None:
+        """Have a document stored; of two about one object the later counts."""
+        self._documents.pop((document.kind, document.id), None)
+        self._documents[document.kind, document.id] = document
+
+    def tell(self, kind: NoticeKind, subject: str, detail: str) -> None:
+        """Have something told."""
+        self._notices.append(Notice(kind, subject, detail))
+
+    def touch(self, ports: Iterable[str]) -> None:
+        """Have these ports' moves and statuses looked at before the change is over."""
+        self.touched.update(dict.fromkeys(ports))
+
+    def soil(self, host: HostName, kind: UnitKind, key: str) -> None:
+        """A unit has to be compiled anew."""
+        self._dirty.add(Unit(host, kind, key))
+
+    def put_port(self, port: Port) -> None:
+        """Replace a port and store it."""
+        self.index.put_port(port)
+        self.store(write_port(port))
+        self.touch([port.id])
+
+    def put_move(self, move: Move) -> None:
+        """Replace a move, store it and tell of its phase."""
+        self.index.put_move(move)
+        self.store(write_move(move))
+        self.tell(NoticeKind.MOVE_PHASE, move.id, move.phase)
+        self.touch([move.port_id])
+
+    def refoot(self, port_id: str) -> None:
+        """A port's home, move or taps have changed: soil what reads its place."""
+        before, after, turned = self.index.refoot(port_id)
+        self.touch([port_id])
+        if before != after or turned:
+            self._compare(port_id, before, after, turned, waits=True)
+
+    def lift(self, port_id: str) -> None:
+        """A port stands nowhere any more and is about to be dropped."""
+        before, turned = self.index.lift(port_id)
+        self._compare(port_id, before, NOWHERE, turned, waits=False)
+
+    def _compare(self, port_id: str, before: Footing, after: Footing, turned: set[HostName], *, waits: bool) -> None:
+        index = self.index
+        network_id = index.ports[port_id].network_id
+        present = index.present_on(network_id)
+        soiled = {Unit(host, UnitKind.PORT, port_id) for host in programs_changed(before, after)}
+        for host in deliveries_changed(before, after):
+            soiled.add(Unit(host, UnitKind.ADDRESS, port_id))
+            soiled.add(Unit(host, UnitKind.NETWORK, network_id))
+        if (before.pointer, before.hairpin) != (after.pointer, after.hairpin):
+            hosts = present if before.pointer != after.pointer else ()
+            soiled.update(
+                Unit(host, UnitKind.ADDRESS, port_id)
+                for host in (*hosts, before.hairpin, after.hairpin)
+                if host is not None
+            )
+        if turned:
+            soiled.update(Unit(host, UnitKind.NETWORK, network_id) for host in (*present, *turned))
+        for host in {unit.host for unit in soiled} if waits else ():
+            self.wait(host, port_id)
+        self._dirty |= soiled
+        for host in turned:
+            self._dirty.update(Unit(host, UnitKind.ADDRESS, port) for port in index.ports_of[network_id])
+
+    def wait(self, host: HostName, port_id: str) -> None:
+        """A port has to wait for what is about to be sent to a host."""
+        if host in self.index.hosts and not self.index.readiness.is_lost(host):
+            self._waits.add(Wait(host, port_id))
+            self.index.readiness.owe(host, port_id)
