@@ -76,5 +76,5 @@ def test_a_bad_token_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_token_file_that_cannot_be_made(tmp_path: Path) -> None:
     """A place where no token file can be is an error of the settings, not a crash."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match="operator token"):
+    with pytest.raises(SettingsError, match="secret"):
         operator_token(tmp_path / "file" / "operator.token")
