@@ -118,11 +118,16 @@ class Peer:
     def _is_open(self) -> bool:
         return not self._closed
 
-    def close(self) -> None:
-        """Hang up; may be called from any green thread, ``messages`` then ends."""
+    def hang_up(self) -> None:
+        """End the conversation from any green thread: ``messages`` then returns, and its reader closes."""
         self._closed = True
+        # Closing a socket does not wake up the green thread that waits for it, the end of its stream does.
         with contextlib.suppress(OSError):  # the other end was faster
-            self._socket.shutdown(socket.SHUT_RDWR)  # wakes up the reader, which close() alone does not
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give the socket back; only for the green thread that reads."""
+        self._closed = True
         self._socket.close()
 
     def _probe(self, silence: float) -> None:

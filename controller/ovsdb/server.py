@@ -83,7 +83,7 @@ class HostsServer:
         self._threads, self._listeners = [], []
         sessions = dict(self._sessions)
         for session in sessions:
-            session.close()
+            session.hang_up()
         for thread in sessions.values():
             thread.wait()
 

@@ -110,11 +110,11 @@ class HostSession:
     def supersede(self) -> None:
         """Hang up without a word: a newer session of the same machine has taken over its name."""
         self.host = None
-        self._peer.close()
+        self._peer.hang_up()
 
-    def close(self) -> None:
-        """Hang up; ``run`` then returns."""
-        self._peer.close()
+    def hang_up(self) -> None:
+        """End the conversation; ``run`` then returns."""
+        self._peer.hang_up()
 
     def _take_picture(self, reply: Reply) -> None:
         if reply.error is not None:
