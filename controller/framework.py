@@ -146,14 +146,14 @@ class Service:
         return tuple(server.server.getsockname()[:2] for server in self._servers)
 
     def stop(self) -> None:
-        """Stop listening, and dispatching."""
+        """Stop listening and dispatching; the application's ``close`` ends its connections.  Once is enough."""
         for thread in self._threads:
             hub.kill(thread)
         for server in self._servers:
             server.server.close()
         apps = _app_manager.AppManager.get_instance()
-        for name in self._names:
-            apps.uninstantiate(name)
+        while self._names:
+            apps.uninstantiate(self._names.pop())
 
 
 def serve(app: Any, addresses: Iterable[Address], *args: Any) -> Service:
@@ -175,6 +175,6 @@ def serve(app: Any, addresses: Iterable[Address], *args: Any) -> Service:
     for instance in instances:
         instance.start()
     threads = [hub.spawn(server.serve_forever) for server in servers]
-    service = Service(instances[1], servers, threads, [instance.name for instance in reversed(instances)])
+    service = Service(instances[1], servers, threads, [instance.name for instance in instances])
     _LOG.info("%s listens for switches on %s", NAME, service.addresses)
     return service

@@ -60,6 +60,13 @@ class Switches(App):  # type: ignore[misc]
         _LOG.info("%r is down", session)
         self._sink(SwitchDown(session.datapath_id, session))
 
+    def close(self) -> None:
+        """End all connections: the framework calls this when the service stops."""
+        for session in list(self.sessions.values()):
+            session.close()
+            session.ended()
+        self.sessions.clear()
+
     def _session(self, event: Any) -> OpenFlowSession | None:
         """Whose message this is; ``None`` when a newer connection has taken its place."""
         session = self._of.get(event.msg.datapath)

@@ -23,7 +23,7 @@ from controller.openflow.tally import Tally
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 
 
-def until(condition: Callable[[], Any], patience: float = 10.0) -> Any:
+def _until(condition: Callable[[], Any], patience: float = 10.0) -> Any:
     """Poll a condition, letting greenlets run, until it holds."""
     deadline = monotonic() + patience
     while not (found := condition()):
@@ -41,7 +41,7 @@ class OpenVSwitch:
         self._run("ovsdb-tool", "create", str(self.dir / "conf.db"), SCHEMA)
         socket = f"unix:{self.dir}/db.sock"
         self._server = self._spawn("ovsdb-server", str(self.dir / "conf.db"), f"--remote=p{socket}")
-        until((self.dir / "db.sock").exists)
+        _until((self.dir / "db.sock").exists)
         self._socket = socket
         self.start()
         self.vsctl("--no-wait", "init")
@@ -126,14 +126,14 @@ class Controller:
 
     def session(self, datapath_id: int) -> Session:
         """Wait for a switch to be up."""
-        return until(
+        return _until(
             lambda: next((e.session for e in reversed(self.of(SwitchUp)) if e.datapath_id == datapath_id), None)
         )
 
     def answer(self, ticket: int) -> MessageConfirmed | MessageRejected:
         """Wait for how a send ended."""
         kinds = MessageConfirmed | MessageRejected
-        return until(lambda: next((e for e in self.events if isinstance(e, kinds) and e.ticket == ticket), None))
+        return _until(lambda: next((e for e in self.events if isinstance(e, kinds) and e.ticket == ticket), None))
 
     def send(self, session: Session, **mods) -> MessageConfirmed | MessageRejected:
         """Send, and wait for how it ended."""
@@ -155,11 +155,29 @@ def switch() -> Iterator[OpenVSwitch]:
 
 
 @pytest.fixture
-def controller() -> Iterator[Controller]:
+def until() -> Callable[..., Any]:
+    """How to wait for something."""
+    return _until
+
+
+@pytest.fixture
+def another_controller() -> Iterator[Callable[[], Controller]]:
+    """Start OpenFlow services, one after the other."""
+    started: list[Controller] = []
+
+    def start() -> Controller:
+        started.append(Controller())
+        return started[-1]
+
+    yield start
+    for controller in started:
+        controller.stop()
+
+
+@pytest.fixture
+def controller(another_controller: Callable[[], Controller]) -> Controller:
     """A running OpenFlow service."""
-    started = Controller()
-    yield started
-    started.stop()
+    return another_controller()
 
 
 @pytest.fixture

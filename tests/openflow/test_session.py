@@ -1,0 +1,259 @@
+"""A session with a real switch: atomic changes, confirmed in order, that leave alone what is not ours."""
+
+from __future__ import annotations
+
+import logging
+import signal
+
+import pytest
+
+from controller.events import (
+    MessageConfirmed,
+    MessageRejected,
+    Mods,
+    PacketArrived,
+    PortChanged,
+    SwitchDown,
+    SwitchUp,
+)
+from overlay.flow import Bucket, Flow, Group, Meter, Output, Set, ToController, ToGroup, conditions, cookie
+from overlay.values import DatapathId
+
+pytestmark = pytest.mark.root
+
+
+def _flow(number: int, *actions, table: int = 0, goto: int | None = None, meter: int | None = None) -> Flow:
+    return Flow(table, 100, conditions({"reg1": number}), cookie(1, number), actions, goto, meter)
+
+
+def _flows(session) -> set[Flow]:
+    return {flow for flow, _ in session.read().flows}
+
+
+def test_a_switch_that_calls_is_up_with_its_ports(controller, br):
+    """After the handshake the owner is told of the switch, its ports and whether they are up."""
+    up = controller.of(SwitchUp)
+    assert len(up) == 1
+    assert up[0].session is br
+    assert up[0].datapath_id == br.datapath_id == DatapathId(0xA)
+    assert {port.name: port.number for port in up[0].ports if port.number < 100} == {"vl2of0a": 1, "vl2of0b": 2}
+    assert all(len(port.hw_addr) == 17 for port in up[0].ports)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param({"put": (_flow(9, goto=0, table=5),)}, id="a flow that goes back"),
+        pytest.param({"put": (_flow(9, Set("arp_op", 2)),)}, id="a field that the packet lacks"),
+        pytest.param({"put": (_flow(9, ToController(), meter=77),)}, id="a meter that is not there"),
+        pytest.param({"put": (_flow(9, ToGroup(77)),)}, id="a group that is not there"),
+        pytest.param({"changed_groups": (Group(78, ()),)}, id="a change of a group that is not there"),
+        pytest.param({"put_groups": (Group(5, ()), Group(5, ()))}, id="a group twice"),
+    ],
+)
+def test_one_bad_message_keeps_all_out(controller, br, bad):
+    """When the switch refuses one message, nothing of its bundle takes effect and the refusal says why."""
+    good = [_flow(n, Output(1)) for n in range(3)]
+    mods = {"put": (*good[:2], *bad.get("put", ()), good[2])} | {k: v for k, v in bad.items() if k != "put"}
+    ended = controller.send(br, **mods)
+    assert isinstance(ended, MessageRejected)
+    assert "OFPET_" in ended.reason
+    assert _flows(br) == set()
+    assert br.read().groups == ()
+
+
+def test_a_refusal_names_the_flow(controller, br):
+    """The reason of a rejection tells table, priority and cookie of the flow that the switch refused."""
+    ended = controller.send(br, put=(_flow(1), _flow(9, goto=0, table=5)))
+    assert isinstance(ended, MessageRejected)
+    assert "table 5, priority 100, cookie 0x564c010000000009" in ended.reason
+
+
+def test_a_session_works_on_after_a_refusal(controller, br):
+    """A rejected send does not disturb those that are under way behind it."""
+    br.send(Mods(put=(_flow(9, goto=0, table=5),)), 1)
+    br.send(Mods(put=(_flow(1),)), 2)
+    assert isinstance(controller.answer(1), MessageRejected)
+    assert isinstance(controller.answer(2), MessageConfirmed)
+    assert _flows(br) == {_flow(1)}
+
+
+def test_sends_end_in_their_order(controller, br):
+    """Sends under way together take effect and are confirmed in the order in which they were made."""
+    meter = Meter(1, 10, 10)
+    for ticket in range(1, 31):
+        if ticket % 3 == 0:
+            br.send(Mods(meters=(meter,)), ticket)
+        elif ticket % 3 == 1:
+            br.send(Mods(put=(_flow(1, Output(ticket)),)), ticket)
+        else:
+            br.send(Mods(), ticket)
+    controller.answer(30)
+    ended = [event.ticket for event in controller.of(MessageConfirmed)]
+    assert ended == list(range(1, 31))
+    assert _flows(br) == {_flow(1, Output(28))}
+
+
+def test_groups_and_the_flows_that_need_them_go_together(controller, br):
+    """One send can add a group and flows that use it, and another can take both away."""
+    group = Group(7, (Bucket((Output(1),), 1, 1), Bucket((Output(2),), 1, 2)))
+    flow = _flow(1, ToGroup(7))
+    assert isinstance(controller.send(br, put_groups=(group,), put=(flow,)), MessageConfirmed)
+    assert br.read().groups == (group,)
+    fewer = Group(7, group.buckets[:1])
+    assert isinstance(controller.send(br, changed_groups=(fewer,)), MessageConfirmed)
+    assert br.read().groups == (fewer,)
+    assert isinstance(controller.send(br, remove=(flow,), remove_groups=(7,)), MessageConfirmed)
+    assert br.read().groups == ()
+
+
+def test_a_meter_is_made_once_and_changed_after(controller, br):
+    """Sending a meter that exists changes its rate, and the flows that use it stay."""
+    flow = _flow(1, ToController(), meter=1)
+    controller.send(br, meters=(Meter(1, 10, 5),), put=(flow,))
+    ended = controller.send(br, meters=(Meter(1, 20, 6), Meter(2, 1, 1)))
+    assert isinstance(ended, MessageConfirmed)
+    held = br.read()
+    assert held.meters == (Meter(1, 20, 6), Meter(2, 1, 1))
+    assert [flow for flow, _ in held.flows] == [flow]
+
+
+def test_foreign_flows_are_neither_seen_nor_removed(switch, controller, br):
+    """A flow without our mark is not read, not counted, and survives the removal of our flow of the same key."""
+    switch.ofctl("add-flow", "vl2of0", "table=0,priority=100,cookie=0x1234,reg1=1,actions=drop")
+    controller.send(br, put=(_flow(2),))
+    controller.send(br, remove=(_flow(1), _flow(2)))
+    assert _flows(br) == set()
+    assert br.count() == 0
+    left = switch.ofctl("dump-flows", "vl2of0", "--no-stats")
+    assert "cookie=0x1234, priority=100,reg1=0x1 actions=drop" in left
+
+
+def test_flows_that_we_never_make_do_not_spoil_a_reading(switch, controller, br, caplog):
+    """A flow with our mark but strange actions is read as different; one with a strange match is passed over."""
+    mark = "cookie=0x564c010000000063"
+    switch.ofctl("add-flow", "vl2of0", f"{mark},table=0,priority=100,reg1=2,actions=push_vlan:0x8100,output:1")
+    switch.ofctl("add-flow", "vl2of0", f"{mark},table=0,priority=100,vlan_tci=0x1000/0x1000,actions=drop")
+    controller.send(br, put=(_flow(1),))
+    with caplog.at_level(logging.WARNING):
+        read = {flow.key: flow for flow, _ in br.read().flows}
+    assert set(read) == {_flow(1).key, _flow(2).key}
+    assert read[_flow(1).key] == _flow(1)
+    assert read[_flow(2).key].actions != ()
+    assert "cannot have made" in caplog.text
+
+
+def test_a_packet_goes_out_and_comes_in(switch, controller, br, until):
+    """A frame that is emitted from a port of one switch arrives, whole, at the controller of the next."""
+    switch.bridge("vl2of1", 0xB, ("vl2of1a", "vl2of0a"))
+    switch.vsctl("set", "interface", "vl2of0a", "options:peer=vl2of1a")
+    switch.call("vl2of1", controller.address)
+    try:
+        other = controller.session(0xB)
+        controller.send(other, put=(Flow(0, 1, conditions({"eth_type": 0x88CC}), cookie(3, 5), (ToController(),)),))
+        frame = bytes.fromhex("0180c200000e 020000000001 88cc") + bytes(range(256)) * 4
+
+        def arrived():
+            br.packet_out(1, frame)
+            return controller.of(PacketArrived)
+
+        packet = until(arrived)[0]
+        assert packet == PacketArrived(DatapathId(0xB), 1, cookie(3, 5), frame)
+        assert [packets > 0 for _, packets in other.read().flows] == [True]
+    finally:
+        switch.vsctl("del-br", "vl2of1")
+
+
+@pytest.mark.usefixtures("br")
+def test_ports_that_come_and_go_are_told(switch, controller, until):
+    """A port that is added, set down or removed is an event with its state."""
+    switch.vsctl(
+        "add-port", "vl2of0", "vl2of0c", "--", "set", "interface", "vl2of0c", "type=internal", "ofport_request=9"
+    )
+    came = until(lambda: [e for e in controller.of(PortChanged) if e.port.number == 9])
+    assert came[0].port.name == "vl2of0c"
+    assert not came[0].gone
+    switch.ofctl("mod-port", "vl2of0", "vl2of0c", "down")
+    until(lambda: [e for e in controller.of(PortChanged) if e.port.number == 9 and not e.port.up])
+    switch.vsctl("del-port", "vl2of0c")
+    until(lambda: [e for e in controller.of(PortChanged) if e.port.number == 9 and e.gone])
+
+
+def test_a_new_session_finds_what_the_old_one_left(controller, another_controller, switch, br):
+    """After its controller is gone and back, a switch still holds the same flows, and nothing was sent to it."""
+    flows = {_flow(n, Output(1)) for n in range(50)}
+    controller.send(br, put=tuple(flows))
+    assert br.sent.flow_mods == 50
+    controller.stop()
+    successor = another_controller()
+    switch.call("vl2of0", successor.address)
+    session = successor.session(0xA)
+    assert _flows(session) == flows
+    assert session.sent.flow_mods == successor.tally.total.flow_mods == 0
+
+
+def test_a_switch_that_is_killed_and_started_is_down_and_up(controller, switch, br, until):
+    """The end of a switch is told at once, and its return is a new session."""
+    controller.send(br, put=(_flow(1),))
+    switch.kill()
+    down = until(lambda: controller.of(SwitchDown))
+    assert down == [SwitchDown(DatapathId(0xA), br)]
+    with pytest.raises(TimeoutError):
+        br.read()
+    br.send(Mods(put=(_flow(2),)), 1)
+    switch.start()
+    until(lambda: len(controller.of(SwitchUp)) == 2)
+    session = controller.session(0xA)
+    assert session is not br
+    assert _flows(session) == set()
+    assert controller.tally.per_datapath[DatapathId(0xA)].flow_mods == 1
+
+
+@pytest.mark.usefixtures("br")
+def test_a_switch_that_falls_silent_is_given_up(controller, switch, until):
+    """A peer that does not answer echo requests, though its connection stands, is down within 10 s."""
+    switch.kill(signal.SIGSTOP)
+    try:
+        until(lambda: controller.of(SwitchDown), 10)
+    finally:
+        switch.kill(signal.SIGCONT)
+    until(lambda: len(controller.of(SwitchUp)) == 2)
+
+
+def test_a_second_switch_of_one_id_takes_its_place(controller, switch, br, until):
+    """The newer of two connections with one datapath id counts; the former is told to be down, by its session."""
+    switch.bridge("vl2of1", 0xA)
+    try:
+        switch.call("vl2of1", controller.address)
+        down = until(lambda: controller.of(SwitchDown))
+        assert down[0].session is br
+        newer = next(e.session for e in controller.of(SwitchUp) if e.session is not br)
+        kinds = [type(e) for e in controller.events if isinstance(e, SwitchUp | SwitchDown)]
+        assert kinds[:3] == [SwitchUp, SwitchDown, SwitchUp]
+        assert newer.datapath_id == 0xA
+    finally:
+        switch.vsctl("del-br", "vl2of1")
+
+
+def test_a_closed_session_comes_back(controller, br, until):
+    """When we end a connection, the switch calls again."""
+    br.close()
+    until(lambda: controller.of(SwitchDown))
+    until(lambda: len(controller.of(SwitchUp)) == 2)
+
+
+def test_a_listener_that_raises_ends_nothing(controller, br, monkeypatch, caplog):
+    """An error in what handles an event is logged; later events are still handled."""
+    heard = controller.hear
+
+    def stumble(event):
+        if getattr(event, "ticket", None) == 1:
+            raise RuntimeError("stumbled")
+        heard(event)
+
+    monkeypatch.setattr(br, "_sink", stumble)
+    br.send(Mods(put=(_flow(1),)), 1)
+    br.send(Mods(put=(_flow(2),)), 2)
+    controller.answer(2)
+    assert "stumbled" in caplog.text
+    assert _flows(br) == {_flow(1), _flow(2)}
