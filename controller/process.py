@@ -6,7 +6,6 @@ whoever gets an answer from it talks to a controller that is whole.
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import signal
 import sys
@@ -25,7 +24,8 @@ from controller.openflow import app as openflow
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
-from controller.rest.app import build
+from controller.rest.access import Access
+from controller.rest.app import create_app, product_version
 from controller.rest.server import Server
 from controller.settings import Settings, load
 from controller.store import SqliteStore, StoreError
@@ -77,9 +77,9 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
     switches = openflow.listen(tuple((at.address, at.port) for at in settings.openflow.listen), owner.put, tally)
     try:
         hosts.start([(at.address, at.port) for at in settings.ovsdb.listen], switches.addresses[0][1], owner.put)
-        desk = Desk(owner, hosts, tally, version=importlib.metadata.version("vl2"))
-        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens))
-        _LOG.info("REST on http://%s (a page to try it: /docs)", settings.rest.listen)
+        desk = Desk(owner, hosts, tally, version=product_version())
+        rest = Server(settings.rest.listen, create_app(desk, Access(operator, settings.tokens)))
+        _LOG.info("REST on http://%s (a page to try it: /docs)", rest.endpoint)
         stop.wait()
         _LOG.info("stopping; the switches go on as they are")
         rest.stop()
