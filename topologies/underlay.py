@@ -128,6 +128,36 @@ class UnderlayTopo(Topo):  # type: ignore[misc]
             self.edge(name, hypervisors)
 
 
+def assign(topo: UnderlayTopo, las: Iterable[tuple[str, str]]) -> None:
+    """Give hypervisors other LAs than the ones out of their edge switch's prefix.
+
+    :raises TopologyError: for an unknown hypervisor, an address outside the LA supernet or a gateway's, or one that
+        two hypervisors would share; then nothing is changed.
+    """
+    chosen = {name: IPv4Address(str(topo.nodeInfo(name)["ip"]).partition("/")[0]) for name in topo.hosts()}
+    given: set[str] = set()
+    for name, text in las:
+        if name not in chosen:
+            raise TopologyError(f"la: {name!r} is not a hypervisor of this topology", "la")
+        if name in given:
+            raise TopologyError(f"la: {name} is given two addresses", "la")
+        given.add(name)
+        try:
+            chosen[name] = IPv4Address(text)
+        except ValueError:
+            raise TopologyError(f"la: {text!r} is not an IPv4 address", "la") from None
+        if chosen[name] not in LA_SUPERNET or chosen[name].packed[3] in (0, 1, 255):
+            raise TopologyError(f"la: {text} is not a host's address in {LA_SUPERNET} (nor a gateway's, .1)", "la")
+    holders: dict[IPv4Address, str] = {}
+    for name, address in chosen.items():
+        holder = holders.setdefault(address, name)
+        if holder != name:
+            raise TopologyError(f"la: {address} is given to both {holder} and {name}", "la")
+    for name in given:
+        gateway = IPv4Address(int(chosen[name]) & 0xFFFFFF00 | 1)
+        topo.nodeInfo(name).update(ip=f"{chosen[name]}/24", defaultRoute=f"via {gateway}")
+
+
 def as_graph(topo: UnderlayTopo) -> nx.MultiGraph[str]:
     """The topology as a networkx graph: nodes carry Mininet's parameters (``isSwitch``, ``dpid``, ``ip``)."""
     import networkx as nx  # noqa: PLC0415  (Mininet's own command may run without networkx)

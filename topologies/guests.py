@@ -1,0 +1,322 @@
+"""How does a virtual machine start, move and end?
+
+Everything here is done as an orchestrator and a hypervisor's operator do it: REST for bindings, ``ovs-vsctl`` for the
+plug, and the NIC process in the place of QEMU.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from topologies import namespace
+from topologies.card import Card
+from topologies.controlplane import ControlPlane
+from topologies.errors import LabError, NoSuchNode, TopologyError
+from topologies.network import LabNet
+from topologies.nodes import Hypervisor, VirtualMachine
+from topologies.orders import MoveReport, Trigger, VmAdd, VmMove, VmStatus
+from topologies.rest import Rest, RestError
+
+_READY_SECONDS: Final = 30.0
+_BRIDGE_SECONDS: Final = 20.0
+_POLL_SECONDS: Final = 0.005
+_AFTER_READY: Final = frozenset({"READY", "DELIVERING", "HAIRPINNING", "REPOINTING", "GRACE", "SETTLED"})
+_LOST: Final = frozenset({"FAILED", "CANCELLED"})
+
+
+@dataclass(slots=True)
+class Guest:
+    """A virtual machine as the lab knows it."""
+
+    node: VirtualMachine
+    card: Card
+    host: str
+    port_id: str
+    tap: str
+    mac: str
+    addresses: tuple[str, ...]
+    made_port: bool
+    busy: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    port_id: str
+    mac: str
+    addresses: tuple[str, ...]
+    gateway: str | None
+    mtu: int
+    made_port: bool
+
+
+class Guests:
+    """The virtual machines of a lab."""
+
+    def __init__(self, net: LabNet, control: ControlPlane | None, directory: Path) -> None:
+        self._net = net
+        self._control = control
+        self._directory = directory
+        self._structure = threading.Lock()
+        self._guests: dict[str, Guest] = {}
+
+    def named(self, name: str) -> Guest:
+        """The machine of that name.
+
+        :raises NoSuchNode: if there is none.
+        """
+        try:
+            return self._guests[name]
+        except KeyError:
+            raise NoSuchNode(f"vm: there is no virtual machine {name!r}", "name") from None
+
+    def _hypervisor(self, name: str, field_name: str) -> Hypervisor:
+        node = self._net.nameToNode.get(name)
+        if not isinstance(node, Hypervisor):
+            known = ", ".join(each.name for each in self._net.hypervisors)
+            raise NoSuchNode(f"{field_name}: {name!r} is not a hypervisor; there are {known}", field_name)
+        return node
+
+    # --- start ------------------------------------------------------------------------------------------------------
+
+    def add(self, order: VmAdd) -> VmStatus:
+        """Start a machine.
+
+        :raises LabError: if it cannot start; then nothing of it is left.
+        """
+        hypervisor = self._hypervisor(order.host, "host")
+        if order.name in self._net or not order.name.replace("-", "").replace("_", "").isalnum():
+            raise TopologyError(f"name: {order.name!r} is taken, or not made of letters, digits, - and _", "name")
+        wanted = self._wanted(order)
+        tap = f"tap{wanted.port_id[:11]}"
+        if any(guest.tap == tap for guest in self._guests.values()):
+            raise TopologyError(f"port: {wanted.port_id} is another machine's port", "port_id")
+        with self._structure:
+            node = self._net.addHost(order.name, cls=VirtualMachine, ip=None)
+            self._net.hosts.remove(node)  # Mininet's prompt lists it once it can be used
+        try:
+            card = Card(order.name, node.pid, wanted.mac, wanted.mtu, self._directory)
+        except LabError:
+            self._forget(node)
+            self._delete_port(wanted)
+            raise
+        guest = Guest(
+            node, card, order.host, wanted.port_id, tap, wanted.mac, wanted.addresses, made_port=wanted.made_port
+        )
+        try:
+            node.number(list(wanted.addresses), wanted.gateway)
+            card.attach(order.host, hypervisor.pid, tap)
+            self._await_bridge(hypervisor)
+            hypervisor.plug(tap, wanted.port_id, wanted.mac)
+            if self._control is not None and order.wait:
+                self._await_active(guest)
+        except LabError:
+            self._end(guest)
+            raise
+        self._guests[order.name] = guest
+        self._net.hosts.append(node)
+        return self.status(guest)
+
+    def _wanted(self, order: VmAdd) -> _Wanted:
+        if self._control is None:
+            if not (order.mac and order.port_id):
+                raise TopologyError(
+                    "mac, port_id: without a controller the machine's MAC and port must be given", "mac"
+                )
+            return _Wanted(order.port_id, order.mac, order.addresses, None, order.mtu, made_port=False)
+        with self._control.rest() as rest:
+            port_id, made = order.port_id, False
+            if not port_id:
+                if not order.network:
+                    raise TopologyError("port, network: one of them must be given", "port_id")
+                network_id = rest.network_id(order.network, order.project)
+                port_id, made = rest.create_port(network_id, order.project, order.name, order.host), True
+            port = rest.port(port_id)
+            if port.host != order.host:
+                rest.bind(port.id, order.host)
+        return _Wanted(port.id, port.mac, port.addresses, port.gateway, port.mtu, made_port=made)
+
+    def _await_bridge(self, hypervisor: Hypervisor) -> None:
+        deadline = time.monotonic() + _BRIDGE_SECONDS
+        while "br-int" not in hypervisor.vsctl("--no-wait", "list-br").split():
+            if time.monotonic() > deadline:
+                raise LabError(f"{hypervisor.name} has no br-int; is there a controller?")
+            time.sleep(10 * _POLL_SECONDS)
+
+    def _await_active(self, guest: Guest) -> None:
+        with self._rest() as rest:
+            _poll(
+                lambda: rest.port_state(guest.port_id)[0] == "ACTIVE",
+                f"port {guest.port_id} of {guest.node.name} does not turn ACTIVE",
+            )
+
+    def _rest(self) -> Rest:
+        if self._control is None:
+            raise LabError("the lab was started without a controller")
+        return self._control.rest()
+
+    # --- end --------------------------------------------------------------------------------------------------------
+
+    def delete(self, name: str) -> None:
+        """End a machine, and delete its port if the lab made it.
+
+        :raises NoSuchNode: if there is no such machine.
+        """
+        guest = self.named(name)
+        with guest.busy:
+            del self._guests[name]
+            self._end(guest)
+
+    def _end(self, guest: Guest) -> None:
+        with suppress(LabError):
+            self._hypervisor(guest.host, "host").unplug(guest.tap)
+        guest.card.end()
+        self._forget(guest.node)
+        self._delete_port(_Wanted(guest.port_id, "", (), None, 0, guest.made_port))
+
+    def _delete_port(self, wanted: _Wanted) -> None:
+        if wanted.made_port and self._control is not None:
+            with suppress(RestError), self._control.rest() as rest:
+                rest.delete_port(wanted.port_id)
+
+    def _forget(self, node: VirtualMachine) -> None:
+        with self._structure:
+            home = namespace.inode(node.pid)
+            for entry in Path("/proc").iterdir():
+                # Whatever still runs in the machine ends with it, as if its power were cut.
+                if entry.name.isdigit() and int(entry.name) != node.pid:
+                    with suppress(OSError):
+                        if namespace.inode(entry.name) == home:
+                            os.kill(int(entry.name), signal.SIGKILL)
+            node.terminate()
+            if node in self._net.hosts:
+                self._net.hosts.remove(node)
+            self._net.nameToNode.pop(node.name, None)
+
+    # --- move -------------------------------------------------------------------------------------------------------
+
+    def move(self, order: VmMove) -> MoveReport:
+        """Move a machine to another hypervisor.
+
+        :raises LabError: if it cannot move; then it is where it was.
+        """
+        guest = self.named(order.name)
+        target = self._hypervisor(order.to, "to")
+        if not 0 <= order.pause_ms <= 60_000:  # noqa: PLR2004
+            raise TopologyError(f"pause_ms: {order.pause_ms} is not between 0 and 60000", "pause_ms")
+        with guest.busy:
+            if guest.host == order.to:
+                raise TopologyError(f"to: {order.name} is at {order.to} already", "to")
+            return self._move(guest, target, order)
+
+    def _move(self, guest: Guest, target: Hypervisor, order: VmMove) -> MoveReport:
+        source = self._hypervisor(guest.host, "host")
+        rest = self._control.rest() if self._control is not None else None
+        orchestrated = order.trigger is Trigger.REST
+        if orchestrated and rest is None:
+            raise TopologyError("trigger: rest needs a controller", "trigger")
+        started = time.monotonic_ns()
+        ready = activated = took = settled = None
+
+        def now() -> float:
+            return (time.monotonic_ns() - started) / 1e6
+
+        try:
+            if orchestrated and rest is not None:
+                rest.bind_passive(guest.port_id, target.name)
+            guest.card.attach(target.name, target.pid, guest.tap)
+            target.plug(guest.tap, guest.port_id, guest.mac)
+            plugged = now()
+            if rest is not None:
+                self._await_phase(rest, guest, target.name, _AFTER_READY)
+                ready = now()
+                if orchestrated:
+                    rest.activate(guest.port_id, target.name)
+                    activated = now()
+                    took = activated - ready
+            blackout = guest.card.move(target.name, order.pause_ms, announce=order.trigger is not Trigger.APPEAR)
+        except LabError:
+            self._undo(guest, target, rest if orchestrated else None)
+            raise
+        guest.host = target.name
+        if order.trigger is Trigger.RARP and rest is not None:
+            self._await_phase(rest, guest, target.name, frozenset({"SETTLED"}))
+        source.unplug(guest.tap)
+        guest.card.detach(source.name)
+        if rest is not None:
+            self._await_phase(rest, guest, target.name, frozenset({"SETTLED"}))
+            settled = now()
+        return MoveReport(
+            vm=order.name,
+            source=source.name,
+            target=target.name,
+            trigger=order.trigger,
+            pause_ms=order.pause_ms,
+            plugged_ms=plugged,
+            ready_ms=ready,
+            activated_ms=activated,
+            stopped_ms=(blackout.stopped - started) / 1e6,
+            resumed_ms=(blackout.resumed - started) / 1e6,
+            settled_ms=settled,
+            activation_took_ms=took,
+            blackout_ms=(blackout.resumed - blackout.stopped) / 1e6,
+            started_ns=started,
+        )
+
+    def _undo(self, guest: Guest, target: Hypervisor, rest: Rest | None) -> None:
+        with suppress(LabError):
+            target.unplug(guest.tap)
+        with suppress(LabError):
+            guest.card.detach(target.name)
+        if rest is not None:
+            with suppress(RestError):
+                rest.unbind(guest.port_id, target.name)
+
+    def _await_phase(self, rest: Rest, guest: Guest, target: str, phases: frozenset[str]) -> None:
+        def reached() -> bool:
+            moves = [move for move in rest.moves(guest.port_id) if move.target == target]
+            if moves and moves[-1].phase in _LOST:
+                raise LabError(f"the move of {guest.node.name} to {target} is {moves[-1].phase}")
+            return bool(moves) and moves[-1].phase in phases
+
+        _poll(reached, f"the move of {guest.node.name} to {target} does not become {' or '.join(sorted(phases))}")
+
+    # --- look -------------------------------------------------------------------------------------------------------
+
+    def all(self) -> tuple[VmStatus, ...]:
+        """All machines."""
+        return tuple(self.status(guest) for guest in list(self._guests.values()))
+
+    def status(self, guest: Guest) -> VmStatus:
+        """One machine."""
+        counters: dict[str, int] = {}
+        # A card that is stopped for a move answers only after it; the counters are not worth waiting for.
+        with suppress(LabError):
+            counters = guest.card.counters()
+        return VmStatus(
+            name=str(guest.node.name),
+            host=guest.host,
+            port_id=guest.port_id,
+            tap=guest.tap,
+            mac=guest.mac,
+            addresses=guest.addresses,
+            pid=int(guest.node.pid),
+            from_guest=counters.get("from_guest", 0),
+            to_guest=counters.get("to_guest", 0) + counters.get("drained", 0),
+            dropped=counters.get("dropped", 0),
+        )
+
+
+def _poll(condition: Callable[[], bool], complaint: str) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise LabError(f"{complaint} within {_READY_SECONDS:g} s")
+        time.sleep(_POLL_SECONDS)

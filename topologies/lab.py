@@ -1,0 +1,229 @@
+"""What is a lab that runs?
+
+A network, a controller beside it, and the machines in it; it follows orders (:mod:`topologies.orders`) one by one, or
+several at once where they do not meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any, Final
+
+from topologies.controlplane import ControlPlane
+from topologies.errors import LabError, NoSuchNode
+from topologies.guests import Guests
+from topologies.machine import Datapath, choose_datapath, require_programs, require_shaping
+from topologies.network import LabNet, free_subnet
+from topologies.nodes import FabricSwitch, Hypervisor, Site
+from topologies.orders import (
+    ControllerPower,
+    Done,
+    HypervisorStatus,
+    LabStatus,
+    LinkStatus,
+    SetLink,
+    Settings,
+    SwitchPower,
+    SwitchStatus,
+    VmAdd,
+    VmDel,
+    VmMove,
+    Vswitchd,
+)
+from topologies.ovs import SCHEMA, OvsNode
+from topologies.ownership import Ledger, choosing
+from topologies.registry import make
+from topologies.underlay import UnderlayTopo, assign, milliseconds
+
+_FABRIC_SECONDS: Final = 30.0
+_ASK_SECONDS: Final = 0.3
+
+
+def plan(settings: Settings) -> tuple[UnderlayTopo, Datapath]:
+    """Check everything that can be checked without changing anything.
+
+    :raises LabError: for whatever cannot be built here.
+    """
+    params = dict(settings.params)
+    topo = make(settings.topology, params)
+    assign(topo, settings.las)
+    require_programs()
+    require_shaping(
+        rate=params.get("bw") is not None,
+        delay=milliseconds(params.get("delay")) is not None,
+    )
+    return topo, choose_datapath(settings.datapath)
+
+
+class Lab:
+    """A running lab.
+
+    :raises LabError: if it cannot start; what it has started is then swept away by whoever asked.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self.settings = settings
+        self.directory = Path(settings.directory)
+        self.warnings: list[str] = []
+        self._structure = threading.Lock()
+        topo, datapath = plan(settings)
+        subprocess.run(["ovsdb-tool", "create", str(self.directory / "template.db"), SCHEMA], check=True)
+        seed = int.from_bytes(hashlib.blake2b(settings.directory.encode(), digest_size=4).digest())
+        with choosing():
+            self._name(topo, datapath, ledger, seed)
+            self.net.join_management()
+        self.control = (
+            ControlPlane(self.directory, self.net.site.controller, settings.rest_port, settings.projects)
+            if settings.controller
+            else None
+        )
+        if self.control is not None:
+            self.control.launch()
+        self.net.start()
+        for hypervisor in self.net.hypervisors:
+            hypervisor.join()
+        if self.control is not None:
+            self.control.await_health()
+            self._await_fabric()
+        self.guests = Guests(self.net, self.control, self.directory)
+
+    def _name(self, topo: UnderlayTopo, datapath: Datapath, ledger: Ledger, seed: int) -> None:
+        subnet = free_subnet(seed)
+        taken = subprocess.run(["ip", "-brief", "link"], capture_output=True, text=True, check=True).stdout
+        prefix = next(
+            name for name in (f"v{(seed + i) % 0x10000:04x}-" for i in range(0x10000)) if f"\n{name}" not in taken
+        )
+        ledger.begin(prefix, str(subnet))
+        site = Site(self.directory, datapath, str(next(IPv4Network(subnet).hosts())))
+        self.net = LabNet(topo, site, prefix, subnet, ledger.born)
+        self.net.build()
+
+    def _await_fabric(self) -> None:
+        """Wait until the fabric answers every hypervisor: then it knows where every LA is."""
+        deadline = time.monotonic() + _FABRIC_SECONDS
+
+        def heard(hypervisor: Hypervisor) -> bool:
+            while time.monotonic() < deadline:
+                if hypervisor.hears_gateway(_ASK_SECONDS):
+                    return True
+            return False
+
+        with ThreadPoolExecutor(len(self.net.hypervisors) or 1) as pool:
+            for hypervisor, found in zip(self.net.hypervisors, pool.map(heard, self.net.hypervisors), strict=True):
+                if not found:
+                    self.warnings.append(f"the fabric does not answer {hypervisor.name} ({hypervisor.la.ip})")
+
+    # --- orders -----------------------------------------------------------------------------------------------------
+
+    def follow(self, order: Any) -> Any:
+        """Follow an order.
+
+        :raises LabError: if it cannot be followed.
+        """
+        match order:
+            case VmAdd():
+                return self.guests.add(order)
+            case VmMove():
+                return self.guests.move(order)
+            case VmDel():
+                self.guests.delete(order.name)
+            case SwitchPower():
+                self._switch_power(order)
+            case SetLink():
+                for name in (order.one, order.other):
+                    self._node(name)
+                self.net.set_link(order.one, order.other, "up" if order.up else "down")
+            case Vswitchd():
+                self._vswitchd(order)
+            case ControllerPower():
+                self._controller_power(order)
+            case _:
+                return self.status()
+        return Done()
+
+    def _node(self, name: str) -> OvsNode:
+        node = self.net.nameToNode.get(name)
+        if not isinstance(node, OvsNode):
+            raise NoSuchNode(f"name: {name!r} is neither a switch nor a hypervisor of this lab", "name")
+        return node
+
+    def _switch_power(self, order: SwitchPower) -> None:
+        node = self._node(order.name)
+        if not isinstance(node, FabricSwitch):
+            raise NoSuchNode(f"name: {order.name!r} is not a fabric switch", "name")
+        if order.on:
+            node.power_on()
+        else:
+            node.power_off()
+
+    def _vswitchd(self, order: Vswitchd) -> None:
+        node = self._node(order.name)
+        running = node.kill_daemon("ovs-vswitchd")
+        if order.on:
+            node.start_switching()
+            if isinstance(node, Hypervisor):
+                node.number()
+        elif not running:
+            raise LabError(f"{order.name}: ovs-vswitchd does not run")
+
+    def _controller_power(self, order: ControllerPower) -> None:
+        if self.control is None:
+            raise LabError("the lab was started without a controller")
+        if order.on:
+            self.control.launch()
+            self.control.await_health()
+        else:
+            self.control.end(hard=order.hard)
+
+    def down(self) -> None:
+        """Let the controller end in order; everything else is ended from outside."""
+        if self.control is not None:
+            self.control.end(hard=False)
+
+    # --- look -------------------------------------------------------------------------------------------------------
+
+    def status(self) -> LabStatus:
+        """Everything there is to know about the lab."""
+        return LabStatus(
+            name=self.settings.name,
+            directory=str(self.directory),
+            topology=self.settings.topology,
+            datapath=self.net.site.datapath,
+            management=self.net.site.controller,
+            daemon_pid=os.getpid(),
+            switches=tuple(
+                SwitchStatus(node.name, node.dpid, node.pid, str(node.directory), _runs(node))
+                for node in self.net.switches
+            ),
+            hypervisors=tuple(
+                HypervisorStatus(node.name, str(node.la.ip), node.edge, node.pid, str(node.directory), _runs(node))
+                for node in self.net.hypervisors
+            ),
+            links=tuple(_link(link) for link in self.net.links),
+            vms=self.guests.all(),
+            controller=self.control.status() if self.control else None,
+            warnings=tuple(self.warnings),
+        )
+
+
+def _runs(node: OvsNode) -> bool:
+    return node.daemon_pid("ovs-vswitchd") is not None and node.daemon_pid("ovsdb-server") is not None
+
+
+def _link(link: Any) -> LinkStatus:
+    one, other = link.intf1, link.intf2
+    return LinkStatus(
+        one=one.node.name,
+        one_port=one.node.ports[one],
+        one_interface=one.name,
+        other=other.node.name,
+        other_port=other.node.ports[other],
+        other_interface=other.name,
+    )

@@ -1,0 +1,336 @@
+"""What does QEMU do for a guest's network card, without a guest?
+
+One process per virtual machine.  It holds the guest's ``eth0`` (a tap in the guest's namespace) and a tap on every
+hypervisor where the machine is plugged, and relays frames between the guest and the *active* one.  A move is what it
+is with QEMU: at STOP nothing is read any more, neither from the guest nor from a hypervisor, so frames queue in the
+taps (txqueuelen 1,000, drop beyond); at RESUME the guest talks through the new tap, what queued there is
+delivered, and RARPs announce the machine, at once and after 50, 200, 450 and 800 ms (QEMU's ``announce-*`` defaults).
+
+It is driven by JSON lines on a unix socket; verbs: ``attach``, ``move``, ``detach``, ``announce``, ``report``.
+Only the standard library is used, and nothing else of ours but the names in ``topologies.namespace``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import heapq
+import json
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from topologies.namespace import inside
+
+QUEUE: Final = 1000
+"""Frames that a tap holds while nobody reads it."""
+
+ANNOUNCE_AFTER_MS: Final = (0, 50, 200, 450, 800)
+_BURST: Final = 64
+_TUNSETIFF: Final = 0x400454CA
+_IFF_TAP_NO_PI: Final = 0x0002 | 0x1000
+_SIOCSIFFLAGS, _SIOCSIFMTU, _SIOCSIFHWADDR, _SIOCSIFTXQLEN = 0x8914, 0x8922, 0x8924, 0x8943
+_IFF_UP: Final = 1
+_ARPHRD_ETHER: Final = 1
+_HEADERS: Final = 64
+
+
+def open_tap(pid: int, name: str, mac: bytes, mtu: int) -> int:
+    """Make a tap in the namespace of process ``pid``; it exists as long as the returned descriptor is open.
+
+    :raises OSError: if the namespace is gone or the name is taken.
+    """
+    with inside(pid):
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        with control:
+            request = name.encode().ljust(16, b"\0")
+            # tun_set_iff() makes the device in the namespace of the file's opener, not of the caller.
+            fcntl.ioctl(fd, _TUNSETIFF, request + struct.pack("H22x", _IFF_TAP_NO_PI))
+            fcntl.ioctl(control, _SIOCSIFHWADDR, request + struct.pack("H6s16x", _ARPHRD_ETHER, mac))
+            fcntl.ioctl(control, _SIOCSIFMTU, request + struct.pack("i20x", mtu))
+            fcntl.ioctl(control, _SIOCSIFTXQLEN, request + struct.pack("i20x", QUEUE))
+            fcntl.ioctl(control, _SIOCSIFFLAGS, request + struct.pack("H22x", _IFF_UP))
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def rarp(mac: bytes) -> bytes:
+    """The frame by which QEMU announces a guest: RARP request-reverse (RFC 903), broadcast, 60 bytes."""
+    body = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 3, mac, b"\0" * 4, mac, b"\0" * 4)
+    return (b"\xff" * 6 + mac + b"\x80\x35" + body).ljust(60, b"\0")
+
+
+@dataclass(slots=True)
+class Tap:
+    """A tap on a hypervisor."""
+
+    host: str
+    name: str
+    fd: int
+
+
+@dataclass(slots=True)
+class Counters:
+    """Frames relayed since the start; ``dropped`` are those that a tap refused."""
+
+    from_guest: int = 0
+    to_guest: int = 0
+    dropped: int = 0
+    drained: int = 0
+    announced: int = 0
+
+
+@dataclass(slots=True)
+class Nic:
+    """The network card of one virtual machine."""
+
+    mac: bytes
+    mtu: int
+    guest: int
+    poller: select.epoll = field(default_factory=select.epoll)
+    taps: dict[str, Tap] = field(default_factory=dict)
+    active: Tap | None = None
+    running: bool = False
+    counters: Counters = field(default_factory=Counters)
+    timeline: list[tuple[int, str, str]] = field(default_factory=list)
+    timers: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
+    ticket: int = 0
+
+    # --- frames -------------------------------------------------------------------------------------------------
+
+    def relay(self, source: int, target: int, limit: int = _BURST) -> int:
+        """Pass on at most ``limit`` frames that wait at ``source``; returns how many."""
+        read, write, size = os.read, os.write, self.mtu + _HEADERS
+        passed = 0
+        try:
+            while passed < limit:
+                frame = read(source, size)
+                passed += 1
+                try:
+                    write(target, frame)
+                except OSError:
+                    self.counters.dropped += 1
+        except BlockingIOError:
+            pass
+        return passed
+
+    def pump(self, fd: int) -> None:
+        """Relay what waits at a descriptor that epoll has found readable."""
+        if self.active is None or not self.running:
+            return
+        if fd == self.guest:
+            self.counters.from_guest += self.relay(fd, self.active.fd)
+        elif fd == self.active.fd:
+            self.counters.to_guest += self.relay(fd, self.guest)
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    def note(self, event: str, host: str) -> int:
+        """Write an event into the timeline; returns its time (CLOCK_MONOTONIC, ns)."""
+        now = time.monotonic_ns()
+        self.timeline.append((now, event, host))
+        return now
+
+    def later(self, after_ms: float, what: Callable[[], None]) -> None:
+        """Do something in ``after_ms`` milliseconds."""
+        self.ticket += 1
+        heapq.heappush(self.timers, (time.monotonic_ns() + int(after_ms * 1e6), self.ticket, what))
+
+    def attach(self, host: str, pid: int, name: str) -> None:
+        """Make a tap on a hypervisor; the first one becomes the active one.
+
+        :raises OSError: if the tap cannot be made. :raises ValueError: if the machine is attached there already.
+        """
+        if host in self.taps:
+            raise ValueError(f"already attached at {host}")
+        # As libvirt does: the tap's own address differs from the guest's in the first byte.
+        tap = Tap(host, name, open_tap(pid, name, b"\xfe" + self.mac[1:], self.mtu))
+        self.taps[host] = tap
+        self.note("ATTACH", host)
+        if self.active is None:
+            self.active = tap
+            self.resume(tap)
+
+    def detach(self, host: str) -> None:
+        """Remove the tap on a hypervisor.
+
+        :raises KeyError: if there is none.
+        """
+        tap = self.taps.pop(host)
+        if tap is self.active:
+            self.stop()
+            self.active = None
+        os.close(tap.fd)
+        self.note("DETACH", host)
+
+    def stop(self) -> int:
+        """Stop reading; what the active tap already held is still delivered, as the guest had received it."""
+        if self.active is not None and self.running:
+            self.counters.drained += self.relay(self.active.fd, self.guest, QUEUE)
+            self.poller.unregister(self.guest)
+            self.poller.unregister(self.active.fd)
+        self.running = False
+        return self.note("STOP", self.active.host if self.active else "")
+
+    def resume(self, tap: Tap) -> int:
+        """Read again, from the guest and from ``tap``."""
+        self.active = tap
+        self.running = True
+        now = self.note("RESUME", tap.host)
+        self.poller.register(self.guest, select.EPOLLIN)
+        self.poller.register(tap.fd, select.EPOLLIN)
+        return now
+
+    def announce(self) -> None:
+        """Send one RARP out of the active tap."""
+        if self.active is not None and self.running:
+            try:
+                os.write(self.active.fd, rarp(self.mac))
+            except OSError:
+                self.counters.dropped += 1
+            self.counters.announced += 1
+            self.note("RARP", self.active.host)
+
+    def move(self, host: str, pause_ms: float, announce: bool, done: Callable[[int, int], None]) -> None:
+        """STOP, and after the pause RESUME at ``host``; ``done`` is told both times.
+
+        :raises KeyError: if the machine is not attached there. :raises ValueError: if it is stopped already.
+        """
+        tap = self.taps[host]
+        if not self.running:
+            raise ValueError("the machine is stopped, a move is under way")
+        stopped = self.stop()
+
+        def arrive() -> None:
+            resumed = self.resume(tap)
+            done(stopped, resumed)
+            if announce:
+                for after in ANNOUNCE_AFTER_MS:
+                    self.later(after, self.announce)
+
+        if pause_ms > 0:
+            self.later(pause_ms, arrive)
+        else:
+            arrive()
+
+    def due(self) -> float:
+        """Do what is due; returns the seconds until the next, -1 if there is none."""
+        while self.timers:
+            wait = self.timers[0][0] - time.monotonic_ns()
+            if wait > 0:
+                return wait / 1e9
+            heapq.heappop(self.timers)[2]()
+        return -1
+
+    def report(self) -> dict[str, Any]:
+        """What the card has done."""
+        return {
+            "active": self.active.host if self.active else None,
+            "running": self.running,
+            "attached": {host: tap.name for host, tap in self.taps.items()},
+            "counters": {name: getattr(self.counters, name) for name in Counters.__slots__},
+            "timeline": self.timeline,
+        }
+
+
+class Panel:
+    """The control socket of a card."""
+
+    def __init__(self, nic: Nic, path: str) -> None:
+        self.nic = nic
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self.listener.bind(path)
+        self.listener.listen(16)
+        self.sessions: dict[int, tuple[socket.socket, bytearray]] = {}
+        nic.poller.register(self.listener, select.EPOLLIN)
+
+    def serve(self) -> None:
+        """Relay frames and follow orders until the process is killed."""
+        nic = self.nic
+        listening = self.listener.fileno()
+        while True:
+            for fd, _event in nic.poller.poll(nic.due()):
+                if fd == listening:
+                    session, _ = self.listener.accept()
+                    self.sessions[session.fileno()] = (session, bytearray())
+                    nic.poller.register(session, select.EPOLLIN)
+                elif fd in self.sessions:
+                    self._hear(fd)
+                else:
+                    nic.pump(fd)
+
+    def _hear(self, fd: int) -> None:
+        session, heard = self.sessions[fd]
+        try:
+            more = session.recv(65536)
+        except ConnectionError:
+            more = b""
+        if not more:
+            self.nic.poller.unregister(fd)
+            del self.sessions[fd]
+            session.close()
+            return
+        heard += more
+        while (end := heard.find(b"\n")) >= 0:
+            line = bytes(heard[:end])
+            del heard[: end + 1]
+            self._obey(session, json.loads(line))
+
+    def _obey(self, session: socket.socket, order: dict[str, Any]) -> None:
+        def answer(**words: Any) -> None:
+            try:
+                session.sendall(json.dumps(words).encode() + b"\n")
+            except OSError:
+                return  # whoever asked has gone; the order was followed all the same
+
+        nic = self.nic
+        try:
+            match order["verb"]:
+                case "attach":
+                    nic.attach(order["host"], order["pid"], order["name"])
+                    answer(ok=True)
+                case "detach":
+                    nic.detach(order["host"])
+                    answer(ok=True)
+                case "move":
+                    nic.move(
+                        order["host"],
+                        order["pause_ms"],
+                        order["announce"],
+                        lambda stopped, resumed: answer(ok=True, stopped=stopped, resumed=resumed),
+                    )
+                case "announce":
+                    nic.announce()
+                    answer(ok=True)
+                case "report":
+                    answer(ok=True, **nic.report())
+                case other:
+                    answer(ok=False, error=f"no such verb: {other}")
+        except (OSError, ValueError, KeyError) as wrong:
+            answer(ok=False, error=f"{type(wrong).__name__}: {wrong}")
+
+
+def main() -> None:
+    """Run one card: ``python -m topologies.nic --guest PID --mac MAC --mtu N --control PATH``."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--guest", type=int, required=True)
+    parser.add_argument("--mac", required=True)
+    parser.add_argument("--mtu", type=int, default=1500)
+    parser.add_argument("--control", required=True)
+    asked = parser.parse_args()
+    mac = bytes.fromhex(asked.mac.replace(":", ""))
+    nic = Nic(mac, asked.mtu, open_tap(asked.guest, "eth0", mac, asked.mtu))
+    Panel(nic, asked.control).serve()
+
+
+if __name__ == "__main__":
+    main()

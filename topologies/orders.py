@@ -1,0 +1,301 @@
+"""What can one ask of a running lab, and what does it answer?
+
+Orders and answers are frozen values; on the lab's unix socket they travel as one line of JSON each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from functools import cache
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from topologies.errors import LabError
+
+
+class Trigger(StrEnum):
+    """What tells the controller that a machine has moved."""
+
+    REST = "rest"
+    """As Nova does: passive binding, plug, activate, then the machine moves."""
+    APPEAR = "appear"
+    """Nothing is asked; the port appears at the target, and later vanishes at the source."""
+    RARP = "rarp"
+    """Nothing is asked; the port appears at the target and announces itself; the source is unplugged later."""
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How is everybody? Answer: :class:`LabStatus`."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmAdd:
+    """Start a virtual machine on a hypervisor. Answer: :class:`VmStatus`.
+
+    With a port (or a network in which the lab makes one) everything else comes from the controller; without a
+    controller ``mac`` and ``addresses`` say it.
+    """
+
+    name: str
+    host: str
+    port_id: str = ""
+    network: str = ""
+    project: str = ""
+    mac: str = ""
+    addresses: tuple[str, ...] = ()
+    mtu: int = 1500
+    wait: bool = True
+    """Answer only when the controller reports the port ACTIVE."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmMove:
+    """Move a machine, with a pause in milliseconds between STOP and RESUME. Answer: :class:`MoveReport`."""
+
+    name: str
+    to: str
+    pause_ms: float = 0.0
+    trigger: Trigger = Trigger.REST
+
+
+@dataclass(frozen=True, slots=True)
+class VmDel:
+    """End a machine with all that runs in it. Answer: :class:`Done`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchPower:
+    """``kill -9`` a switch's daemons and take its links down, or bring it back. Answer: :class:`Done`."""
+
+    name: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetLink:
+    """Take the link between two nodes up or down, at both ends. Answer: :class:`Done`."""
+
+    one: str
+    other: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Vswitchd:
+    """``kill -9`` a node's ovs-vswitchd, or start it (ending a running one). Answer: :class:`Done`."""
+
+    name: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerPower:
+    """End the controller (``hard``: kill -9), or start it again and wait for its health. Answer: :class:`Done`."""
+
+    on: bool
+    hard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Open Mininet's prompt on the three descriptors that come with the order. Answer: :class:`Done` at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """Let the controller end in order; the client removes the rest. Answer: :class:`Done`."""
+
+
+Order = (
+    Status | VmAdd | VmMove | VmDel | SwitchPower | SetLink | Vswitchd | ControllerPower | Prompt | Down
+)  # fmt: skip
+ORDERS: Final[dict[str, type[Any]]] = {
+    kind.__name__: kind
+    for kind in (Status, VmAdd, VmMove, VmDel, SwitchPower, SetLink, Vswitchd, ControllerPower, Prompt, Down)
+}
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchStatus:
+    """A fabric switch."""
+
+    name: str
+    dpid: str
+    pid: int
+    """A process in the switch's namespaces (for ``nsenter`` or ``mnexec -a``)."""
+    directory: str
+    """Where its daemons' sockets are: ``OVS_RUNDIR``."""
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HypervisorStatus:
+    """A hypervisor."""
+
+    name: str
+    la: str
+    edge: str
+    pid: int
+    directory: str
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """A cable, with the OpenFlow port number (or 0 for a hypervisor) and interface name at each end."""
+
+    one: str
+    one_port: int
+    one_interface: str
+    other: str
+    other_port: int
+    other_interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class VmStatus:
+    """A virtual machine."""
+
+    name: str
+    host: str
+    port_id: str
+    tap: str
+    mac: str
+    addresses: tuple[str, ...]
+    pid: int
+    from_guest: int = 0
+    to_guest: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStatus:
+    """The controller's process."""
+
+    running: bool
+    pid: int
+    rest_host: str
+    rest_port: int
+    operator_token_file: str
+    project_token_files: dict[str, str]
+    log: str
+    config: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabStatus:
+    """The whole lab."""
+
+    name: str
+    directory: str
+    topology: str
+    datapath: str
+    management: str
+    """The controller's address in the management network."""
+    daemon_pid: int
+    switches: tuple[SwitchStatus, ...]
+    hypervisors: tuple[HypervisorStatus, ...]
+    links: tuple[LinkStatus, ...]
+    vms: tuple[VmStatus, ...]
+    controller: ControllerStatus | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MoveReport:
+    """A move, in milliseconds after its first action (``None``: did not happen with that trigger)."""
+
+    vm: str
+    source: str
+    target: str
+    trigger: Trigger
+    pause_ms: float
+    """The pause that was asked for."""
+    plugged_ms: float
+    ready_ms: float | None
+    activated_ms: float | None
+    stopped_ms: float
+    resumed_ms: float
+    settled_ms: float | None
+    activation_took_ms: float | None
+    blackout_ms: float
+    """STOP to RESUME, as it was."""
+    started_ns: int
+    """CLOCK_MONOTONIC at the first action."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """It was not done."""
+
+    kind: str
+    message: str
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a lab is to be; handed to its daemon."""
+
+    name: str
+    directory: str
+    topology: str
+    params: dict[str, str | int | float | None] = field(default_factory=dict)
+    las: tuple[tuple[str, str], ...] = ()
+    datapath: str = "auto"
+    controller: bool = True
+    rest_port: int = 9696
+    projects: tuple[str, ...] = ("red", "blue")
+
+
+SOCKET: Final = "lab.sock"
+"""The lab's socket in its state directory."""
+INTERRUPT: Final = b"INT\n"
+"""What a client of the prompt sends for its user's Ctrl-C."""
+
+# --- the wire ---------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def encode(value: Any) -> bytes:
+    """One line of JSON: the value's class name and its fields."""
+    return _adapter(dict[str, Any]).dump_json({"kind": type(value).__name__, "fields": asdict(value)}) + b"\n"
+
+
+def decode(line: bytes, kinds: dict[str, type[Any]]) -> Any:
+    """The value in a line of JSON, which must be one of ``kinds``.
+
+    :raises LabError: for anything else.
+    """
+    try:
+        found = _adapter(dict[str, Any]).validate_json(line)
+        return read(kinds[found["kind"]], found["fields"])
+    except (ValidationError, KeyError) as wrong:
+        raise LabError(f"not understood: {line[:200]!r}: {wrong}") from wrong
+
+
+def read(kind: Any, fields: Any) -> Any:
+    """Build a value from its fields.
+
+    :raises ValidationError: if they do not fit.
+    """
+    return _adapter(kind).validate_python(fields)
