@@ -14,9 +14,10 @@ from typing import Final
 
 JsonObject = dict[str, object]
 
-_PLAIN: Final = re.compile(rb'(?:[^"{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
-"""Everything up to the next brace outside of strings, or up to a string that has not ended yet."""
-_STRING: Final = re.compile(rb"(?:[^\"\\]++|\\.)*+", re.DOTALL)
+# No possessive quantifiers: CPython's are wrong before 3.11.5 (python/cpython#106052).
+_PLAIN: Final = re.compile(rb'[^"{}]*(?:"[^"\\]*"[^"{}]*)*')
+"""Everything up to the next brace outside of strings, or up to a string that is unfinished or holds a backslash."""
+_STRING: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 """The rest of a string, up to its closing quote, or up to a backslash whose other half has not come yet."""
 
 

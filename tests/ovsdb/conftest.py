@@ -94,7 +94,8 @@ class Hypervisor:
         self.vsctl("add-port", bridge, device, "--", "set", "Interface", device, "type=internal", iface)
 
     def ofport(self, device: str) -> int:
-        return int(self.vsctl("get", "Interface", device, "ofport"))
+        """What Open vSwitch calls the device's port; 0 while it has not been numbered."""
+        return int(self.vsctl("get", "Interface", device, "ofport").replace("[]", "0"))
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """All rows of a table, as column to value."""
