@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from overlay.compile import Compiler
+from overlay.compile import Compiler, units_of
 
 from controller.channel import Channel, Counted, ReadBack, Spawn
 from controller.events import (
@@ -28,6 +28,7 @@ from controller.events import (
 from controller.reconcile import Contents
 from overlay.changes import Confirmed, Event, HostBack, HostLost, Outcome, Sent
 from overlay.flow import MARK
+from overlay.pipeline import METERS
 from overlay.values import DatapathId, HostName
 from overlay.world import World
 
@@ -48,6 +49,7 @@ class Hypervisors:
     def __init__(self, world: World, *, spawn: Spawn, sink: Sink, lost_after: float) -> None:
         self.world = world
         self.compiler = Compiler(world)
+        self.compiler.refresh(units_of(world))
         self.channels: dict[HostName, Channel] = {}
         self._spawn = spawn
         self._sink = sink
@@ -169,7 +171,8 @@ class Hypervisors:
 
     def doubt(self) -> None:
         """After a failure of ours: compile everything anew and compare every switch."""
-        self.compiler.rebuild()
+        self.compiler = Compiler(self.world)
+        self.compiler.refresh(units_of(self.world))
         self.audit(thorough=True)
 
     def is_connected(self, name: HostName) -> bool:
