@@ -37,7 +37,7 @@ class Service(Protocol):
         """
 
     def submit_all(self, creations: Sequence[Creation]) -> Outcome:
-        """Make several objects in one turn of the owner and one commit, all or none (:func:`controller.bulk.apply_all`).
+        """Make several objects in one turn and one commit, all or none (see :func:`controller.bulk.apply_all`).
 
         :raises Refusal: that of the first object that could not be; then nothing changed.
         """

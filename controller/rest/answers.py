@@ -1,0 +1,60 @@
+"""What does the API's document say of an operation?
+
+Short forms for the routes: their answers (every operation may also answer an error in Neutron's form), their names, and
+whether they need a token.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final, TypeAlias
+
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel, RootModel
+
+from controller.rest.errors import ErrorAnswer
+
+Responses: TypeAlias = dict[str | int | HTTPStatus, Any]
+
+_ERRORS: Final[Responses] = {400: ErrorAnswer, 401: ErrorAnswer, 403: ErrorAnswer}
+
+
+NO_TOKEN: Final[dict[str, Any]] = {"security": []}
+"""For operations that anybody may call."""
+
+
+def routes(name: str, prefix: str | None = None) -> APIBlueprint:
+    """Start a group of routes, each of which is called in the document as its function is."""
+    return APIBlueprint(
+        name, f"{__package__}.{name}", url_prefix=prefix, abp_tags=[Tag(name=name)], operation_id_callback=_operation_id
+    )
+
+
+def _operation_id(*, bp_name: str, name: str, path: str, method: str) -> str:  # noqa: ARG001  (flask-openapi3's names)
+    return name
+
+
+def ok(model: type[BaseModel], *others: int) -> Responses:
+    """200 with this model; or 404, or another error."""
+    return {200: model, **_ERRORS, 404: ErrorAnswer, **dict.fromkeys(others, ErrorAnswer)}
+
+
+def created(*models: type[BaseModel]) -> Responses:
+    """201 with one of these models; or 404 for what it refers to, or 409."""
+    (first, *others) = models
+    return {201: one_of(first, *others) if others else first, **_ERRORS, 404: ErrorAnswer, 409: ErrorAnswer}
+
+
+def gone() -> Responses:
+    """204; or 404, or 409 when it is in use."""
+    return {204: None, **_ERRORS, 404: ErrorAnswer, 409: ErrorAnswer}
+
+
+def one_of(*models: type[BaseModel]) -> type[BaseModel]:
+    """A model for the document whose JSON is that of one of several."""
+    union: Any = models[0]
+    for model in models[1:]:
+        union |= model
+    name = "Or".join(model.__name__ for model in models)
+    return type(name, (RootModel[union],), {"__module__": __name__, "__doc__": f"One of {len(models)} forms."})

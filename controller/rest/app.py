@@ -1,0 +1,156 @@
+"""Which request goes where, and what must hold before anything looks at it?
+
+The WSGI application: routes, the caller's identity, and the checks that every request with a body has to pass.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final, NoReturn, cast
+
+from flask import g, request
+from flask.json.provider import DefaultJSONProvider
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+
+from controller.rest import bindings, discovery, documents, errors, networks, operations, ports, subnets
+from controller.rest.access import HEADER, Access, Caller
+from controller.rest.errors import BadRequest, ErrorAnswer, WrongMediaType
+from controller.service import Service
+from controller.tokens import Token
+
+BODY_MOST: Final = 1 << 20
+"""The largest request body in bytes (1 MiB)."""
+
+PUBLIC: Final = frozenset(
+    {
+        "discovery.list_versions",
+        "discovery.list_resources",
+        "documents.page",
+        "documents.start",
+        "documents.file",
+        "openapi_document",
+        "operations.show_health",
+    }
+)
+"""The endpoints that need no token."""
+
+_DESCRIPTION: Final = (
+    "Virtual layer-2 networks on a routed fabric. `/v2.0` has the shape of OpenStack Networking (Neutron) v2.0, so its "
+    "clients can be used; what is not in this document is not supported and is refused. `/v1` is for the operator."
+)
+
+
+class _Json(DefaultJSONProvider):
+    """Fields in the order of the models."""
+
+    sort_keys = False
+
+
+def build(
+    service: Service,
+    operator: Token,
+    projects: Mapping[str, Token],
+    *,
+    activation_seconds: float = bindings.ACTIVATION_SECONDS,
+) -> OpenAPI:
+    """Build the WSGI application.
+
+    :param operator: the token that sees and may do everything.
+    :param projects: tokens by project.
+    :param activation_seconds: how long an activation may take until it is answered 504.
+    """
+    access = Access(operator, projects)
+    app = OpenAPI(
+        "controller.rest",
+        info=Info(title="VL2", version=product_version(), description=_DESCRIPTION),
+        security_schemes={"token": {"type": "apiKey", "in": "header", "name": HEADER}},
+        validation_error_status=400,
+        validation_error_model=ErrorAnswer,
+        validation_error_callback=errors.from_validation,
+        openapi_extensions={"security": [{"token": []}]},
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.config["MAX_CONTENT_LENGTH"] = BODY_MOST
+    app.json = _Json(app)
+    app.url_map.strict_slashes = False
+    errors.install(app)
+    for api in (
+        discovery.blueprint(),
+        networks.blueprint(service),
+        subnets.blueprint(service),
+        ports.blueprint(service),
+        bindings.blueprint(service, activation_seconds),
+        operations.blueprint(service),
+    ):
+        app.register_api(api)
+    app.register_blueprint(documents.blueprint())
+    app.add_url_rule("/openapi.json", "openapi_document", lambda: app.json.response(_document(app)), methods=["GET"])
+
+    @app.before_request
+    def admit() -> None:
+        if request.url_rule is None:
+            return  # nothing there: 404 or 405
+        public = request.endpoint in PUBLIC
+        g.caller = None if public and HEADER not in request.headers else _identity(access, public=public)
+        if request.method in {"POST", "PUT"}:
+            _check_body()
+
+    return app
+
+
+def _identity(access: Access, *, public: bool) -> Caller | None:
+    """A wrong token is refused at public endpoints as well, but for the documentation."""
+    if public and request.endpoint != "operations.show_health":
+        return None
+    return access.identify()
+
+
+def product_version() -> str:
+    """The installed version of this product."""
+    try:
+        return version("vl2")
+    except PackageNotFoundError:
+        return "0"
+
+
+def document() -> dict[str, Any]:
+    """The API's description (OpenAPI 3.1), without a controller behind it."""
+    return _document(build(cast("Service", None), Token(""), {}))
+
+
+def _document(app: OpenAPI) -> dict[str, Any]:
+    found: dict[str, Any] = app.api_doc
+    return found
+
+
+def _check_body() -> None:
+    """Refuse a body that is not a JSON object before any model sees it.
+
+    :raises WrongMediaType: when it is not declared to be JSON.
+    :raises BadRequest: when it is not JSON, or no object.
+    """
+    text = request.get_data(cache=True)
+    if request.endpoint == "bindings.activate_binding":
+        return  # Nova sends none, others an empty object; there is nothing to say
+    if request.mimetype != "application/json":
+        raise WrongMediaType(
+            f"Content-Type: {request.mimetype or 'none'} is not supported, the body must be application/json",
+            field="Content-Type",
+            kind="HTTPUnsupportedMediaType",
+        )
+    try:
+        body = json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise BadRequest("Malformed request body: nested too deeply", kind="HTTPBadRequest") from None
+    except ValueError as error:
+        raise BadRequest(f"Malformed request body: not JSON: {error}", kind="HTTPBadRequest") from None
+    if not isinstance(body, dict):
+        raise BadRequest("Malformed request body: must be a JSON object", kind="HTTPBadRequest")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value")

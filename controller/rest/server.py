@@ -1,0 +1,87 @@
+"""Who listens for HTTP, and how long does it have patience?
+
+The application under ``eventlet.wsgi``: a greenlet for each connection, bounded in time, in number and in size.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+import eventlet
+import eventlet.wsgi
+
+from controller.configuration import Endpoint
+
+_LOG: Final = logging.getLogger(__name__)
+_CONNECTIONS: Final = 1000
+"""How many may be open at once; more wait in the kernel's queue."""
+_HEAD_SECONDS: Final = 10.0
+"""For a request's head in all."""
+_SILENCE_SECONDS: Final = 10.0
+"""For each wait within a request's body or for the client to take the answer."""
+_IDLE_SECONDS: Final = 75.0
+"""Between two requests."""
+_URL_MOST: Final = 16384
+
+
+class _Log:
+    """Where eventlet writes its complaints: our log, at a level that is off by default."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            _LOG.debug("%s", text.rstrip())
+
+    def flush(self) -> None:
+        pass
+
+
+class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet has no types
+    """HTTP/1.1 that gives a client a fixed time for a whole request head, not for each of its bytes."""
+
+    def parse_request(self) -> bool:
+        try:
+            with eventlet.Timeout(_HEAD_SECONDS):
+                return bool(super().parse_request())
+        except eventlet.Timeout:
+            self.close_connection = True
+            return False
+
+
+class Server:
+    """A listening socket with the application behind it, served by a greenlet of its own.
+
+    :param endpoint: where to listen; port 0 lets the kernel choose.
+    :param app: the WSGI application.
+    :raises OSError: when the address is taken or not ours.
+    """
+
+    def __init__(self, endpoint: Endpoint, app: Callable[..., Any]) -> None:
+        family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
+        self._socket: socket.socket = eventlet.listen((endpoint.address, endpoint.port), family=family, backlog=128)
+        address, port = self._socket.getsockname()[:2]
+        self.endpoint = Endpoint(address, port)
+        """Where it really listens."""
+        self._thread = eventlet.spawn(_serve, self._socket, app)
+
+    def stop(self) -> None:
+        """Listen no more; requests under way are answered, idle connections closed."""
+        self._thread.kill()
+        self._socket.close()
+
+
+def _serve(sock: socket.socket, app: Callable[..., Any]) -> None:
+    eventlet.wsgi.server(
+        sock,
+        app,
+        log=_Log(),
+        log_output=False,
+        debug=False,
+        max_size=_CONNECTIONS,
+        socket_timeout=_SILENCE_SECONDS,
+        keepalive=_IDLE_SECONDS,
+        url_length_limit=_URL_MOST,
+        protocol=_Protocol,
+    )
