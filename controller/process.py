@@ -24,8 +24,7 @@ from controller.openflow import app as openflow
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
-from controller.rest.access import Access
-from controller.rest.app import create_app, product_version
+from controller.rest.app import build, product_version
 from controller.rest.server import Server
 from controller.settings import Settings, load
 from controller.store import SqliteStore, StoreError
@@ -78,7 +77,7 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
     try:
         hosts.start([(at.address, at.port) for at in settings.ovsdb.listen], switches.addresses[0][1], owner.put)
         desk = Desk(owner, hosts, tally, version=product_version())
-        rest = Server(settings.rest.listen, create_app(desk, Access(operator, settings.tokens)))
+        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens))
         _LOG.info("REST on http://%s (a page to try it: /docs)", rest.endpoint)
         stop.wait()
         _LOG.info("stopping; the switches go on as they are")
