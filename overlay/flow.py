@@ -199,23 +199,32 @@ def conditions(fields: Mapping[str, FieldValue]) -> Match:
     """
     out = []
     for name, given in fields.items():
-        known = FIELDS.get(name)
-        if known is None:
-            raise PipelineError(f"no such field: {name}")
-        value, mask = _value_and_mask(given)
-        full = (1 << known.bits) - 1
-        if mask == full:
-            mask = None
-        if mask is not None and not known.maskable:
-            raise PipelineError(f"field {name} takes no mask")
-        if not 0 <= value <= full or (mask is not None and not 0 <= mask <= full):
-            raise PipelineError(f"value {value:#x} does not fit field {name} of {known.bits} bits")
-        if mask is not None:
-            value &= mask
-        if mask != 0:
-            out.append(Condition(name, value, mask))
+        if isinstance(given, int) and 0 <= given < _EXACT_BELOW.get(name, 0):
+            out.append(Condition(name, given))  # by far the most frequent
+        else:
+            out += _condition(name, given)
     out.sort()
     return tuple(out)
+
+
+_EXACT_BELOW: Final = {field.name: 1 << field.bits for field in FIELDS.values()}
+
+
+def _condition(name: str, given: FieldValue) -> tuple[Condition, ...]:
+    known = FIELDS.get(name)
+    if known is None:
+        raise PipelineError(f"no such field: {name}")
+    value, mask = _value_and_mask(given)
+    full = (1 << known.bits) - 1
+    if mask == full:
+        mask = None
+    if mask is not None and not known.maskable:
+        raise PipelineError(f"field {name} takes no mask")
+    if not 0 <= value <= full or (mask is not None and not 0 <= mask <= full):
+        raise PipelineError(f"value {value:#x} does not fit field {name} of {known.bits} bits")
+    if mask is not None:
+        value &= mask
+    return () if mask == 0 else (Condition(name, value, mask),)
 
 
 def _value_and_mask(given: FieldValue) -> tuple[int, int | None]:
@@ -282,23 +291,21 @@ class Table:
         )
 
     def _check(self, action: Action) -> None:
-        match action:
-            case Set(name, value):
-                if name not in self.writes:
-                    raise PipelineError(f"table {self.name} does not write {name}")
-                if not 0 <= value < 1 << FIELDS[name].bits:
-                    raise PipelineError(f"value {value:#x} does not fit field {name}")
-            case Move(source, target):
-                if target not in self.writes:
-                    raise PipelineError(f"table {self.name} does not write {target}")
-                if FIELDS[source].bits != FIELDS[target].bits:
-                    raise PipelineError(f"cannot move {source} into {target}: their widths differ")
-            case DecTtl():
-                if "ttl" not in self.writes:
-                    raise PipelineError(f"table {self.name} does not write ttl")
-            case Output() | ToController() | ToGroup():
-                if not self.outputs:
-                    raise PipelineError(f"table {self.name} does not emit packets")
+        if isinstance(action, Set):
+            if action.field not in self.writes:
+                raise PipelineError(f"table {self.name} does not write {action.field}")
+            if not 0 <= action.value < _EXACT_BELOW[action.field]:
+                raise PipelineError(f"value {action.value:#x} does not fit field {action.field}")
+        elif isinstance(action, Move):
+            if action.target not in self.writes:
+                raise PipelineError(f"table {self.name} does not write {action.target}")
+            if FIELDS[action.source].bits != FIELDS[action.target].bits:
+                raise PipelineError(f"cannot move {action.source} into {action.target}: their widths differ")
+        elif isinstance(action, DecTtl):
+            if "ttl" not in self.writes:
+                raise PipelineError(f"table {self.name} does not write ttl")
+        elif not self.outputs:
+            raise PipelineError(f"table {self.name} does not emit packets")
 
 
 class Pipeline:

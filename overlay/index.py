@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from overlay.addressing import Allocator
 from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, footing
-from overlay.moves import Move
+from overlay.moves import SWITCHING, Move
 from overlay.readiness import Readiness
 from overlay.refusals import NotFound
 from overlay.values import Host, HostName, IpAddress, Mac, Network, Port, PortStatus, Subnet, Vni
@@ -119,9 +119,14 @@ class Index:
         return pending
 
     def status(self, port_id: str) -> PortStatus:
-        """ACTIVE when plugged at home and confirmed by every host that needs it; BUILD until then; else DOWN."""
+        """ACTIVE when plugged where its active binding is and confirmed by every host that needs it.
+
+        BUILD until then; DOWN while it is not plugged there, or that host is lost.
+        """
         port = self.ports[port_id]
-        tap = None if port.host is None else self.footing(port_id).tap_at(port.host)
+        move = self.moves.get(port_id)
+        active = move.target if move is not None and move.phase in SWITCHING else port.host
+        tap = None if active is None else self.footing(port_id).tap_at(active)
         if tap is None or self.readiness.is_lost(tap.host):
             return PortStatus.DOWN
         return PortStatus.BUILD if tap.host in self.returning or self.pending(port_id) else PortStatus.ACTIVE

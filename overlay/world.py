@@ -177,7 +177,12 @@ class World:
         return self._index.port(port_id)
 
     def status(self, port_id: str) -> PortStatus:
-        """ACTIVE when plugged at home and confirmed by every host that needs it; BUILD until then; else DOWN."""
+        """ACTIVE when plugged where its active binding is and confirmed by every host that needs it.
+
+        BUILD until then; DOWN while it is not plugged there, or that host is lost.
+
+        :raises NotFound: as ``port``.
+        """
         self._index.port(port_id)
         return self._index.status(port_id)
 

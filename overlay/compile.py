@@ -1,0 +1,216 @@
+"""Which flows does every br-int have to hold, and which of them did a change change?
+
+Flows are compiled per :class:`~overlay.changes.Unit`, a pure function of the values that it reads.  The incremental
+:class:`Compiler` compiles dirty units anew and answers the difference per host.  Law: it always holds exactly what a
+compilation from scratch would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from types import MappingProxyType
+
+from overlay.addressing import link_local
+from overlay.changes import Unit, UnitKind
+from overlay.flow import Flow, FlowKey, PipelineError
+from overlay.pipeline import PIPELINE
+from overlay.tables import arp, arrive, classify, deliver, forward, guard, guard_nd, neighbours
+from overlay.tables.names import CookieKind, provenance
+from overlay.values import Host, HostName, Port
+from overlay.world import World
+
+__all__ = ["PIPELINE", "Compiler", "Delta", "flows_of", "units_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What to change on one switch: flows to add or replace, flows to remove."""
+
+    put: tuple[Flow, ...] = ()
+    remove: tuple[Flow, ...] = ()
+
+
+def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[Unit]:
+    """All units that have flows (and some that have none), of all hosts or of some.
+
+    What concerns one port comes together, since its flows are much the same on all hosts.
+    """
+    chosen = dict.fromkeys(world.hosts if hosts is None else hosts)
+    for host in chosen:
+        yield Unit(host, UnitKind.BASE, "")
+    for network_id in dict.fromkeys(network_id for host in chosen for network_id in world.networks_on_host(host)):
+        present = [host for host in world.hosts_with_network(network_id) if host in chosen]
+        for host in present:
+            yield Unit(host, UnitKind.NETWORK, network_id)
+            for port_id in world.standing(host, network_id):
+                yield Unit(host, UnitKind.PORT, port_id)
+        for port in world.ports_of_network(network_id):
+            for host in present:
+                yield Unit(host, UnitKind.ADDRESS, port.id)
+
+
+def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
+    """Compile one unit; a unit whose object or host is no more has no flows."""
+    host = world.hosts.get(unit.host)
+    if host is None:
+        return ()
+    match unit.kind:
+        case UnitKind.BASE:
+            return tuple(_static())
+        case UnitKind.NETWORK:
+            return tuple(_of_network(world, host, unit.key))
+        case UnitKind.PORT:
+            port = world.ports.get(unit.key)
+            return () if port is None else tuple(_of_tap(world, host, port))
+        case UnitKind.ADDRESS:
+            port = world.ports.get(unit.key)
+            return () if port is None else tuple(_of_address(world, host, port))
+
+
+def _static() -> Iterator[Flow]:
+    cookie = provenance(CookieKind.STATIC)
+    yield from guard.neighbour_talk(cookie)
+    yield arp.miss(cookie)
+    yield neighbours.miss(cookie)
+    yield arrive.miss(cookie)
+
+
+def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
+    """The way in from the tunnel, and the flood."""
+    if not world.has_network(host.name, network_id):
+        return
+    vni = world.networks[network_id].vni
+    cookie = provenance(CookieKind.NETWORK, network_id)
+    if host.tunnel_port is not None:
+        yield classify.from_tunnel(cookie, host.tunnel_port, vni)
+    ofports = []
+    for port_id in world.standing(host.name, network_id):
+        at = world.footing(port_id)
+        tap = at.tap_at(host.name)
+        if tap is not None and host.name in at.local:
+            ofports.append(tap.ofport)
+    others = (world.hosts[other].la for other in world.hosts_with_network(network_id) if other != host.name)
+    yield forward.flood(cookie, vni, sorted(ofports), host.tunnel_port, sorted(others))
+
+
+def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
+    """The program of a plugged port: what it may send, and the last step of what it gets."""
+    tap = world.footing(port.id).tap_at(host.name)
+    if tap is None:
+        return
+    cookie = provenance(CookieKind.PORT, port.id)
+    ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
+    yield classify.from_tap(cookie, tap.ofport, world.networks[port.network_id].vni)
+    yield deliver.to_tap(cookie, tap.ofport)
+    if tap.passive:
+        yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.ofport, port.mac, ipv4)
+        silenced = provenance(CookieKind.SILENCED, port.id)
+        yield guard.refused(silenced, tap.ofport)
+        yield guard_nd.refused(silenced, tap.ofport)
+        return
+    ipv6 = list(dict.fromkeys(chain([link_local(port.mac)], _ipv6(port))))
+    yield from guard.own(cookie, tap.ofport, port.mac, ipv4, ipv6)
+    yield guard.announcement_over(cookie, tap.ofport, port.mac)
+    yield from guard_nd.own(cookie, tap.ofport, port.mac, ipv6)
+    spoofed = provenance(CookieKind.SPOOFED, port.id)
+    yield guard.refused(spoofed, tap.ofport)
+    yield guard_nd.refused(spoofed, tap.ofport)
+    for ip in ipv4:
+        yield arp.own(cookie, tap.ofport, ip)
+
+
+def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
+    """What a host does for a MAC and its addresses: answer for them, and send to where they are."""
+    at = world.footing(port.id)
+    if at.pointer is None or not world.has_network(host.name, port.network_id):
+        return
+    vni = world.networks[port.network_id].vni
+    cookie = provenance(CookieKind.ADDRESS, port.id)
+    for fixed in port.fixed_ips:
+        if fixed.ip.version == 4:  # noqa: PLR2004
+            yield arp.answer(cookie, vni, int(fixed.ip), port.mac)
+        elif host.answers_nd:
+            yield neighbours.answer(cookie, vni, int(fixed.ip), port.mac)
+        else:
+            yield neighbours.hand_over(cookie, vni, int(fixed.ip), port.mac)
+    tap = at.tap_at(host.name)
+    here = host.name in at.local
+    pointer = world.hosts[at.pointer]
+    if here and tap is not None:
+        yield forward.local(cookie, vni, port.mac, tap.ofport)
+    elif here or host.tunnel_port is None:
+        yield forward.unreachable(cookie, vni, port.mac)
+    elif host.name == at.hairpin:
+        target = world.hosts[at.local[0]]
+        yield forward.remote(cookie, vni, port.mac, host.tunnel_port, target.la)
+        yield arrive.turn_round(cookie, vni, port.mac, target.la)
+    else:
+        yield forward.remote(cookie, vni, port.mac, host.tunnel_port, pointer.la)
+
+
+def _ipv6(port: Port) -> Iterator[int]:
+    return (int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 6)  # noqa: PLR2004
+
+
+class Compiler:
+    """Holds what every switch should hold, and keeps it so.
+
+    A fresh one holds nothing: ``refresh(units_of(world))`` fills it (in portions, if nothing may be kept waiting).
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._units: dict[Unit, tuple[Flow, ...]] = {}
+        self._desired: dict[HostName, dict[FlowKey, Flow]] = {}
+
+    def desired(self, host: HostName) -> Mapping[FlowKey, Flow]:
+        """What a switch should hold: a view for reading."""
+        return MappingProxyType(self._desired.get(host, {}))
+
+    def hosts(self) -> tuple[HostName, ...]:
+        """The hosts whose switches should hold something."""
+        return tuple(self._desired)
+
+    def refresh(self, units: Iterable[Unit]) -> dict[HostName, Delta]:
+        """Compile these units anew.
+
+        :returns: per host what changed; hosts where nothing changed are left out.
+        :raises PipelineError: when two units make a flow with one key: a defect in our code.
+        """
+        changed: dict[HostName, list[tuple[Unit, tuple[Flow, ...], tuple[Flow, ...]]]] = {}
+        for unit in units:
+            before, after = self._units.get(unit, ()), flows_of(self._world, unit)
+            if before != after:
+                changed.setdefault(unit.host, []).append((unit, before, after))
+        return {host: delta for host, of_host in changed.items() if (delta := self._replace(host, of_host)) is not None}
+
+    def _replace(self, host: HostName, changed: list[tuple[Unit, tuple[Flow, ...], tuple[Flow, ...]]]) -> Delta | None:
+        """All old flows first, so that a key may pass from one unit to another."""
+        desired = self._desired.setdefault(host, {})
+        old: dict[FlowKey, Flow] = {}
+        for _, before, _ in changed:
+            for flow in before:
+                old[flow.key] = desired.pop(flow.key)
+        put: list[Flow] = []
+        for unit, _, after in changed:
+            for flow in after:
+                if flow.key in desired:
+                    raise PipelineError(f"unit {unit} makes a flow that another one makes: {flow}")
+                desired[flow.key] = flow
+                if old.pop(flow.key, None) != flow:
+                    put.append(flow)
+            if after:
+                self._units[unit] = after
+            else:
+                del self._units[unit]
+        if not desired:
+            del self._desired[host]
+        return Delta(tuple(put), tuple(old.values())) if put or old else None
+
+    def recompute(self) -> dict[HostName, dict[FlowKey, Flow]]:
+        """Compile everything from scratch, beside what is held; for laws and audits."""
+        fresh = Compiler(self._world)
+        fresh.refresh(units_of(self._world))
+        return fresh._desired

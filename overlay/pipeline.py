@@ -1,0 +1,27 @@
+"""Which way does a packet take through br-int?
+
+The one list of its tables, in the packet's order, and of its meters.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from overlay.flow import Meter, Pipeline
+from overlay.tables import arp, arrive, classify, deliver, forward, guard, guard_nd, neighbours
+from overlay.tables.names import ANNOUNCEMENTS_METER
+
+PIPELINE: Final = Pipeline(
+    "br-int",
+    classify.TABLE,
+    guard.TABLE,
+    guard_nd.TABLE,
+    arp.TABLE,
+    neighbours.TABLE,
+    arrive.TABLE,
+    forward.TABLE,
+    deliver.TABLE,
+)
+
+METERS: Final = (Meter(ANNOUNCEMENTS_METER, packets_per_second=100, burst=20),)
+"""What every br-int has to have before its flows."""

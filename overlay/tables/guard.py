@@ -1,0 +1,104 @@
+"""May this port say that?
+
+A port can only send what it owns: its MAC, its addresses, its ARP identity.  What is said about IPv6 neighbours is
+judged by the next table.  All else is dropped and counted per port.  A passive port (the target of a move that is not
+activated) is silent: only its announcement (RARP, gratuitous ARP) reaches the controller, at a limited rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from overlay.flow import Flow, Table, ToController
+from overlay.tables.names import (
+    ANNOUNCEMENTS_METER,
+    ARP,
+    ARP_REQUEST,
+    ICMPV6,
+    IPV4,
+    IPV6,
+    LISTENER_REPORT_V2,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+    RARP,
+    REDIRECT,
+    ROUTER_ADVERTISEMENT,
+)
+from overlay.values import Mac
+
+TABLE: Final = Table(
+    "guard",
+    "Lets a port send only with its own MAC, IPs and ARP identity, and counts what it refuses. A passive port may"
+    " only announce itself, to the controller.",
+    matches=(
+        "in_port",
+        "eth_src",
+        "eth_type",
+        "arp_op",
+        "arp_sha",
+        "arp_spa",
+        "arp_tpa",
+        "ipv4_src",
+        "ip_proto",
+        "ipv6_src",
+        "icmpv6_type",
+    ),
+    nexts=("guard_nd", "arp", "forward"),
+    outputs=True,
+    miss="drop: not a port of ours",
+)
+
+NEIGHBOUR_TALK: Final = 30
+OWN: Final = 20
+REFUSED: Final = 10
+
+JUDGED_LATER: Final = (ROUTER_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, REDIRECT)
+
+
+def neighbour_talk(cookie: int) -> Iterator[Flow]:
+    """Of all ports: what is said about routers and neighbours goes to its own judge."""
+    for kind in JUDGED_LATER:
+        match = {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind}
+        yield TABLE.flow(NEIGHBOUR_TALK, match, cookie=cookie, goto="guard_nd")
+
+
+def own(cookie: int, ofport: int, mac: Mac, ipv4: Iterable[int], ipv6: Iterable[int]) -> Iterator[Flow]:
+    """What a port may send.
+
+    :param ipv4: its addresses; ``0.0.0.0`` in an ARP request is a probe (RFC 5227) and allowed with any of them.
+    :param ipv6: its addresses, link-local among them; ``::`` may report multicast listening (RFC 3810 §5.2.13).
+    """
+    speaker = {"in_port": ofport, "eth_src": mac}
+    arp = {**speaker, "eth_type": ARP, "arp_sha": mac}
+    probing = False
+    for ip in ipv4:
+        probing = True
+        yield TABLE.flow(OWN, {**arp, "arp_spa": ip}, cookie=cookie, goto="arp")
+        yield TABLE.flow(OWN, {**speaker, "eth_type": IPV4, "ipv4_src": ip}, cookie=cookie, goto="forward")
+    if probing:
+        yield TABLE.flow(OWN, {**arp, "arp_op": ARP_REQUEST, "arp_spa": 0}, cookie=cookie, goto="arp")
+    for ip in ipv6:
+        yield TABLE.flow(OWN, {**speaker, "eth_type": IPV6, "ipv6_src": ip}, cookie=cookie, goto="forward")
+    report = {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": LISTENER_REPORT_V2, "ipv6_src": 0}
+    yield TABLE.flow(OWN, {**speaker, **report}, cookie=cookie, goto="forward")
+
+
+def announcement_over(cookie: int, ofport: int, mac: Mac) -> Flow:
+    """An active port's RARP (a hypervisor sends it after a move) has nobody to tell: dropped, and not a spoof."""
+    return TABLE.flow(OWN, {"in_port": ofport, "eth_src": mac, "eth_type": RARP}, cookie=cookie)
+
+
+def announcements(cookie: int, ofport: int, mac: Mac, ipv4: Iterable[int]) -> Iterator[Flow]:
+    """What a passive port may say, to the controller only: RARP, and ARP about itself."""
+    speaker = {"in_port": ofport, "eth_src": mac}
+    told = {"cookie": cookie, "actions": (ToController(),), "meter": ANNOUNCEMENTS_METER}
+    yield TABLE.flow(OWN, {**speaker, "eth_type": RARP}, **told)  # type: ignore[arg-type]
+    for ip in ipv4:
+        match = {**speaker, "eth_type": ARP, "arp_sha": mac, "arp_spa": ip, "arp_tpa": ip}
+        yield TABLE.flow(OWN, match, **told)  # type: ignore[arg-type]
+
+
+def refused(cookie: int, ofport: int) -> Flow:
+    """Everything else that a port says is dropped, and counted here."""
+    return TABLE.flow(REFUSED, {"in_port": ofport}, cookie=cookie)

@@ -1,0 +1,59 @@
+"""May this port say that about a neighbour?
+
+IPv6 neighbour discovery (RFC 4861) carries identities in its body: a solicitation tells the sender's MAC, an
+advertisement binds an address to one.  A port may tell its own MAC for its own addresses and nothing else; it may not
+be a router.  What it may not is dropped and counted per port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from overlay.flow import Flow, Table
+from overlay.tables.names import ICMPV6, IPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
+from overlay.values import Mac
+
+TABLE: Final = Table(
+    "guard_nd",
+    "Lets a port solicit and advertise IPv6 neighbours only as itself; router advertisements and redirects never pass.",
+    matches=(
+        "in_port",
+        "eth_src",
+        "eth_type",
+        "ip_proto",
+        "icmpv6_type",
+        "ipv6_src",
+        "ipv6_nd_target",
+        "ipv6_nd_sll",
+        "ipv6_nd_tll",
+    ),
+    nexts=("neighbours", "forward"),
+    miss="drop: not a port of ours",
+)
+
+OWN: Final = 20
+REFUSED: Final = 10
+
+
+def own(cookie: int, ofport: int, mac: Mac, ipv6: Sequence[int]) -> Iterator[Flow]:
+    """What a port may say.
+
+    :param ipv6: its addresses, the link-local one first.
+    """
+    speaker = {"in_port": ofport, "eth_src": mac, "eth_type": IPV6, "ip_proto": ICMPV6}
+    asking = {**speaker, "icmpv6_type": NEIGHBOUR_SOLICITATION}
+    telling = {**speaker, "icmpv6_type": NEIGHBOUR_ADVERTISEMENT, "ipv6_nd_tll": mac}
+    for ip in ipv6:
+        yield TABLE.flow(OWN, {**asking, "ipv6_src": ip, "ipv6_nd_sll": mac}, cookie=cookie, goto="neighbours")
+        # duplicate address detection (RFC 4862 §5.4.2): the true owner, if there is another, has to hear it
+        probe = {"ipv6_src": 0, "ipv6_nd_sll": 0, "ipv6_nd_target": ip}
+        yield TABLE.flow(OWN, {**asking, **probe}, cookie=cookie, goto="forward")
+        for source in dict.fromkeys((ip, ipv6[0])):
+            match = {**telling, "ipv6_src": source, "ipv6_nd_target": ip}
+            yield TABLE.flow(OWN, match, cookie=cookie, goto="forward")
+
+
+def refused(cookie: int, ofport: int) -> Flow:
+    """Everything else that a port says about neighbours is dropped, and counted here."""
+    return TABLE.flow(REFUSED, {"in_port": ofport}, cookie=cookie)

@@ -1,0 +1,71 @@
+"""What are the registers, marks and protocol numbers called?
+
+Names that several tables share.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+from overlay.flow import cookie
+
+NETWORK: Final = "reg1"
+"""The VNI of the network that the packet belongs to; 0 is none."""
+
+OUT_PORT: Final = "reg3"
+"""The local OpenFlow port that the packet goes to."""
+
+REGISTERS: Final = {NETWORK: "network", OUT_PORT: "out_port"}
+
+ARP: Final = 0x0806
+RARP: Final = 0x8035
+IPV4: Final = 0x0800
+IPV6: Final = 0x86DD
+ICMPV6: Final = 58
+ARP_REQUEST: Final = 1
+ARP_REPLY: Final = 2
+
+ROUTER_ADVERTISEMENT: Final = 134
+NEIGHBOUR_SOLICITATION: Final = 135
+NEIGHBOUR_ADVERTISEMENT: Final = 136
+REDIRECT: Final = 137
+LISTENER_REPORT_V2: Final = 143
+
+ANNOUNCEMENTS_METER: Final = 1
+"""The meter that limits what passive ports may announce to the controller."""
+
+
+SHARED: Final = 4096
+"""How many flows that are the same on many hosts are remembered, so that those hosts share them."""
+
+
+class CookieKind(IntEnum):
+    """What the 8 kind bits of a cookie mean; the object is a network or a port."""
+
+    STATIC = 1
+    NETWORK = 2
+    PORT = 3
+    ADDRESS = 4
+    SPOOFED = 5
+    ANNOUNCEMENT = 6
+    SILENCED = 7
+
+
+_UUID_START: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{2}")
+
+
+def object_number(object_id: str) -> int:
+    """The 40 bits by which a cookie names an object: of a UUID its first ten digits, else a hash."""
+    if _UUID_START.match(object_id):
+        return int(object_id[:8] + object_id[9:11], 16)
+    return int.from_bytes(blake2b(object_id.encode(), digest_size=5).digest(), "big")
+
+
+@lru_cache(maxsize=SHARED)
+def provenance(kind: CookieKind, object_id: str = "") -> int:
+    """The cookie of flows of this kind about this object."""
+    return cookie(kind, object_number(object_id) if object_id else 0)
