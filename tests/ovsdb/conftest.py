@@ -184,6 +184,7 @@ def _until() -> Callable[..., Any]:
 
 @pytest.fixture
 def recorder() -> Recorder:
+    """What the listener tells."""
     return Recorder()
 
 
@@ -205,6 +206,7 @@ def serve(recorder: Recorder) -> Iterator[Callable[..., HostsServer]]:
 
 @pytest.fixture
 def server(serve: Callable[..., HostsServer]) -> HostsServer:
+    """A listener on a port of its own."""
     return serve()
 
 
@@ -227,6 +229,7 @@ def make_hypervisor(tmp_path: Path) -> Iterator[Callable[..., Hypervisor]]:
 
 @pytest.fixture
 def hypervisor(make_hypervisor: Callable[..., Hypervisor]) -> Hypervisor:
+    """A hypervisor that has not called yet."""
     return make_hypervisor()
 
 

@@ -15,6 +15,7 @@ MESSAGE = st.dictionaries(TEXT, VALUE, max_size=4)
 
 
 def feed(framer, *pieces):
+    """All messages that these pieces complete."""
     return [message for piece in pieces for message in framer.feed(piece)]
 
 

@@ -81,7 +81,7 @@ def test_foreign_bridges_are_not_touched(hypervisor, recorder, server, until):
     hypervisor.join(server)
     until(recorder.has_tunnel)
     hypervisor.plug("p1", "t1")
-    until(lambda: recorder.plugged())
+    until(recorder.plugged)
     assert list(recorder.plugged()) == ["p1"]
     changing = {"status", "other_config"}
     after = hypervisor.row("Bridge", "br-phy")
@@ -111,7 +111,9 @@ def test_new_name(joined, recorder, until):
 
 
 @pytest.mark.parametrize("tampering", ["vl2-host", "vl2-la", "vl2-datapath-type"])
-def test_a_host_that_did_not_ask_is_left_alone(make_hypervisor, server, recorder, until, caplog, tampering):
+def test_a_host_that_did_not_ask_is_left_alone(  # noqa: PLR0917
+    make_hypervisor, server, recorder, until, caplog, tampering
+):
     """A missing or wrong key is named in one line of the log, nothing is written, and mending it is enough to join."""
     hypervisor = make_hypervisor(switch=False)
     hypervisor.vsctl("set", "Open_vSwitch", ".", f"external_ids:{tampering}=!")
@@ -124,8 +126,8 @@ def test_a_host_that_did_not_ask_is_left_alone(make_hypervisor, server, recorder
     assert tampering in server.hosts()[0].problems[0]
     hypervisor.vsctl("set", "Open_vSwitch", ".", "external_ids:other=1")
     hypervisor.vsctl("add-br", "br0")
-    eventless = [record for record in caplog.records if tampering in record.getMessage()]
-    assert len(eventless) == 1
+    lines = [record for record in caplog.records if tampering in record.getMessage()]
+    assert len(lines) == 1
     assert recorder.events == []
     assert hypervisor.written() == 0
     hypervisor.join(server)

@@ -107,10 +107,9 @@ def test_a_port_of_the_operator_is_in_the_way(make_hypervisor, server, until):
     until(lambda: not server.hosts()[0].problems)
 
 
-def test_a_new_openflow_port_replaces_the_old_target(make_hypervisor, serve, recorder, until):
+def test_a_new_openflow_port_replaces_the_old_target(make_hypervisor, server, until):
     """A controller that listens on another OpenFlow port than last time leaves no dead target behind."""
     hypervisor = make_hypervisor(switch=False)
-    server = serve()
     hypervisor.join(server)
     until(lambda: hypervisor.written() == 1)
     hypervisor.vsctl("set", "Controller", "br-int", 'target="tcp:127.0.0.1:1234"')
