@@ -1,0 +1,291 @@
+"""Does Open vSwitch itself do what the fabric's program means?"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from controller.fabric.graph import Fabric
+from controller.fabric.groups import GroupAssignment
+from controller.fabric.plan import ROUTER_MAC
+from controller.fabric.program import SwitchProgram, program
+from overlay.values import DatapathId, Mac
+
+from . import graphs, ofctl
+
+pytestmark = pytest.mark.root
+
+TOR = DatapathId(100)
+HOST = IPv4Address("10.0.1.11")
+FAR = IPv4Address("10.0.3.11")
+BOTH_WAYS = IPv4Address("10.0.4.11")
+EDGE, UPLINKS = 3, (1, 2)
+
+
+class Switch:
+    """One Open vSwitch of its own, in its own network namespace, with veths for ports."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.namespace = f"vl2fab{os.getpid()}"
+        self.environment = {**os.environ, "OVS_RUNDIR": str(directory), "OVS_LOGDIR": str(directory)}
+        self.run("ip", "netns", "add", self.namespace)
+
+    def start(self, ports: int) -> None:
+        schema = "/usr/share/openvswitch/vswitch.ovsschema"
+        database, socket = self.directory / "conf.db", self.directory / "db.sock"
+        self.run("ovsdb-tool", "create", str(database), schema)
+        self.inside(
+            "ovsdb-server", str(database), f"--remote=punix:{socket}", "--detach", "--no-chdir",
+            f"--pidfile={self.directory / 'ovsdb.pid'}", f"--unixctl={self.directory / 'ovsdb.ctl'}",
+            f"--log-file={self.directory / 'ovsdb.log'}",
+        )  # fmt: skip
+        self.vsctl("--no-wait", "init")
+        self.inside(
+            "ovs-vswitchd", f"unix:{socket}", "--detach", "--no-chdir",
+            f"--pidfile={self.directory / 'vswitchd.pid'}", f"--unixctl={self.directory / 'vswitchd.ctl'}",
+            f"--log-file={self.directory / 'vswitchd.log'}",
+        )  # fmt: skip
+        self.vsctl(
+            "add-br", "fab", "--", "set", "bridge", "fab", "datapath_type=netdev", "fail_mode=secure",
+            "protocols=OpenFlow14",
+        )  # fmt: skip
+        for n in range(1, ports + 1):
+            self.inside("ip", "link", "add", f"p{n}", "type", "veth", "peer", "name", f"q{n}")
+            for end in (f"p{n}", f"q{n}"):
+                self.inside("ip", "link", "set", end, "up")
+            self.vsctl("add-port", "fab", f"p{n}", "--", "set", "interface", f"p{n}", f"ofport_request={n}")
+
+    def stop(self) -> None:
+        for name in ("vswitchd.pid", "ovsdb.pid"):
+            path = self.directory / name
+            if path.exists():
+                pid = int(path.read_text())
+                os.kill(pid, 15)
+                until(lambda pid=pid: not Path(f"/proc/{pid}").exists())
+        self.run("ip", "netns", "del", self.namespace)
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def inside(self, *command: str) -> str:
+        return self.run("ip", "netns", "exec", self.namespace, *command)
+
+    def vsctl(self, *arguments: str) -> str:
+        return self.run("ovs-vsctl", f"--db=unix:{self.directory / 'db.sock'}", *arguments)
+
+    def ofctl(self, *arguments: str) -> str:
+        return self.run("ovs-ofctl", "-O", "OpenFlow14", *arguments[:1], "fab", *arguments[1:])
+
+    def trace(self, packet: str) -> str:
+        return self.run("ovs-appctl", "-t", str(self.directory / "vswitchd.ctl"), "ofproto/trace", "fab", packet)
+
+    def sent(self) -> dict[int, int]:
+        """Count the packets that each port has sent."""
+        return {port: int(self.vsctl("get", "interface", f"p{port}", "statistics:tx_packets")) for port in range(1, 5)}
+
+    def load(self, wanted: SwitchProgram) -> None:
+        for meter in wanted.meters:
+            self.ofctl("add-meter", ofctl.meter(meter))
+        for group in wanted.groups:
+            self.ofctl("add-group", ofctl.group(group))
+        flows = self.directory / "flows"
+        flows.write_text("".join(ofctl.flow(flow) + "\n" for flow in wanted.flows))
+        self.ofctl("add-flows", str(flows))
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Poll for a condition."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        os.sched_yield()
+
+
+@pytest.fixture(scope="module")
+def fabric() -> Fabric:
+    """The default VL2 network."""
+    return graphs.build(graphs.vl2())
+
+
+@pytest.fixture(scope="module")
+def switch(tmp_path_factory: pytest.TempPathFactory, fabric: Fabric) -> Iterator[Switch]:
+    """A real switch that holds the first ToR's program."""
+    switch = Switch(tmp_path_factory.mktemp("ovs"))
+    try:
+        switch.start(4)
+        switch.load(program(fabric, TOR, GroupAssignment()))
+        yield switch
+    finally:
+        switch.stop()
+
+
+def asked(spa: str, tpa: str, *, sha: Mac | None = None, port: int = EDGE, op: int = 1) -> str:
+    """Spell an ARP packet of a host for the tracer."""
+    sha = graphs.mac_of(HOST) if sha is None else sha
+    return (
+        f"in_port={port},arp,dl_src={sha},dl_dst=ff:ff:ff:ff:ff:ff,arp_op={op},arp_sha={sha},"
+        f"arp_tha=00:00:00:00:00:00,arp_spa={spa},arp_tpa={tpa}"
+    )
+
+
+def packet(destination: IPv4Address | str, port: int, dp_hash: int = 0, ttl: int = 64) -> str:
+    """Spell a VXLAN packet for the tracer."""
+    return (
+        f"in_port={port},udp,dl_src={graphs.mac_of(HOST)},dl_dst={ROUTER_MAC},nw_src=10.0.9.9,nw_dst={destination},"
+        f"nw_ttl={ttl},udp_src=40000,udp_dst=4789,dp_hash={dp_hash:#x}"
+    )
+
+
+def frame(destination: IPv4Address) -> bytes:
+    """Build a UDP packet in IPv4 (RFC 791) to the router; the sender numbers its source at byte 29."""
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, 17, 0, HOST.packed, destination.packed)
+    total = sum(struct.unpack("!10H", head))
+    checksum = ~(total + (total >> 16)) & 0xFFFF
+    head = head[:10] + struct.pack("!H", checksum) + head[12:]
+    ethernet = ROUTER_MAC.to_bytes(6, "big") + graphs.mac_of(HOST).to_bytes(6, "big") + b"\x08\x00"
+    return ethernet + head + struct.pack("!HHHH", 0, 4789, 8, 0)
+
+
+SENDER = """
+import socket, struct, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind((sys.argv[1], 0))
+frame = bytearray.fromhex(sys.argv[2])
+for host in range(200):
+    frame[29:30] = struct.pack("!B", host)
+    wire.send(frame)
+"""
+
+
+def outcome(trace: str) -> str:
+    """Read what becomes of the packet in the end."""
+    return re.findall(r"Datapath actions: (.*)", trace)[-1]
+
+
+def test_every_kind_of_flow_group_and_meter_is_accepted(switch: Switch, fabric: Fabric) -> None:
+    """Open vSwitch holds all flows, groups and meters of the program that it was given."""
+    wanted = program(fabric, TOR, GroupAssignment())
+    held = switch.ofctl("dump-flows")
+    assert held.count("cookie=0x564c") == len(wanted.flows)
+    assert len({flow.cookie >> 40 for flow in wanted.flows}) == 9
+    assert switch.ofctl("dump-groups").count("type=select") == len(wanted.groups)
+    assert switch.ofctl("dump-meters").count("pktps burst") == len(wanted.meters)
+
+
+def test_a_known_host_that_asks_for_an_la_is_answered_with_the_router(switch: Switch) -> None:
+    """An ARP request of a known host for any LA comes back as a reply of the router, and is not punted."""
+    trace = switch.trace(asked(str(HOST), "10.0.77.5"))
+    final = next(line for line in trace.splitlines() if line.startswith("Final flow"))
+    assert "arp_spa=10.0.77.5" in final
+    assert f"arp_tpa={HOST}" in final
+    assert "arp_op=2" in final
+    assert f"arp_sha={ROUTER_MAC}" in final
+    assert f"arp_tha={graphs.mac_of(HOST)}" in final
+    assert f"dl_src={ROUTER_MAC}" in final
+    assert f"dl_dst={graphs.mac_of(HOST)}" in final
+    assert "IN_PORT" in trace
+    assert "userspace" not in outcome(trace)
+
+
+@pytest.mark.parametrize(
+    ("spa", "what"), [(str(HOST), "gratuitous ARP"), ("0.0.0.0", "duplicate address detection")]  # noqa: S104
+)  # fmt: skip
+def test_a_host_that_asks_for_itself_gets_no_answer(switch: Switch, spa: str, what: str) -> None:
+    """Gratuitous ARP and duplicate address detection of a known host are met with silence."""
+    assert outcome(switch.trace(asked(spa, str(HOST)))) == "drop", what
+
+
+def test_an_unknown_host_that_announces_itself_is_shown_and_gets_no_answer(switch: Switch) -> None:
+    """The gratuitous ARP of an unknown host goes to the controller and is not answered."""
+    trace = switch.trace(asked("10.0.1.77", "10.0.1.77", sha=Mac(0x020000000077)))
+    assert "meter:3" in trace
+    assert "CONTROLLER" in trace
+    assert "arp_op=2" not in trace
+    assert "IN_PORT" not in trace
+
+
+def test_an_unknown_host_that_asks_for_its_gateway_is_shown_and_answered(switch: Switch) -> None:
+    """The first ARP request of a new host for its gateway goes to the controller and is answered at once."""
+    trace = switch.trace(asked("10.0.1.77", "10.0.1.1", sha=Mac(0x020000000077)))
+    assert "CONTROLLER" in trace
+    assert "IN_PORT" in trace
+
+
+def test_a_reply_is_shown_to_the_controller(switch: Switch) -> None:
+    """The ARP reply of a known host, an answer to a probe, goes to the controller."""
+    assert "CONTROLLER" in switch.trace(asked(str(HOST), "10.0.1.1", op=2))
+
+
+def test_arp_between_switches_is_dropped(switch: Switch) -> None:
+    """ARP that comes out of a cable between switches is dropped."""
+    assert outcome(switch.trace(asked(str(HOST), "10.0.77.5", port=1))) == "drop"
+
+
+def test_a_packet_to_a_host_here_is_delivered(switch: Switch) -> None:
+    """A packet to an LA on this switch gets the host's MAC, the router's source MAC and a lower TTL, and goes out."""
+    trace = switch.trace(packet(HOST, port=1))
+    final = next(line for line in trace.splitlines() if line.startswith("Final flow"))
+    assert f"dl_src={ROUTER_MAC},dl_dst={graphs.mac_of(HOST)}" in final
+    assert "nw_ttl=63" in final
+    assert f"output:{EDGE}" in trace
+
+
+def test_a_packet_to_another_prefix_goes_to_one_next_hop_by_its_hash(switch: Switch) -> None:
+    """Depending on its hash, a packet to another prefix leaves by either uplink, still to the router's MAC."""
+    used = set()
+    for dp_hash in range(1, 65):
+        trace = switch.trace(packet(BOTH_WAYS, port=EDGE, dp_hash=dp_hash))
+        used |= set(map(int, re.findall(r"output:(\d+)", trace)))
+        assert f"dl_dst={ROUTER_MAC}" in trace
+    assert used == set(UPLINKS)
+
+
+def test_frames_of_many_hypervisors_leave_by_all_next_hops(switch: Switch) -> None:
+    """Real frames from many source LAs are spread over both uplinks by the switch's own choice of hash.
+
+    With OpenFlow 1.4 nothing finer can be asked for: the userspace datapath's default hash leaves UDP ports out, and
+    another one (``selection_method=dp_hash``) can only be said in OpenFlow 1.5.
+    """
+    before = switch.sent()
+    switch.inside(sys.executable, "-c", SENDER, f"q{EDGE}", frame(BOTH_WAYS).hex())
+    until(lambda: sum(switch.sent()[port] - before[port] for port in UPLINKS) >= 200)
+    for port in UPLINKS:
+        assert switch.sent()[port] - before[port] > 50
+
+
+def test_a_packet_whose_time_is_over_is_dropped(switch: Switch) -> None:
+    """A packet that arrives with TTL 1 is not forwarded."""
+    assert "output:" not in switch.trace(packet(FAR, port=EDGE, ttl=1))
+
+
+@pytest.mark.parametrize("destination", ["10.0.1.99", "10.0.99.1", "8.8.8.8"])
+def test_a_packet_to_nobody_is_dropped(switch: Switch, destination: str) -> None:
+    """Packets to an LA that nobody has, to a prefix that is nowhere, and to anything that is no LA are dropped."""
+    assert outcome(switch.trace(packet(destination, port=EDGE))) == "drop"
+
+
+def test_the_switch_itself_skips_a_dead_next_hop(switch: Switch) -> None:
+    """When an uplink goes down, all packets take the other one, without the controller."""
+    switch.inside("ip", "link", "set", "q1", "down")
+    try:
+        until(lambda: switch.vsctl("get", "interface", "p1", "link_state") == "down\n")
+        used = set()
+        for dp_hash in range(1, 65):
+            trace = switch.trace(packet(BOTH_WAYS, port=EDGE, dp_hash=dp_hash))
+            used |= set(map(int, re.findall(r"output:(\d+)", trace)))
+        assert used == {2}
+    finally:
+        switch.inside("ip", "link", "set", "q1", "up")
+        until(lambda: switch.vsctl("get", "interface", "p1", "link_state") == "up\n")
