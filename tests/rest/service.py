@@ -1,0 +1,150 @@
+"""A service around a real world, for tests of the edge alone.
+
+It applies intents at once and sends nothing: hosts confirm when a test says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network
+
+from controller.bulk import Creation, apply_all
+from controller.service import NotConfirmed
+from controller.views import (
+    EdgePortView,
+    HealthView,
+    HopView,
+    HostView,
+    LinkView,
+    LocatorView,
+    MoveStep,
+    MoveView,
+    PathEnd,
+    PathsView,
+    PortView,
+    PrefixView,
+    SwitchCounters,
+    SwitchView,
+    TopologyView,
+)
+from overlay.changes import Activate, Change, Confirmed, HostSeen, Intent, Outcome, Plugged, Sent, Tick
+from overlay.moves import Move, Phase
+from overlay.refusals import NotFound
+from overlay.values import DatapathId, Host, HostName, Mac, PortStatus
+from overlay.world import World
+
+
+class WorldService:
+    """What REST needs of the owner, in one greenlet and without switches."""
+
+    def __init__(self, *hosts: str) -> None:
+        self.world = World()
+        self.now = 1000.0
+        self.ready = True
+        self.asked: list[Intent] = []
+        self._generation = 0
+        for number, name in enumerate(hosts, 1):
+            la = IPv4Address(f"10.0.{number}.11")
+            self.apply(HostSeen(Host(HostName(name), la, DatapathId(0x564C << 48 | number), tunnel_port=1)))
+
+    def apply(self, change: Change) -> Outcome:
+        """Apply one change, and say that what it calls for was sent to every host."""
+        outcome = self.world.apply(change, self.now)
+        if outcome.waits:
+            self._generation += 1
+            hosts = sorted({wait.host for wait in outcome.waits})
+            self.world.apply(Sent(outcome.waits, tuple((host, self._generation) for host in hosts)), self.now)
+        return outcome
+
+    def confirm(self) -> None:
+        """Every host confirms everything, and what follows from that, until nothing more does."""
+        for _ in range(10):
+            for host in tuple(self.world.hosts):
+                outcome = self.world.apply(Confirmed(host, self._generation), self.now)
+                if outcome.waits:
+                    self._generation += 1
+                    self.world.apply(Sent(outcome.waits, ((host, self._generation),)), self.now)
+
+    def plug(self, host: str, port_id: str, ofport: int = 5) -> None:
+        """A tap of the port appears at a host, and everybody confirms."""
+        self.apply(Plugged(HostName(host), port_id, ofport))
+        self.confirm()
+
+    def settle(self) -> None:
+        """The grace time passes."""
+        self.now += 10
+        self.apply(Tick())
+        self.confirm()
+
+    def submit(self, intent: Intent) -> Outcome:
+        self.asked.append(intent)
+        outcome = self.apply(intent)
+        if isinstance(intent, Activate):
+            self.confirm()
+        return outcome
+
+    def submit_all(self, creations: Sequence[Creation]) -> Outcome:
+        return apply_all(self.world, creations, self.now)
+
+    def port_status(self, port_id: str) -> PortStatus:
+        return self.world.status(port_id)
+
+    def await_move(self, port_id: str, host: HostName, timeout: float) -> None:
+        move = self.world.move_of(port_id)
+        if move is not None and move.phase not in {Phase.GRACE, Phase.SETTLED}:
+            raise NotConfirmed(
+                f"The move of port {port_id} to {host} was not confirmed within {timeout} s", field="host"
+            )
+
+    def topology(self) -> TopologyView:
+        a, b = DatapathId(1), DatapathId(2)
+        return TopologyView(
+            switches=(SwitchView(a, True, True, (PortView(1, "s1-eth1", True),)), SwitchView(b, False, False, ())),
+            links=(LinkView(a, 1, b, 1, usable=True),),
+            edge_ports=(EdgePortView(a, 2),),
+            locators=(LocatorView(IPv4Address("10.0.1.11"), a, 2, Mac(0x020000000001), HostName("h1")),),
+            prefixes=(PrefixView(IPv4Network("10.0.1.0/24"), a),),
+        )
+
+    def paths(self, source: str, target: str) -> PathsView:
+        ends = []
+        for field, name in (("from", source), ("to", target)):
+            host = self.world.hosts.get(HostName(name))
+            if host is None:
+                raise NotFound(f"{field}: {name} is neither a port nor a host", field=field, kind="PathEndNotFound")
+            ends.append(PathEnd(host.name, host.la))
+        return PathsView(ends[0], ends[1], ((HopView(DatapathId(1), 2, 1),),))
+
+    def hosts(self) -> tuple[HostView, ...]:
+        return tuple(
+            HostView(host.name, host.la, host.datapath_id, True, host.tunnel_port, len(self.world.ports_on_host(name)))
+            for name, host in self.world.hosts.items()
+        )
+
+    def moves(self) -> tuple[MoveView, ...]:
+        return tuple(map(_move, reversed(self.world.moves())))
+
+    def move(self, move_id: str) -> MoveView:
+        for move in self.moves():
+            if move.id == move_id:
+                return move
+        raise NotFound(f"Move {move_id} could not be found.", kind="MoveNotFound")
+
+    def health(self) -> HealthView:
+        counters = SwitchCounters(DatapathId(1), "fabric", True, 10, 2, 0)
+        return HealthView(self.ready, "ryu 4.34", "0.1.0", 1000.0, (counters,), 2, 2, 0)
+
+
+def _move(move: Move) -> MoveView:
+    return MoveView(
+        id=move.id,
+        port_id=move.port_id,
+        source=move.source,
+        target=move.target,
+        phase=move.phase,
+        trigger=move.trigger,
+        timeline=tuple(MoveStep(phase, at) for phase, at in move.timeline),
+        flow_mods=7,
+        switches_touched=(DatapathId(0x564C << 48 | 1),),
+        reason=move.reason,
+    )
