@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,7 @@ from topologies.underlay import UnderlayTopo, assign, milliseconds
 
 _FABRIC_SECONDS: Final = 30.0
 _ASK_SECONDS: Final = 0.3
+_ASK_AGAIN_SECONDS: Final = 60.0
 
 
 def plan(settings: Settings) -> tuple[UnderlayTopo, Datapath]:
@@ -72,7 +74,6 @@ class Lab:
         self.settings = settings
         self.directory = Path(settings.directory)
         self.warnings: list[str] = []
-        self._structure = threading.Lock()
         topo, datapath = plan(settings)
         subprocess.run(["ovsdb-tool", "create", str(self.directory / "template.db"), SCHEMA], check=True)
         seed = int.from_bytes(hashlib.blake2b(settings.directory.encode(), digest_size=4).digest())
@@ -92,6 +93,7 @@ class Lab:
         if self.control is not None:
             self.control.await_health()
             self._await_fabric()
+            threading.Thread(target=self._stay_known, daemon=True).start()
         self.guests = Guests(self.net, self.control, self.directory)
 
     def _name(self, topo: UnderlayTopo, datapath: Datapath, ledger: Ledger, seed: int) -> None:
@@ -119,6 +121,17 @@ class Lab:
             for hypervisor, found in zip(self.net.hypervisors, pool.map(heard, self.net.hypervisors), strict=True):
                 if not found:
                     self.warnings.append(f"the fabric does not answer {hypervisor.name} ({hypervisor.la.ip})")
+
+    def _stay_known(self) -> None:
+        """Let every hypervisor ask for its gateway once a minute, as hosts that talk to each other do.
+
+        Open vSwitch forgets an idle neighbour after 15 minutes and drops the first tunnel packet after that.
+        """
+        while True:
+            time.sleep(_ASK_AGAIN_SECONDS)
+            for hypervisor in self.net.hypervisors:
+                with suppress(OSError):
+                    hypervisor.hears_gateway(_ASK_SECONDS)
 
     # --- orders -----------------------------------------------------------------------------------------------------
 
@@ -170,6 +183,8 @@ class Lab:
             node.start_switching()
             if isinstance(node, Hypervisor):
                 node.number()
+                # The new switch knows no neighbours: an answer of the gateway tells it the one that it needs.
+                node.hears_gateway(_ASK_SECONDS)
         elif not running:
             raise LabError(f"{order.name}: ovs-vswitchd does not run")
 

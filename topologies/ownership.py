@@ -21,6 +21,7 @@ import select
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ VARIABLE: Final = "VL2_LAB_MARK"
 _MANIFEST: Final = "manifest.jsonl"
 _ROUNDS: Final = 50
 _MILLISECONDS: Final = 10_000
+_BURIAL_SECONDS: Final = 5.0
 
 
 def mark_of(directory: Path) -> str:
@@ -182,15 +184,24 @@ def kill(directory: Path) -> None:
                 handles.append((pid, os.pidfd_open(pid)))
         # The handles pin the processes: what is still one of ours now is what the handle kills.
         still = processes(directory)
+        ended = [pid for pid, _handle in handles if pid in still]
         for pid, handle in handles:
-            if pid in still:
+            if pid in ended:
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
                     poller = select.poll()
                     poller.register(handle, select.POLLIN)
                     poller.poll(_MILLISECONDS)
             os.close(handle)
+        _await_reaped(ended)
     raise LabError(f"processes of {directory} do not end: {sorted(processes(directory))}")
+
+
+def _await_reaped(pids: list[int]) -> None:
+    """Give whoever inherited the dead (init, mostly) a moment to bury them; they do no harm until then."""
+    deadline = time.monotonic() + _BURIAL_SECONDS
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def sweep(directory: Path) -> None:

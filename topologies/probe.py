@@ -1,0 +1,220 @@
+"""Does traffic between two machines suffer, and by how much?
+
+Two measurements that run inside the machines, in processes of their own that need nothing but Python's standard
+library:
+
+* UDP probes in both directions at once, usually 1,000 a second, with sequence numbers and times: how many were sent,
+  lost, doubled, out of order, and the longest gap between two arrivals;
+* a TCP stream whose bytes are checked by hash at the end: did the connection live, and did every byte arrive?
+
+This file is run as a program inside the machines; :mod:`topologies.probing` starts and stops it there.  Times are
+CLOCK_MONOTONIC, which all namespaces of a machine share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import select
+import socket
+import struct
+import sys
+import time
+from array import array
+from typing import Any, Final
+
+_PROBE: Final = struct.Struct("!4sIQ")
+_MAGIC: Final = b"vl2p"
+_CHUNK: Final = 16384
+_SLICE: Final = 0.02
+_RECEIVE_BUFFER: Final = 1 << 22
+
+
+def _say(**words: Any) -> None:
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
+
+
+class Prober:
+    """One end of a probe: sends to the peer and hears what the peer sends.
+
+    :param interval: between two probes, in seconds. :param size: of the UDP payload, in bytes.
+    """
+
+    def __init__(self, local: str, peer: str, port: int, interval: float, size: int) -> None:
+        family = socket.AF_INET6 if ":" in peer else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._socket.bind((local, port))
+        self._socket.setblocking(False)
+        self._peer = (peer, port)
+        self._interval = interval
+        self._padding = b"\0" * max(0, size - _PROBE.size)
+        self.sent = 0
+        self.unsendable = 0
+        self.sequences = array("L")
+        self.arrivals = array("Q")
+        self.latency = array("Q")
+
+    def send(self) -> None:
+        """Send the next probe."""
+        probe = _PROBE.pack(_MAGIC, self.sent, time.monotonic_ns()) + self._padding
+        self.sent += 1
+        try:
+            self._socket.sendto(probe, self._peer)
+        except OSError:
+            # A peer that has stopped listening answers by ICMP, which shows up here: it counts as lost.
+            self.unsendable += 1
+
+    def hear(self) -> None:
+        """Take in all probes that have arrived."""
+        while True:
+            try:
+                data = self._socket.recv(65535)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
+            now = time.monotonic_ns()
+            if len(data) >= _PROBE.size and data[:4] == _MAGIC:
+                _magic, sequence, sent = _PROBE.unpack_from(data)
+                self.sequences.append(sequence)
+                self.arrivals.append(now)
+                self.latency.append(now - sent)
+
+    def run(self) -> None:
+        """Follow ``go``, ``stop`` and ``finish`` from the standard input; then print the result."""
+        _say(ready=True)
+        sending, due = False, 0.0
+        while True:
+            now = time.monotonic()
+            if sending and now >= due:
+                self.send()
+                due += self._interval
+                if now - due > 1:
+                    due = now  # the machine stood still for long: do not catch up in one burst
+                continue
+            wait = due - now if sending else None
+            readable, _, _ = select.select([self._socket, sys.stdin], (), (), wait)
+            if self._socket in readable:
+                self.hear()
+            if sys.stdin in readable:
+                match sys.stdin.readline().strip():
+                    case "go":
+                        sending, due = True, time.monotonic()
+                    case "stop":
+                        sending = False
+                        _say(stopped=True)
+                    case _:
+                        self.hear()
+                        _say(**self.result())
+                        return
+
+    def result(self) -> dict[str, Any]:
+        """What was sent, and what was heard from the peer."""
+        heard = len(self.sequences)
+        distinct = len(set(self.sequences))
+        highest, reordered = -1, 0
+        for sequence in self.sequences:
+            if sequence < highest:
+                reordered += 1
+            highest = max(highest, sequence)
+        gap, gap_at = 0, 0
+        for i in range(1, heard):
+            if self.arrivals[i] - self.arrivals[i - 1] > gap:
+                gap, gap_at = self.arrivals[i] - self.arrivals[i - 1], self.arrivals[i - 1]
+        seen = set(self.sequences)
+        missing = [sequence for sequence in range(highest) if sequence not in seen][:1000]
+        ordered = sorted(self.latency)
+        return {
+            "sent": self.sent,
+            "unsendable": self.unsendable,
+            "heard": heard,
+            "distinct": distinct,
+            "reordered": reordered,
+            "longest_gap_ns": gap,
+            "longest_gap_at_ns": gap_at,
+            "missing": missing,
+            "latency_p50_ns": ordered[heard // 2] if heard else 0,
+            "latency_max_ns": ordered[-1] if heard else 0,
+        }
+
+
+def serve_stream(local: str, port: int) -> None:
+    """Take one TCP connection, read it to its end, and answer with the hash of what came."""
+    family = socket.AF_INET6 if ":" in local else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((local, port))
+        listener.listen(1)
+        _say(ready=True)
+        session, _ = listener.accept()
+    digest, count, stall, last = hashlib.sha256(), 0, 0, time.monotonic_ns()
+    with session:
+        while data := session.recv(65536):
+            now = time.monotonic_ns()
+            stall, last = max(stall, now - last), now
+            digest.update(data)
+            count += len(data)
+        session.sendall(digest.digest())
+    _say(bytes=count, sha256=digest.hexdigest(), longest_stall_ns=stall)
+
+
+def send_stream(local: str, peer: str, port: int, megabits: float) -> None:
+    """Send pseudo-random bytes at a rate until told to stop, and compare the peer's hash with ours."""
+    family = socket.AF_INET6 if ":" in peer else socket.AF_INET
+    digest, count, wrong, theirs = hashlib.sha256(), 0, "", b""
+    # Not a secret: a stream that no lost, doubled or swapped segment leaves the same.
+    noise = random.Random(20090817)  # noqa: S311
+    with socket.socket(family, socket.SOCK_STREAM) as session:
+        session.bind((local, 0))
+        session.settimeout(30)
+        session.connect((peer, port))
+        _say(ready=True)
+        pause = _CHUNK * 8 / (megabits * 1e6)
+        due = time.monotonic()
+        try:
+            while True:
+                wait = due - time.monotonic()
+                readable, _, _ = select.select([sys.stdin], (), (), max(0.0, wait))
+                if readable:
+                    break
+                data = noise.randbytes(_CHUNK)
+                session.sendall(data)
+                digest.update(data)
+                count += len(data)
+                due = max(due + pause, time.monotonic() - _SLICE)
+            session.shutdown(socket.SHUT_WR)
+            while len(theirs) < digest.digest_size:
+                more = session.recv(digest.digest_size)
+                if not more:
+                    break
+                theirs += more
+        except OSError as error:
+            wrong = str(error) or type(error).__name__
+    _say(bytes=count, sha256=digest.hexdigest(), intact=theirs == digest.digest(), error=wrong)
+
+
+def main() -> None:
+    """Run one end of a measurement."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("what", choices=("udp", "tcp-serve", "tcp-send"))
+    parser.add_argument("--local", required=True)
+    parser.add_argument("--peer", default="")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--rate", type=float, default=1000.0, help="probes per second")
+    parser.add_argument("--size", type=int, default=64, help="bytes of UDP payload")
+    parser.add_argument("--mbit", type=float, default=20.0, help="the stream's rate")
+    asked = parser.parse_args()
+    if asked.what == "udp":
+        Prober(asked.local, asked.peer, asked.port, 1 / asked.rate, asked.size).run()
+    elif asked.what == "tcp-serve":
+        serve_stream(asked.local, asked.port)
+    else:
+        send_stream(asked.local, asked.peer, asked.port, asked.mbit)
+
+
+if __name__ == "__main__":
+    main()
