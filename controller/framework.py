@@ -87,6 +87,8 @@ ECHO_UNANSWERED: Final = 2
 SOCKET_TIMEOUT: Final = 5.0
 """Seconds that a switch may leave a write untaken before its connection is given up."""
 
+_ACCEPT_PAUSE: Final = 0.2
+
 _conf.set_override("echo_request_interval", ECHO_INTERVAL)
 _conf.set_override("maximum_unreplied_echo_requests", ECHO_UNANSWERED)
 _conf.set_override("socket_timeout", SOCKET_TIMEOUT)
@@ -156,6 +158,26 @@ class Service:
             apps.uninstantiate(self._names.pop())
 
 
+def _accept(listener: Any) -> None:
+    """Accept for ever; the frameworks' own loop ends at the first error (too many open files, an aborted call)."""
+    while True:
+        try:
+            connection, address = listener.accept()
+        except OSError as error:
+            _LOG.warning("could not accept a switch: %s", error)
+            hub.sleep(_ACCEPT_PAUSE)
+        else:
+            hub.spawn(_converse, connection, address)
+
+
+def _converse(connection: Any, address: Any) -> None:
+    """Serve one connection to its end; a peer that is no switch costs a line in the log."""
+    try:
+        _controller.datapath_connection_factory(connection, address)
+    except Exception as error:  # noqa: BLE001  (whatever a stranger's bytes provoke must end here)
+        _LOG.warning("gave up on %s: %s: %s", address, type(error).__name__, error)
+
+
 def serve(app: Any, addresses: Iterable[Address], *args: Any) -> Service:
     """Start one application and listen for switches; returns at once, all goes on in greenlets.
 
@@ -174,7 +196,7 @@ def serve(app: Any, addresses: Iterable[Address], *args: Any) -> Service:
     instances = [apps.instantiate(_Handshake), apps.instantiate(app, *args)]
     for instance in instances:
         instance.start()
-    threads = [hub.spawn(server.serve_forever) for server in servers]
+    threads = [hub.spawn(_accept, server.server) for server in servers]
     service = Service(instances[1], servers, threads, [instance.name for instance in instances])
     _LOG.info("%s listens for switches on %s", NAME, service.addresses)
     return service

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
-from controller.events import MessageConfirmed
+from controller.events import MessageConfirmed, MessageRejected
 from overlay.flow import (
     FIELDS,
     PORT_IN,
@@ -101,6 +101,9 @@ PROGRAMS = {
         9, None,
     ),
     "neighbour advertisement": (ADVERTISEMENT, (Set("ipv6_nd_tll", MAC), Output(PORT_IN)), None, None),
+    "neighbour advertisement by its sender": (
+        ADVERTISEMENT, (Move("eth_src", "ipv6_nd_tll"), Output(PORT_IN)), None, None,
+    ),
     "neighbour fields": (
         SOLICITATION,
         (Set("ipv6_nd_target", ADDRESS), Set("ipv6_nd_sll", MAC), Set("icmpv6_code", 0), Output(1)), None, None,
@@ -142,6 +145,17 @@ def test_all_that_a_table_can_say_reads_back_equal(controller, br):
     assert len(held.flows) == len(sent) == br.count()
     assert held.groups == (GROUP,)
     assert held.meters == (METER,)
+
+
+def test_a_switch_checks_fields_by_the_match_alone(controller, br):
+    """A flow that matches solicitations cannot write an advertisement's field, though it sets the type first.
+
+    The next table, which matches advertisements, can.
+    """
+    actions = (Set("icmpv6_type", 136), Set("nd_options_type", 2), Set("ipv6_nd_tll", MAC), Output(PORT_IN))
+    ended = controller.send(br, put=(Flow(0, 1, conditions(SOLICITATION), cookie(1, 1), actions),))
+    assert isinstance(ended, MessageRejected)
+    assert "OFPBAC_MATCH_INCONSISTENT" in ended.reason
 
 
 def test_every_field_was_tried():

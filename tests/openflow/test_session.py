@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
+from time import monotonic
 
 import pytest
 
@@ -257,3 +259,40 @@ def test_a_listener_that_raises_ends_nothing(controller, br, monkeypatch, caplog
     controller.answer(2)
     assert "stumbled" in caplog.text
     assert _flows(br) == {_flow(1), _flow(2)}
+
+
+def test_sending_never_waits_for_the_switch(controller, switch, br, until):
+    """A big send returns at once, though the switch takes nothing; it is confirmed when the switch goes on."""
+    many = tuple(_flow(n, Output(1), Set("reg2", n)) for n in range(20_000))
+    switch.kill(signal.SIGSTOP)
+    try:
+        before = monotonic()
+        br.send(Mods(put=many), 1)
+        br.packet_out(1, bytes(60))
+        assert monotonic() - before < 0.1
+        until(br._outbox.empty)
+        br.send(Mods(), 2)
+    finally:
+        switch.kill(signal.SIGCONT)
+    assert isinstance(controller.answer(1), MessageConfirmed)
+    assert isinstance(controller.answer(2), MessageConfirmed)
+    assert br.count() == len(many)
+    assert _flows(br) == set(many)
+
+
+def test_strangers_do_no_harm(controller, switch, br, until, caplog):
+    """A peer that talks no OpenFlow is given up, one of another version is turned away; switches still can call."""
+    host, port = controller.address
+    for talk in (b"GET / HTTP/1.1\r\n\r\n", bytes(8), bytes.fromhex("05000008 00000001 05060008 00000002"), b"\x05"):
+        with socket.create_connection((host, port)) as stranger:
+            stranger.sendall(talk)
+    switch.bridge("vl2of1", 0xB)
+    try:
+        switch.vsctl("set", "bridge", "vl2of1", "protocols=OpenFlow13")
+        switch.call("vl2of1", controller.address)
+        until(lambda: "version" in caplog.text)
+        switch.vsctl("set", "bridge", "vl2of1", "protocols=OpenFlow13,OpenFlow14")
+        controller.session(0xB)
+    finally:
+        switch.vsctl("del-br", "vl2of1")
+    assert isinstance(controller.send(br, put=(_flow(1),)), MessageConfirmed)
