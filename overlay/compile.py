@@ -16,7 +16,7 @@ from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, PipelineError
 from overlay.pipeline import PIPELINE
-from overlay.tables import arp, arrive, classify, deliver, forward, guard, guard_nd, neighbours
+from overlay.tables import advertise, arp, arrive, classify, deliver, forward, guard, guard_nd, neighbours
 from overlay.tables.names import CookieKind, provenance
 from overlay.values import Host, HostName, Port
 from overlay.world import World
@@ -74,6 +74,7 @@ def _static() -> Iterator[Flow]:
     yield from guard.neighbour_talk(cookie)
     yield arp.miss(cookie)
     yield neighbours.miss(cookie)
+    yield advertise.complete(cookie)
     yield arrive.miss(cookie)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from overlay.flow import Meter, Pipeline
-from overlay.tables import arp, arrive, classify, deliver, forward, guard, guard_nd, neighbours
+from overlay.tables import advertise, arp, arrive, classify, deliver, forward, guard, guard_nd, neighbours
 from overlay.tables.names import ANNOUNCEMENTS_METER
 
 PIPELINE: Final = Pipeline(
@@ -18,6 +18,7 @@ PIPELINE: Final = Pipeline(
     guard_nd.TABLE,
     arp.TABLE,
     neighbours.TABLE,
+    advertise.TABLE,
     arrive.TABLE,
     forward.TABLE,
     deliver.TABLE,

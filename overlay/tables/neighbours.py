@@ -1,8 +1,8 @@
 """Who has this IPv6 address?
 
-A solicitation for an address of the network is turned into the advertisement (solicited, override; RFC 4861 §4.4) and
-sent back out of the port that it came in by.  Where the datapath cannot rewrite it (the kernel's cannot), the
-solicitation goes to the owner alone instead of to everybody.
+A solicitation for an address of the network is turned into an advertisement of its owner, which the next table
+completes and sends back.  Where the datapath cannot rewrite it (the kernel one cannot), the solicitation goes to the
+owner alone instead of to everybody.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from overlay.flow import PORT_IN, Flow, Move, Output, Set, Table
+from overlay.flow import Flow, Move, Set, Table
 from overlay.tables.names import ICMPV6, IPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, NETWORK, SHARED
 from overlay.values import Mac, Vni
 
@@ -18,26 +18,13 @@ TABLE: Final = Table(
     "neighbours",
     "Answers IPv6 neighbour solicitations for known addresses on the spot, or hands them to the owner alone.",
     matches=("eth_type", "ip_proto", "icmpv6_type", "ipv6_nd_target", NETWORK),
-    writes=(
-        "eth_src",
-        "eth_dst",
-        "ipv6_src",
-        "ipv6_dst",
-        "icmpv6_type",
-        "nd_reserved",
-        "nd_options_type",
-        "ipv6_nd_tll",
-    ),
-    nexts=("forward",),
-    outputs=True,
+    writes=("eth_src", "eth_dst", "ipv6_src", "ipv6_dst", "icmpv6_type"),
+    nexts=("advertise", "forward"),
     miss="forward: flood or deliver as any frame",
 )
 
 KNOWN: Final = 20
 MISS: Final = 0
-
-SOLICITED_OVERRIDE: Final = 0x6000_0000
-TARGET_LINK_LAYER_ADDRESS: Final = 2
 
 
 @lru_cache(maxsize=SHARED)
@@ -53,11 +40,8 @@ def answer(cookie: int, vni: Vni, ip: int, mac: Mac) -> Flow:
             Move("ipv6_src", "ipv6_dst"),
             Set("ipv6_src", ip),
             Set("icmpv6_type", NEIGHBOUR_ADVERTISEMENT),
-            Set("nd_reserved", SOLICITED_OVERRIDE),
-            Set("nd_options_type", TARGET_LINK_LAYER_ADDRESS),
-            Set("ipv6_nd_tll", mac),
-            Output(PORT_IN),
         ),
+        goto="advertise",
     )
 
 
