@@ -34,10 +34,10 @@ class Claims:
     def take(self, name: HostName, machine: str, claimant: Claimant) -> bool:
         """Claim a name; False when a session of another machine holds it.
 
-        :param machine: what stays the same when one machine calls again.
+        :param machine: what stays the same when one machine calls again (it may still change within a session).
         """
         claim = self._claims.get(name)
-        if claim is not None and claim.machine != machine:
+        if claim is not None and claim.holder is not claimant and claim.machine != machine:
             return False
         self._claims[name] = _Claim(machine, claimant)
         if claim is not None and claim.holder is not claimant:

@@ -68,7 +68,9 @@ class HostsServer:
         try:
             for address, port in addresses:
                 family = socket.AF_INET6 if ":" in address else socket.AF_INET
-                self._listeners.append(eventlet.listen((address, port), family=family, backlog=_BACKLOG))
+                # Without reuse_port=False two controllers would share the port, and each see half of the hosts.
+                listener = eventlet.listen((address, port), family=family, backlog=_BACKLOG, reuse_port=False)
+                self._listeners.append(listener)
         except OSError:
             self.stop()
             raise

@@ -27,12 +27,12 @@ _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 OPENFLOW_PORT = 26653
 
 
-def until(condition: Callable[[], Any], what: str = "", limit: float = 10.0) -> Any:
+def until(condition: Callable[[], Any], what: str = "", limit: float = 10.0, pause: float = 0.005) -> Any:
     """Wait for something to be true while the green threads run; answers what made it true."""
     end = time.monotonic() + limit
     while not (value := condition()):
         assert time.monotonic() < end, f"not within {limit} s: {what or condition}"
-        eventlet.sleep(0.005)
+        eventlet.sleep(pause)
     return value
 
 

@@ -163,6 +163,22 @@ def test_a_name_in_use_is_not_given_away(make_hypervisor, server, recorder, unti
     until(lambda: recorder.last_host().la == IPv4Address("10.0.1.12"))
 
 
+def test_a_system_id_that_comes_late(make_hypervisor, server, recorder, until):
+    """A machine that gets its system-id while it is here stays who it is."""
+    hypervisor = make_hypervisor(switch=False)
+    hypervisor.join(server)
+    until(lambda: recorder.of(HostSnapshot))
+    hypervisor.vsctl("set", "Open_vSwitch", ".", "external_ids:system-id=x", "external_ids:vl2-la=10.0.1.55")
+    until(lambda: recorder.last_host().la == IPv4Address("10.0.1.55"))
+    assert server.hosts()[0].problems == ()
+
+
+def test_an_address_that_is_taken(server, serve):
+    """A second listener on the same address is refused, instead of taking half of the calls."""
+    with pytest.raises(OSError, match="in use"):
+        serve(server.addresses[0][1])
+
+
 def test_a_machine_that_calls_again_replaces_its_dead_session(make_hypervisor, server, recorder, until):
     """A second session of one machine takes over at once, and the host never counts as gone."""
     hypervisor = make_hypervisor(switch=False)
