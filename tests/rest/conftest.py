@@ -101,16 +101,22 @@ class Edge:
         return {(document.kind, document.id): document.body for document in self.service.world.documents()}
 
 
-@pytest.fixture
-def edge() -> Iterator[Edge]:
-    """An edge with two hosts, served from a thread because the test itself blocks."""
-    service = service_module.WorldService("h1", "h2")
-    app = build(
-        service,
-        Token(TOKENS["operator"]),
-        {name: Token(TOKENS[name]) for name in ("blue", "red")},
-        activation_seconds=1,
-    )
+class Stand:
+    """Stands where the service is, so that one server serves all tests, each with a world of its own."""
+
+    def __init__(self) -> None:
+        self.behind: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.behind, name)
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[tuple[Stand, int]]:
+    """A server, in a thread because the tests block."""
+    stand: Any = Stand()
+    projects = {name: Token(TOKENS[name]) for name in ("blue", "red")}
+    app = build(stand, Token(TOKENS["operator"]), projects, activation_seconds=1)
     ports: list[int] = []
     up = threading.Event()
     stop = threading.Event()
@@ -126,9 +132,18 @@ def edge() -> Iterator[Edge]:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     assert up.wait(10)
-    yield Edge(ports[0], service)
+    yield stand, ports[0]
     stop.set()
     thread.join(10)
+    assert not thread.is_alive(), "the server does not stop"
+
+
+@pytest.fixture
+def edge(served: tuple[Stand, int]) -> Edge:
+    """An edge with two hosts and nothing else."""
+    stand, port = served
+    stand.behind = service_module.WorldService("h1", "h2")
+    return Edge(port, stand.behind)
 
 
 @pytest.fixture
