@@ -123,7 +123,7 @@ class Ears:
 
     def _drain(self, fd: int, marker: bytes) -> list[Sighting]:
         name, ear = self._sockets[fd]
-        found = []
+        found: list[Sighting] = []
         while True:
             try:
                 frame, notes, _flags, (interface, _protocol, kind, _arp, _mac) = ear.recvmsg(_SNAPSHOT, 64)
@@ -180,7 +180,9 @@ def trace(lab: LabClient, one: str, other: str, *, seconds: float = 0.5, tries: 
                 sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             with sender:
                 sender.sendto(marker, (destination, 7011))
-            path = order(ears.listen(marker, seconds))
+            # The other machine may answer "port unreachable", which quotes the marker on its way back.
+            seen = [each for each in ears.listen(marker, seconds) if each.inner_destination == machines[other].mac]
+        path = order(seen)
         if path.steps and path.steps[-1].node == machines[other].host:
             return path
     raise LabError(f"a packet from {one} to {other} ({destination}) does not arrive; it was seen at {path.nodes}")
