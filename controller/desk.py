@@ -163,7 +163,7 @@ class Desk:
         )
 
     def moves(self) -> tuple[MoveView, ...]:
-        """Moves under way and the latest finished ones, newest first."""
+        """Moves under way and the latest finished ones, oldest first."""
         return tuple(self._move_view(move) for move in self.world.moves())
 
     def move(self, move_id: str) -> MoveView:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from overlay.flow import Flow, Group, Meter
+from overlay.flow import Flow, Group, Meter, Set
 from overlay.values import DatapathId, HostName
 
 
@@ -77,8 +77,8 @@ class Session(Protocol):
     def count(self) -> int:
         """How many flows with our mark the switch holds (OFPMP_AGGREGATE); blocks the calling greenlet only."""
 
-    def packet_out(self, port: int, data: bytes) -> None:
-        """Emit one frame from a port."""
+    def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:
+        """Emit one frame from a port, after these fields were set (a tunnel's destination, say)."""
 
     def close(self) -> None:
         """End the connection; the switch will call again."""

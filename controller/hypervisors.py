@@ -11,8 +11,6 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from overlay.compile import Compiler, units_of
-
 from controller.channel import Channel, Counted, ReadBack, Spawn
 from controller.events import (
     MessageConfirmed,
@@ -27,12 +25,17 @@ from controller.events import (
 )
 from controller.reconcile import Contents
 from overlay.changes import Confirmed, Event, HostBack, HostLost, Outcome, Sent
-from overlay.flow import MARK
+from overlay.compile import Compiler, units_of
+from overlay.flow import MARK, Set
 from overlay.pipeline import METERS
 from overlay.values import DatapathId, HostName
 from overlay.world import World
 
 _MARK_SHIFT: Final = 48
+_WARM_SECONDS: Final = 60.0
+_WARM_SECONDS_FIRST: Final = 0.5
+_WARMER: Final = bytes.fromhex("ffffffffffff 02564c000000 88b5") + bytes(46)
+"""A frame of the local experimental EtherType (IEEE 802), of the least length."""
 
 
 def is_hypervisor(datapath_id: DatapathId) -> bool:
@@ -59,6 +62,7 @@ class Hypervisors:
         self._names = {host.datapath_id: name for name, host in world.hosts.items()}
         self._down_since: dict[HostName, float] = {name: time.monotonic() for name in world.hosts}
         self._lost: set[HostName] = set()
+        self._warm: dict[HostName, tuple[Session, float, float]] = {}
 
     def channel(self, name: HostName) -> Channel:
         """Give the channel of a host that joined."""
@@ -145,6 +149,26 @@ class Hypervisors:
             generations.append((name, channel.push(mods)))
             cost[channel.datapath_id] = len(mods)
         return Sent(outcome.waits, tuple(generations)), cost
+
+    def warm_up(self) -> None:
+        """Send a frame through each userspace tunnel now and then, so that its next hop is known when a VM speaks.
+
+        The userspace datapath drops what it would send while it asks for the next hop's address (the tunnel neighbour
+        cache of ovs-vswitchd, which forgets after 15 minutes).  The frame carries a VNI that nobody has and ends at
+        the other host.
+        """
+        now = time.monotonic()
+        for name, host in self.world.hosts.items():
+            session = self._sessions.get(host.datapath_id)
+            peer = next((other.la for other in self.world.hosts.values() if other.la != host.la), None)
+            if session is None or peer is None or host.tunnel_port is None or not host.answers_nd:
+                continue
+            warmed, due, pause = self._warm.get(name, (session, 0.0, _WARM_SECONDS_FIRST))
+            if warmed is not session:
+                due, pause = 0.0, _WARM_SECONDS_FIRST
+            if now >= due:
+                self._warm[name] = (session, now + pause, min(2 * pause, _WARM_SECONDS))
+                session.packet_out(host.tunnel_port, _WARMER, (Set("tunnel_id", 0), Set("tun_ipv4_dst", int(peer))))
 
     def overdue(self) -> Iterator[Event]:
         """Name hosts that have been without a session for too long, each once."""

@@ -22,6 +22,8 @@ from controller.bulk import Creation, apply_all
 from controller.channel import Counted, ReadBack
 from controller.discovery import Announcer
 from controller.events import (
+    HostReachable,
+    HostUnreachable,
     MessageConfirmed,
     MessageRejected,
     PacketArrived,
@@ -208,6 +210,8 @@ class Owner:
                 return outcome
             case Tick():
                 return self._ticked(item)
+            case HostReachable() | HostUnreachable():
+                return None  # flows do not depend on it; the hosts API asks the OVSDB server itself
             case _ if isinstance(item, Event):
                 return self.world.apply(item, self._clock())
             case _:
@@ -266,6 +270,7 @@ class Owner:
 
     def _ticked(self, tick: Tick) -> Outcome:
         self.underlay.tick()
+        self.hypervisors.warm_up()
         now = time.monotonic()
         if now >= self._next_audit:
             self._next_audit = now + self._audit_interval

@@ -71,7 +71,7 @@ class Service(Protocol):
         """All hypervisors that ever joined, by name."""
 
     def moves(self) -> tuple[MoveView, ...]:
-        """Moves under way and the latest finished ones, newest first."""
+        """Moves under way and the latest finished ones, oldest first."""
 
     def move(self, move_id: str) -> MoveView:
         """One move.

@@ -12,7 +12,7 @@ from typing import Final
 
 from controller.openflow.actions import ANY, encode_actions, encode_buckets, encode_instructions
 from controller.openflow.oxm import encode_match
-from overlay.flow import COOKIE_MARK, COOKIE_MARK_MASK, PORT_CONTROLLER, Flow, Group, Meter, Output
+from overlay.flow import COOKIE_MARK, COOKIE_MARK_MASK, PORT_CONTROLLER, Flow, Group, Meter, Output, Set
 
 VERSION: Final = 5
 """OpenFlow 1.4."""
@@ -155,9 +155,9 @@ def barrier(xid: int) -> bytes:
     return HEADER.pack(VERSION, Kind.BARRIER_REQUEST, 8, xid)
 
 
-def packet_out(port: int, data: bytes, xid: int) -> bytes:
-    """Encode the emission of one frame from a port."""
-    actions = encode_actions((Output(port),))
+def packet_out(port: int, data: bytes, xid: int, sets: tuple[Set, ...] = ()) -> bytes:
+    """Encode the emission of one frame from a port, after these fields were set."""
+    actions = encode_actions((*sets, Output(port)))
     length = 24 + len(actions) + len(data)
     head = _PACKET_OUT.pack(VERSION, Kind.PACKET_OUT, length, xid, ANY, PORT_CONTROLLER, len(actions))
     return head + actions + data

@@ -20,6 +20,7 @@ from controller.openflow import codec, replies
 from controller.openflow.codec import BundleControl, Command, FlowCommand
 from controller.openflow.complaint import Complaint
 from controller.openflow.tally import Sent, Tally
+from overlay.flow import Set
 from overlay.values import DatapathId
 
 _LOG: Final = logging.getLogger(__name__)
@@ -123,9 +124,9 @@ class OpenFlowSession:
         finally:
             self._askers.pop(xid, None)
 
-    def packet_out(self, port: int, data: bytes) -> None:
+    def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:
         """Emit one frame from a port; overtakes sends that are still being written."""
-        self._hurry(codec.packet_out(port, data, self._xid()))
+        self._hurry(codec.packet_out(port, data, self._xid(), sets))
 
     def close(self) -> None:
         """End the connection; the switch will call again."""
