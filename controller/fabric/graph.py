@@ -239,10 +239,14 @@ class Fabric:
         if not (self.is_up(change.source) and self.is_up(change.target)):
             return _NOTHING  # it left before the port went down; the cable may be another when it comes up
         touched = _Touched()
-        were_edge = {end for end in (change.source, change.target) if self.is_edge(end)}
+        ends = {change.source, change.target}
+        for end in (change.source, change.target):  # a cable that contradicts this one is given up, and frees its ends
+            ends |= {other for known in self.cables.ends(end) for other in (known.source, known.target)}
+        were_edge = {end for end in ends if self.is_edge(end)}
         touched.cables |= self.cables.put(Observation(change.source, change.target, now))
-        for end in were_edge:
-            touched.switches.add(end.datapath_id)
+        are_edge = {end for end in ends if self.is_edge(end)}
+        touched.switches |= {end.datapath_id for end in were_edge ^ are_edge}
+        for end in were_edge - are_edge:
             for la in [la for la, host in self.hosts_at(end.datapath_id).items() if host.at == end]:
                 self._drop_host(la, touched)
         back = self.cables.get(change.target)

@@ -6,14 +6,14 @@ behind each edge switch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 import networkx as nx
 
 from controller.events import SwitchPort
-from controller.fabric.changes import HostSighted, LinkSeen, SwitchConnected
+from controller.fabric.changes import FabricChange, HostSighted, LinkSeen, SwitchConnected
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan, PortRef
 from overlay.values import DatapathId, Mac
@@ -64,16 +64,22 @@ def mac_of(la: IPv4Address) -> Mac:
     return Mac(0x020000000000 | int(la))
 
 
-def build(wiring: Wiring, *, plan: LaPlan | None = None, hold: float = 15.0) -> Fabric:
-    """Let a controller discover a whole network at time 0."""
-    fabric = Fabric(plan or LaPlan(), hold=hold)
+def discoveries(wiring: Wiring) -> Iterator[FabricChange]:
+    """Tell in which order a controller may learn a whole network."""
     for datapath_id, present in wiring.switches().items():
-        fabric.apply(SwitchConnected(datapath_id, present), 0.0)
+        yield SwitchConnected(datapath_id, present)
     for near, far in wiring.cables:
-        fabric.apply(LinkSeen(near, far), 0.0)
-        fabric.apply(LinkSeen(far, near), 0.0)
+        yield LinkSeen(near, far)
+        yield LinkSeen(far, near)
     for la, at in wiring.hosts.items():
-        fabric.apply(HostSighted(la, mac_of(la), at), 0.0)
+        yield HostSighted(la, mac_of(la), at)
+
+
+def build(wiring: Wiring, *, hold: float = 15.0) -> Fabric:
+    """Let a controller discover a whole network at time 0."""
+    fabric = Fabric(LaPlan(), hold=hold)
+    for change in discoveries(wiring):
+        fabric.apply(change, 0.0)
     return fabric
 
 

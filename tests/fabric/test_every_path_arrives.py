@@ -18,10 +18,12 @@ from .model import Deployed
 
 
 def wires(wiring: graphs.Wiring) -> dict[PortRef, PortRef]:
+    """Give the far end of every cable's end."""
     return {near: far for cable in wiring.cables for near, far in permutations(cable)}
 
 
 def down(fabric: Fabric, ends: Iterable[PortRef]) -> None:
+    """Let the controller hear that these ports went down."""
     for end in ends:
         port = fabric.switches[end.datapath_id].ports[end.port]
         fabric.apply(PortChanged(end.datapath_id, replace(port, up=False), gone=False), 1.0)

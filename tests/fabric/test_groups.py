@@ -1,0 +1,149 @@
+"""Do groups keep their numbers, so that a failure changes groups and not routes?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import IPv4Network
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.events import Installed, PortChanged
+from controller.fabric.groups import SPARE, GroupAssignment, assign_groups, is_ours
+from controller.fabric.program import program
+from controller.reconcile import Contents, difference
+from overlay.flow import Bucket, Flow, Group, Output, ToGroup, cookie
+from overlay.values import DatapathId
+
+from . import graphs
+
+D = DatapathId
+NOTHING = GroupAssignment()
+destinations = st.integers(0, 9).map(lambda n: IPv4Network((0x0A000000 | n << 8, 24)))
+next_hops = st.frozensets(st.integers(1, 4), min_size=1).map(lambda ports: tuple(sorted(ports)))
+desires = st.dictionaries(destinations, next_hops)
+
+
+def after(history: list[Mapping[IPv4Network, tuple[int, ...]]]) -> GroupAssignment:
+    """Assign groups through a history of desires."""
+    assignment = NOTHING
+    for desired in history:
+        assignment = assign_groups(assignment, desired)
+    return assignment
+
+
+@given(st.lists(desires, max_size=5), desires)
+def test_every_destination_has_a_group_with_its_next_hops(history: list, desired: dict) -> None:
+    """Whatever was before, each destination's group has its next-hop set, and no group is without destinations."""
+    assignment = assign_groups(after(history), desired)
+    assert {to: assignment.hops_of[group] for to, group in assignment.group_of.items()} == desired
+    assert set(assignment.hops_of) == set(assignment.group_of.values())
+    assert all(map(is_ours, assignment.hops_of))
+
+
+@given(st.lists(desires, max_size=5), desires)
+def test_the_same_desire_again_changes_nothing(history: list, desired: dict) -> None:
+    """Assigning twice is assigning once."""
+    once = assign_groups(after(history), desired)
+    assert assign_groups(once, desired) == once
+
+
+@given(st.lists(desires, max_size=5), desires, st.randoms(use_true_random=False))
+def test_the_order_of_destinations_does_not_matter(history: list, desired: dict, random: object) -> None:
+    """The same previous groups and the same desires, in any order, give the same groups."""
+    shuffled = list(desired.items())
+    random.shuffle(shuffled)
+    previous = after(history)
+    assert assign_groups(previous, desired) == assign_groups(previous, dict(shuffled))
+
+
+@given(st.lists(desires, max_size=3), st.integers(1, 4))
+def test_a_port_that_fails_moves_no_destination(history: list, port: int) -> None:
+    """Taking one port out of all next-hop sets leaves each destination that is still reached in its group."""
+    before = after(history)
+    desired = {
+        to: hops
+        for to, group in before.group_of.items()
+        if (hops := tuple(p for p in before.hops_of[group] if p != port))
+    }
+    later = assign_groups(before, desired)
+    assert later.group_of == {to: before.group_of[to] for to in desired}
+
+
+@given(desires)
+def test_destinations_of_one_set_share_a_group(desired: dict) -> None:
+    """Without a history, there is one group for each next-hop set."""
+    assert len(assign_groups(NOTHING, desired).hops_of) == len(set(desired.values()))
+
+
+def test_destinations_that_part_ways_leave_the_smaller_part_to_move() -> None:
+    """When some destinations of a group get another set, the most of them keep the group."""
+    a, b, c = (IPv4Network(f"10.0.{n}.0/24") for n in range(3))
+    before = assign_groups(NOTHING, dict.fromkeys((a, b, c), (1, 2)))
+    parted = assign_groups(before, {a: (1, 2), b: (1,), c: (1,)})
+    assert parted.group_of[b] == parted.group_of[c] == before.group_of[b]
+    assert parted.group_of[a] != before.group_of[a]
+    tied = assign_groups(before, {a: (1, 2), b: (1, 2, 3)})
+    assert tied.group_of[a] == before.group_of[a]
+    assert tied.group_of[b] != before.group_of[b]
+
+
+def test_equal_groups_are_merged_when_there_are_many() -> None:
+    """A switch whose groups have nearly all become equal gets rid of the doubles."""
+    many = [IPv4Network(f"10.0.{n}.0/24") for n in range(SPARE + 3)]
+    parted = assign_groups(NOTHING, {to: (n + 1,) for n, to in enumerate(many)})
+    assert len(parted.hops_of) == len(many)
+    merged = assign_groups(parted, dict.fromkeys(many, (1,)))
+    assert len(merged.hops_of) == 1
+    few = many[: SPARE + 2]
+    kept = assign_groups(assign_groups(NOTHING, {to: (n + 1,) for n, to in enumerate(few)}), dict.fromkeys(few, (1,)))
+    assert len(kept.hops_of) == len(few)
+
+
+def test_a_failed_uplink_changes_one_group_and_no_route() -> None:
+    """When a ToR loses one of its uplinks, its group changes, and no flow is sent; and so when it comes back."""
+    fabric = graphs.build(graphs.fattree())
+    tor = D(1000)
+    before = program(fabric, tor, NOTHING)
+    port = fabric.switches[tor].ports[1]
+    fabric.apply(PortChanged(tor, replace(port, up=False), gone=False), 1.0)
+    broken = program(fabric, tor, before.assignment)
+    mods = difference(Contents(before.flows, before.groups, before.meters), Contents(broken.flows, broken.groups))
+    assert len(mods) == len(mods.changed_groups) == 1
+
+
+def test_groups_are_read_off_a_switch() -> None:
+    """A controller that has forgotten everything finds its assignment in what the switch holds, and sends nothing."""
+    fabric = graphs.build(graphs.vl2())
+    for switch in fabric.switches:
+        before = program(fabric, switch, NOTHING)
+        # A history that from-scratch numbering would not repeat:
+        port = fabric.switches[switch].ports[1]
+        fabric.apply(PortChanged(switch, replace(port, up=False), gone=False), 1.0)
+        held = program(fabric, switch, before.assignment)
+        foreign = Group(7, (Bucket((Output(1),)),))
+        installed = Installed(tuple((flow, 0) for flow in held.flows), (*held.groups, foreign), held.meters)
+        previous = GroupAssignment.from_installed(held.flows, installed.groups)
+        assert previous == held.assignment
+        again = program(fabric, switch, previous)
+        assert not difference(Contents.of(installed), Contents(again.flows, again.groups, again.meters))
+
+
+def test_a_flow_without_a_destination_is_no_route() -> None:
+    """A flow that goes to a group of ours but matches no destination is not taken for a route."""
+    flow = Flow(3, 1, (), cookie(0, 0), (ToGroup(0x564C0001),))
+    assignment = GroupAssignment.from_installed([flow], [Group(0x564C0001, (Bucket((Output(1),)),))])
+    assert assignment == GroupAssignment({}, {0x564C0001: (1,)})
+
+
+def test_exceptions_are_read_off_a_switch_too() -> None:
+    """Routes to single addresses are found again like routes to prefixes."""
+    wiring = graphs.vl2()
+    first, *_, last = wiring.hosts
+    wiring.hosts[first + 1] = wiring.port(wiring.hosts[first].datapath_id)
+    wiring.hosts[first + 9] = wiring.port(wiring.hosts[last].datapath_id)
+    fabric = graphs.build(wiring)
+    held = program(fabric, D(101), NOTHING)
+    assert IPv4Network((int(first) + 9, 32)) in held.assignment.group_of
+    assert GroupAssignment.from_installed(held.flows, held.groups) == held.assignment

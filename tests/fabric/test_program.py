@@ -1,0 +1,85 @@
+"""Is a fabric switch told no more than it must be?"""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.fabric.groups import GroupAssignment
+from controller.fabric.pipeline import FABRIC, FabricCookie, object_name
+from controller.fabric.plan import PortRef
+from controller.fabric.program import program
+from overlay.flow import ToController
+from overlay.values import DatapathId
+
+from . import graphs
+
+D = DatapathId
+NOTHING = GroupAssignment()
+
+
+@pytest.mark.parametrize("name", graphs.NETWORKS)
+def test_flows_are_ours_and_alone_on_their_keys(name: str) -> None:
+    """No two flows of a switch have one key, and every bucket of every group watches the port that it uses."""
+    fabric = graphs.build(graphs.NETWORKS[name]())
+    for switch in fabric.switches:
+        made = program(fabric, switch, NOTHING)
+        assert len({flow.key for flow in made.flows}) == len(made.flows)
+        for group in made.groups:
+            assert all(bucket.watch_port == bucket.actions[0].port for bucket in group.buckets)
+
+
+def test_tables_grow_with_prefixes_and_not_with_hosts() -> None:
+    """A thousand more hosts behind other switches add no flow to a switch."""
+    small, big = graphs.vl2(), graphs.vl2()
+    for n in range(100):
+        for la, at in graphs.vl2().hosts.items():
+            big.hosts[la + 1 + n] = big.port(at.datapath_id)
+    for switch in (D(200), D(300)):
+        few, many = (program(graphs.build(wiring), switch, NOTHING).flows for wiring in (small, big))
+        assert few == many
+
+
+def test_whatever_goes_to_the_controller_is_limited() -> None:
+    """Every flow that hands packets to the controller has a meter that the program holds."""
+    fabric = graphs.build(graphs.vl2())
+    made = program(fabric, D(100), NOTHING)
+    rates = {meter.meter_id for meter in made.meters}
+    punting = [flow for flow in made.flows if ToController() in flow.actions]
+    assert punting
+    assert all(flow.meter in rates for flow in punting)
+
+
+def test_cookies_name_their_objects() -> None:
+    """The object of every flow's cookie can be told to a person."""
+    wiring = graphs.vl2()
+    la = next(iter(wiring.hosts))
+    named = {
+        (kind, object_name(kind, flow.cookie & (1 << 40) - 1))
+        for flow in program(graphs.build(wiring), D(100), NOTHING).flows
+        for kind in [FabricCookie(flow.cookie >> 40 & 0xFF)]
+    }
+    assert (FabricCookie.DISCOVERY, "port 1") in named
+    assert (FabricCookie.HOST, str(la)) in named
+    assert (FabricCookie.PREFIX, "10.0.2.0/24") in named
+    assert (FabricCookie.ROUTED, "") in named
+    assert {kind for kind, _ in named} == set(FabricCookie)
+
+
+def test_no_table_matches_on_a_tenants_address() -> None:
+    """The fabric's tables know no field but those of discovery, ARP and the outer IPv4 destination."""
+    fields = {field for table in FABRIC.tables for field in table.matches}
+    assert fields == {"in_port", "eth_type", "eth_dst", "arp_op", "arp_sha", "arp_spa", "arp_tpa", "ipv4_dst"}
+
+
+def test_a_switch_that_nobody_knows_has_no_program() -> None:
+    """Compiling for an unknown switch is a defect and says so."""
+    with pytest.raises(KeyError):
+        program(graphs.build(graphs.ring(3)), D(77), NOTHING)
+
+
+def test_a_port_of_a_fabric_is_known_by_switch_and_number() -> None:
+    """An unknown port is neither up nor an edge port."""
+    fabric = graphs.build(graphs.ring(3))
+    assert not fabric.is_up(PortRef(D(77), 1))
+    assert not fabric.is_edge(PortRef(D(77), 1))
+    assert not fabric.is_up(PortRef(D(1), 99))

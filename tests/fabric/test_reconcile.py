@@ -1,0 +1,78 @@
+"""Does the comparison find exactly what differs, in an order that a switch can follow?"""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.events import Installed
+from controller.reconcile import Contents, difference
+from overlay.flow import Bucket, Flow, Group, Meter, Output, ToGroup, conditions, cookie
+
+FIRST = 0x564C0000
+
+
+def route(number: int, group: int) -> Flow:
+    """Make a flow of ours that refers to a group."""
+    return Flow(3, 100, conditions({"eth_type": 0x800, "ipv4_dst": number}), cookie(1, number), (ToGroup(group),))
+
+
+@st.composite
+def contents(draw: st.DrawFn) -> Contents:
+    """Draw flows that refer to groups that are there."""
+    hops = draw(st.dictionaries(st.integers(FIRST, FIRST + 4), st.integers(1, 3)))
+    groups = tuple(Group(number, (Bucket((Output(port),), watch_port=port),)) for number, port in hops.items())
+    to = draw(st.dictionaries(st.integers(1, 6), st.sampled_from(sorted(hops)))) if hops else {}
+    meters = draw(st.dictionaries(st.integers(1, 3), st.integers(1, 2)))
+    return Contents(
+        tuple(route(number, group) for number, group in to.items()),
+        groups,
+        tuple(Meter(number, rate, rate) for number, rate in meters.items()),
+    )
+
+
+@given(contents(), contents())
+def test_what_is_sent_makes_the_switch_right_without_a_dangling_group(held: Contents, wanted: Contents) -> None:
+    """Applying the difference in its order gives what is wanted, and at no step does a flow refer to no group."""
+    mods = difference(held, wanted)
+    groups = {group.group_id: group for group in held.groups}
+    flows = {flow.key: flow for flow in held.flows}
+    for group in mods.put_groups:
+        assert group.group_id not in groups
+        groups[group.group_id] = group
+    for group in mods.changed_groups:
+        assert group.group_id in groups
+        groups[group.group_id] = group
+    for flow in mods.put:
+        assert flow.actions[0].group_id in groups
+        flows[flow.key] = flow
+    for flow in mods.remove:
+        del flows[flow.key]
+    for number in mods.remove_groups:
+        assert all(flow.actions[0].group_id != number for flow in flows.values())
+        del groups[number]
+    assert set(flows.values()) == set(wanted.flows)
+    assert set(groups.values()) == set(wanted.groups)
+    meters = {meter.meter_id: meter for meter in (*held.meters, *mods.meters)}
+    assert all(meters[meter.meter_id] == meter for meter in wanted.meters)
+
+
+@given(contents())
+def test_what_is_right_is_left_alone(held: Contents) -> None:
+    """A switch that holds what it should is sent nothing."""
+    installed = Installed(tuple((flow, 17) for flow in held.flows), tuple(held.groups), tuple(held.meters))
+    assert len(difference(Contents.of(installed), held)) == 0
+
+
+def test_what_is_not_ours_is_left_alone() -> None:
+    """Flows and groups without our mark, and meters that nobody wants, are not removed."""
+    foreign = Flow(0, 1, (), 0x1234, (Output(1),))
+    group = Group(7, (Bucket((Output(1),)),))
+    assert len(difference(Contents((foreign,), (group,), (Meter(9, 1, 1),)), Contents())) == 0
+
+
+def test_a_flow_with_other_data_is_put_and_not_removed() -> None:
+    """A flow whose actions changed is put once: to add it again replaces it."""
+    mods = difference(Contents((route(1, FIRST),)), Contents((route(1, FIRST + 1),)))
+    assert mods.put == (route(1, FIRST + 1),)
+    assert mods.remove == ()
