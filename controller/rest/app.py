@@ -77,6 +77,7 @@ def build(
     app.config["MAX_CONTENT_LENGTH"] = BODY_MOST
     app.json = _Json(app)
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # a path that is not there is 404 and never a redirect
     errors.install(app)
     for api in (
         discovery.blueprint(),

@@ -48,22 +48,22 @@ class WorldService:
             self.apply(HostSeen(Host(HostName(name), la, DatapathId(0x564C << 48 | number), tunnel_port=1)))
 
     def apply(self, change: Change) -> Outcome:
-        """Apply one change, and say that what it calls for was sent to every host."""
-        outcome = self.world.apply(change, self.now)
-        if outcome.waits:
+        """Apply one change, and say that what it and its consequences call for was sent."""
+        outcome = first = self.world.apply(change, self.now)
+        while outcome.waits:
             self._generation += 1
             hosts = sorted({wait.host for wait in outcome.waits})
-            self.world.apply(Sent(outcome.waits, tuple((host, self._generation) for host in hosts)), self.now)
-        return outcome
+            sent = Sent(outcome.waits, tuple((host, self._generation) for host in hosts))
+            outcome = self.world.apply(sent, self.now)
+        return first
 
     def confirm(self) -> None:
-        """Every host confirms everything, and what follows from that, until nothing more does."""
-        for _ in range(10):
+        """Every host confirms everything, and whatever follows from that, until nothing more does."""
+        confirmed = -1
+        while confirmed < self._generation:
+            confirmed = self._generation
             for host in tuple(self.world.hosts):
-                outcome = self.world.apply(Confirmed(host, self._generation), self.now)
-                if outcome.waits:
-                    self._generation += 1
-                    self.world.apply(Sent(outcome.waits, ((host, self._generation),)), self.now)
+                self.apply(Confirmed(host, confirmed))
 
     def plug(self, host: str, port_id: str, ofport: int = 5) -> None:
         """A tap of the port appears at a host, and everybody confirms."""

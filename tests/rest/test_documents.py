@@ -1,0 +1,130 @@
+"""The API describes itself: a valid OpenAPI document, a page to browse it, and what the operator can see."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from controller.cli import main
+from controller.rest.app import build, document
+from controller.tokens import Token
+
+UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/start.js", "/docs/{name}"}
+"""What describes the API is not part of it."""
+
+
+def test_the_document_is_valid(edge) -> None:
+    """/openapi.json needs no token and is valid OpenAPI 3.1."""
+    answer = edge.as_(None)("GET", "/openapi.json")
+    assert answer.status == 200
+    assert answer.body["openapi"] == "3.1.0"
+    assert [str(error) for error in OpenAPIV31SpecValidator(answer.body).iter_errors()] == []
+
+
+def test_the_document_names_every_route() -> None:
+    """Every path and method that the server answers is in the document, and no other."""
+    app = build(None, Token("x"), {})  # type: ignore[arg-type]  # nothing is asked of the service
+    served = {
+        (re.sub(r"<(?:[^<:]+:)?([^>]+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    documented = {(path, method) for path, operations in document()["paths"].items() for method in operations}
+    assert {one for one in served if one[0] not in UNDOCUMENTED} == documented
+    assert {path for path, _ in served} >= UNDOCUMENTED
+
+
+def test_every_operation_has_a_name_and_a_sentence() -> None:
+    """Operations have unique ids, a summary, an error form, and say whether they need a token."""
+    found = document()
+    operations = [operation for path in found["paths"].values() for operation in path.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names)
+    assert found["security"] == [{"token": []}]
+    public = {operation["operationId"] for operation in operations if operation.get("security") == []}
+    assert public == {"list_versions", "list_resources", "show_health"}
+    for operation in operations:
+        assert operation["summary"].endswith("."), operation
+        assert "422" not in operation["responses"]
+        assert any(status.startswith("2") for status in operation["responses"])
+
+
+def test_answers_are_as_documented(op) -> None:
+    """What is really answered has the fields that the document promises, no more and no fewer."""
+    schemas = document()["components"]["schemas"]
+    network = op.make("network")
+    made = {
+        "NetworkShown": network,
+        "SubnetShown": op.make("subnet", network_id=network["id"], cidr="10.0.0.0/24"),
+        "PortShown": op.make("port", network_id=network["id"]),
+        "TopologyView": op("GET", "/v1/topology").body["topology"],
+        "HostView": op("GET", "/v1/hosts").body["hosts"][0],
+        "PathsView": op("GET", "/v1/paths?from=h1&to=h2").body["paths"],
+        "HealthView": op("GET", "/v1/health").body["health"],
+    }
+    for name, answer in made.items():
+        assert set(answer) == set(schemas[name]["properties"]), name
+
+
+def test_the_page_is_local(edge) -> None:
+    """/docs and everything that it loads come from this server, and the browser is told to load nothing else."""
+    anybody = edge.as_(None)
+    page = anybody("GET", "/docs")
+    assert page.status == 200
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    text = page.body.decode()
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert len(loaded) == 4
+    for path in loaded:
+        assert path.startswith("/docs/")
+        assert anybody("GET", path).status == 200, path
+    assert b'"/openapi.json"' in anybody("GET", "/docs/start.js").body
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs/../__init__.py", "/docs/..%2f__init__.py", "/docs/%2fetc%2fpasswd", "/docs/none"]
+)
+def test_the_page_hands_out_nothing_else(edge, path: str) -> None:
+    """No file outside of the page's directory can be reached."""
+    assert edge.as_(None)("GET", path).error["type"] == "HTTPNotFound"
+
+
+def test_the_way_to_the_page(edge) -> None:
+    """The first document links the page and the description."""
+    links = {link["rel"]: link["href"] for link in edge.as_(None)("GET", "/").body["links"]}
+    assert links["help"].endswith("/docs")
+    assert links["service-desc"].endswith("/openapi.json")
+
+
+def test_health_for_everybody(edge, op, blue) -> None:
+    """Anybody learns whether the controller is ready, by status too; only the operator learns more."""
+    for client in (edge.as_(None), blue):
+        answer = client("GET", "/v1/health")
+        assert (answer.status, answer.body) == (200, {"health": {"ready": True}})
+    full = op("GET", "/v1/health").body["health"]
+    assert (full["framework"], full["switches"][0]["datapath_id"]) == ("ryu 4.34", "0000000000000001")
+    edge.service.ready = False
+    answer = edge.as_(None)("GET", "/v1/health")
+    assert (answer.status, answer.body) == (503, {"health": {"ready": False}})
+    assert edge.as_("nobody-0123456789")("GET", "/v1/health").status == 401
+
+
+def test_paths_name_their_ends(op) -> None:
+    """A path needs both ends, and an end that is nothing is named."""
+    paths = op("GET", "/v1/paths?from=h1&to=h2").body["paths"]
+    assert (paths["source"]["host"], paths["target"]["host"]) == ("h1", "h2")
+    assert paths["paths"] == [[{"datapath_id": "0000000000000001", "in_port": 2, "out_port": 1}]]
+    assert "to" in op("GET", "/v1/paths?from=h1").error["message"]
+    assert op("GET", "/v1/paths?from=h1&to=h9").error["message"].startswith("to: h9")
+
+
+def test_the_command_prints_the_document() -> None:
+    """``vl2 openapi`` prints what the server serves."""
+    result = CliRunner().invoke(main, ["openapi", "--indent", "0"])
+    assert result.exit_code == 0
+    assert json.loads(result.output) == document()
