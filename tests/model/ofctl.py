@@ -1,0 +1,62 @@
+"""How does ovs-ofctl(8) spell a flow?"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+from overlay.flow import FIELDS, PORT_IN, Flow, Move, Output, Set, ToController
+
+_SPELLING = {
+    "ip_proto": "nw_proto",
+    "ipv4_src": "nw_src",
+    "ipv4_dst": "nw_dst",
+    "ipv6_nd_target": "nd_target",
+    "ipv6_nd_sll": "nd_sll",
+    "ipv6_nd_tll": "nd_tll",
+    "tunnel_id": "tun_id",
+    "tun_ipv4_dst": "tun_dst",
+    "tun_ipv4_src": "tun_src",
+}
+
+_FIRST = {"eth_type", "ip_proto", "icmpv6_type"}  # what others depend on
+
+
+def _value(field: str, value: int) -> str:
+    bits = FIELDS[field].bits
+    if bits == 128:
+        return str(IPv6Address(value))
+    if bits == 48:
+        return ":".join(f"{byte:02x}" for byte in value.to_bytes(6, "big"))
+    if field in {"arp_spa", "arp_tpa", "ipv4_src", "ipv4_dst", "tun_ipv4_src", "tun_ipv4_dst"}:
+        return str(IPv4Address(value))
+    return str(value) if field == "in_port" else hex(value)
+
+
+def _action(action: object) -> str:
+    match action:
+        case Output(port):
+            return "in_port" if port == PORT_IN else f"output:{port}"
+        case ToController():
+            return "controller:65535"
+        case Set(field, value):
+            return f"set_field:{_value(field, value)}->{_SPELLING.get(field, field)}"
+        case Move(source, target):
+            bits = FIELDS[source].bits - 1
+            return f"move:{_nxm(source)}[0..{bits}]->{_nxm(target)}[0..{bits}]"
+    raise ValueError(action)
+
+
+def _nxm(field: str) -> str:
+    return _SPELLING.get(field, field)
+
+
+def ofctl(flow: Flow) -> str:
+    """One line for ``ovs-ofctl -O OpenFlow14 add-flows``."""
+    parts = [f"table={flow.table}", f"priority={flow.priority}", f"cookie={flow.cookie:#x}"]
+    for field, value, mask in sorted(flow.match, key=lambda c: (c.field not in _FIRST, c.field)):
+        spelled = _SPELLING.get(field, field)
+        parts.append(f"{spelled}={_value(field, value)}" + ("" if mask is None else f"/{_value(field, mask)}"))
+    actions = [f"meter:{flow.meter}"] if flow.meter is not None else []
+    actions += [_action(action) for action in flow.actions]
+    actions += [f"goto_table:{flow.goto}"] if flow.goto is not None else []
+    return ",".join(parts) + ",actions=" + (",".join(actions) or "drop")
