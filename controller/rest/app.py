@@ -14,6 +14,7 @@ from flask import g, request
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from controller.rest import bindings, discovery, documents, errors, networks, operations, ports, subnets
 from controller.rest.access import HEADER, Access, Caller
@@ -131,10 +132,13 @@ def _document(app: OpenAPI) -> dict[str, Any]:
 def _check_body() -> None:
     """Refuse a body that is not a JSON object before any model sees it.
 
+    :raises RequestEntityTooLarge: when it has more than :data:`BODY_MOST` bytes.
     :raises WrongMediaType: when it is not declared to be JSON.
     :raises BadRequest: when it is not JSON, or no object.
     """
     text = request.get_data(cache=True)
+    if request.content_length is None and len(text) >= BODY_MOST:
+        raise RequestEntityTooLarge  # a body in chunks is cut there without a word
     if request.endpoint == "bindings.activate_binding":
         return  # Nova sends none, others an empty object; there is nothing to say
     if request.mimetype != "application/json":

@@ -41,6 +41,9 @@ class _Log:
 class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet has no types
     """HTTP/1.1 that gives a client a fixed time for a whole request head, not for each of its bytes."""
 
+    server_version = "vl2"
+    sys_version = ""
+
     def parse_request(self) -> bool:
         try:
             with eventlet.Timeout(_HEAD_SECONDS):
@@ -48,6 +51,15 @@ class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet h
         except eventlet.Timeout:
             self.close_connection = True
             return False
+
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        # eventlet ends the stream where the chunks end; without this word the framework would not read one.
+        environ["wsgi.input_terminated"] = environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
+        return environ
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the standard library's name)
+        _LOG.debug(format, *args)
 
 
 class Server:
