@@ -68,7 +68,8 @@ class Card:
                 session.close()
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     said = self._log.read_text(errors="replace").strip().rpartition("\n")[2]
-                    self.end()
+                    self._process.kill()
+                    self._process.wait()
                     raise LabError(f"{self._name}: the network card does not start: {said or wrong}") from wrong
                 time.sleep(0.005)
             else:
@@ -119,8 +120,9 @@ class Card:
         counters: dict[str, int] = self._order("report")["counters"]
         return counters
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the process, and with it all taps."""
         self._process.kill()
         self._process.wait()
+        self._socket.close()
         self._path.unlink(missing_ok=True)

@@ -51,7 +51,7 @@ ROOT: Final = Path("/run/vl2")
 """Where labs keep their state, one directory each."""
 
 _LEAVE_SECONDS: Final = 15.0
-_PATH_MAX: Final = 60
+_PATH_MAX: Final = 72
 _ANSWERS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind for kind in (Done, Failure, LabStatus, VmStatus, MoveReport)
 }

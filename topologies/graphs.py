@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from xml.etree.ElementTree import ParseError
+from xml.etree import ElementTree as ET
 
 from topologies.errors import TopologyError
 from topologies.underlay import UnderlayTopo, counted
@@ -130,9 +130,28 @@ def _read(path: Path) -> AnyGraph:
         raise TopologyError("source: a GraphML file is needed (--param source=FILE)", "source")
     try:
         graph: AnyGraph = nx.read_graphml(path)
-    except (OSError, ParseError, nx.NetworkXException, ValueError, KeyError, TypeError, AttributeError) as wrong:
+    except (
+        OSError,
+        ET.ParseError,
+        nx.NetworkXException,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as wrong:
         raise TopologyError(f"source: {path} is not a readable GraphML file: {wrong}", "source") from wrong
+    _check_ends(path)
     return graph
+
+
+def _check_ends(path: Path) -> None:
+    """Refuse edges to nodes that the file does not declare: networkx makes them up, with names such as ``None``."""
+    tree = ET.parse(path)  # noqa: S314  (networkx has just read it with the same parser)
+    nodes = {node.get("id") for node in tree.iterfind(".//{*}node")}
+    for edge in tree.iterfind(".//{*}edge"):
+        for end in (edge.get("source"), edge.get("target")):
+            if end not in nodes:
+                raise TopologyError(f"source: {path} has an edge to {end!r}, which is not a node of it", "source")
 
 
 def _check(graph: AnyGraph) -> None:

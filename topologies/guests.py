@@ -7,6 +7,7 @@ plug, and the NIC process in the place of QEMU.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -29,6 +30,7 @@ _READY_SECONDS: Final = 30.0
 _BRIDGE_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.005
 _AFTER_READY: Final = frozenset({"READY", "DELIVERING", "HAIRPINNING", "REPOINTING", "GRACE", "SETTLED"})
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,23}")
 _LOST: Final = frozenset({"FAILED", "CANCELLED"})
 
 
@@ -92,8 +94,10 @@ class Guests:
         :raises LabError: if it cannot start; then nothing of it is left.
         """
         hypervisor = self._hypervisor(order.host, "host")
-        if order.name in self._net or not order.name.replace("-", "").replace("_", "").isalnum():
-            raise TopologyError(f"name: {order.name!r} is taken, or not made of letters, digits, - and _", "name")
+        if order.name in self._net.nameToNode:
+            raise TopologyError(f"name: there is a {order.name!r} already", "name")
+        if not _NAME.fullmatch(order.name):
+            raise TopologyError(f"name: {order.name!r} is not a letter and at most 23 letters, digits, - and _", "name")
         wanted = self._wanted(order)
         tap = f"tap{wanted.port_id[:11]}"
         if any(guest.tap == tap for guest in self._guests.values()):
@@ -177,7 +181,7 @@ class Guests:
     def _end(self, guest: Guest) -> None:
         with suppress(LabError):
             self._hypervisor(guest.host, "host").unplug(guest.tap)
-        guest.card.end()
+        guest.card.close()
         self._forget(guest.node)
         self._delete_port(_Wanted(guest.port_id, "", (), None, 0, guest.made_port))
 

@@ -13,6 +13,7 @@ Only the standard library is used, and nothing else of ours but the names in ``t
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import heapq
 import json
@@ -38,6 +39,7 @@ _SIOCSIFFLAGS, _SIOCSIFMTU, _SIOCSIFHWADDR, _SIOCSIFTXQLEN = 0x8914, 0x8922, 0x8
 _IFF_UP: Final = 1
 _ARPHRD_ETHER: Final = 1
 _HEADERS: Final = 64
+_NAME_MAX: Final = 15
 
 
 def open_tap(pid: int, name: str, mac: bytes, mtu: int) -> int:
@@ -50,6 +52,8 @@ def open_tap(pid: int, name: str, mac: bytes, mtu: int) -> int:
         control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         with control:
+            if len(name) > _NAME_MAX:
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)  # noqa: TRY301
             request = name.encode().ljust(16, b"\0")
             # tun_set_iff() makes the device in the namespace of the file's opener, not of the caller.
             fcntl.ioctl(fd, _TUNSETIFF, request + struct.pack("H22x", _IFF_TAP_NO_PI))

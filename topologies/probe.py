@@ -29,6 +29,7 @@ _PROBE: Final = struct.Struct("!4sIQ")
 _MAGIC: Final = b"vl2p"
 _CHUNK: Final = 16384
 _SLICE: Final = 0.02
+_SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER: Final = 1 << 22
 
 
@@ -46,7 +47,7 @@ class Prober:
     def __init__(self, local: str, peer: str, port: int, interval: float, size: int) -> None:
         family = socket.AF_INET6 if ":" in peer else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         self._socket.bind((local, port))
         self._socket.setblocking(False)
         self._peer = (peer, port)

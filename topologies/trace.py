@@ -24,6 +24,7 @@ from topologies.probing import address_of
 _ETH_P_ALL: Final = 3
 _PACKET_OUTGOING: Final = 4
 _SO_TIMESTAMPNS: Final = 35
+_SO_RCVBUFFORCE: Final = 33
 _TIMESPEC: Final = struct.Struct("@qq")
 _VXLAN_PORT: Final = 4789
 _UDP: Final = 17
@@ -94,7 +95,7 @@ class Ears:
         for name, pid in pids.items():
             with namespace.inside(pid):
                 ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
-            ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+            ear.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 22)
             ear.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             ear.setblocking(False)
             self._sockets[ear.fileno()] = (name, ear)
