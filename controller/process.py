@@ -15,6 +15,7 @@ from typing import Final
 
 import eventlet
 
+from controller import green
 from controller.configuration import SettingsError
 from controller.desk import Desk
 from controller.discovery import Announcer
@@ -76,6 +77,7 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
     switches = openflow.listen(tuple((at.address, at.port) for at in settings.openflow.listen), owner.put, tally)
     try:
         hosts.start([(at.address, at.port) for at in settings.ovsdb.listen], switches.addresses[0][1], owner.put)
+        green.collect_rarely()
         desk = Desk(owner, hosts, tally, version=product_version())
         rest = Server(settings.rest.listen, build(desk, operator, settings.tokens))
         _LOG.info("REST on http://%s (a page to try it: /docs)", rest.endpoint)
