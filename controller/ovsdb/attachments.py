@@ -38,6 +38,8 @@ class Attachments:
         self._claims: dict[str, dict[RowId, _Plug]] = {}
         self._told: dict[str, _Plug] = {}
         self._port_at: dict[int, str] = {}
+        self._displaced: set[str] = set()
+        """Ports whose number another one has too, by rows that contradict each other for a while; the newer counts."""
         self._errors: dict[RowId, str] = {}
         self._doubles: set[str] = set()
 
@@ -94,13 +96,23 @@ class Attachments:
             holder = self._port_at.get(plug.ofport)
             if holder is not None and holder != plug.port_id:
                 changes.append(self._untell(self._told[holder]))
-            before = self._told.get(plug.port_id)
-            if before is not None:
-                del self._port_at[before.ofport]
-            self._told[plug.port_id] = plug
-            self._port_at[plug.ofport] = plug.port_id
-            changes.append(Attachment(plug.port_id, plug.ofport))
+                self._displaced.add(holder)
+            changes.append(self._tell_one(plug))
+        for port_id in list(self._displaced):
+            plug_again = next(iter(self._claims.get(port_id, {}).values()), None)
+            if port_id in self._told or plug_again is None:
+                self._displaced.discard(port_id)
+            elif plug_again.ofport not in self._port_at:
+                changes.append(self._tell_one(plug_again))
         return changes
+
+    def _tell_one(self, plug: _Plug) -> Attachment:
+        before = self._told.get(plug.port_id)
+        if before is not None:
+            del self._port_at[before.ofport]
+        self._told[plug.port_id] = plug
+        self._port_at[plug.ofport] = plug.port_id
+        return Attachment(plug.port_id, plug.ofport)
 
     def _untell(self, plug: _Plug) -> Attachment:
         del self._told[plug.port_id]

@@ -1,6 +1,6 @@
 """Is what the owner is told about plugged ports always possible, and in the end always true?"""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.ovsdb.attachments import Attachments
@@ -27,6 +27,7 @@ def picture(replica, rows):
     return touched
 
 
+@example([[("a", "p2", 1), ("c", "p1", 1)], [("a", "p2", 1)]])
 @given(st.lists(st.lists(INTERFACE, max_size=4, unique_by=lambda row: row[0]), max_size=8))
 def test_two_ports_are_never_at_one_number(history):
     """At each moment, told ports have distinct numbers, and unplugging is only told of what was told as plugged."""

@@ -5,7 +5,9 @@ from ipaddress import IPv4Address
 import pytest
 
 from controller.events import HostReachable, HostUnreachable
+from controller.ovsdb import peer
 from controller.ovsdb.join import JoinError, datapath_id_of, read_join
+from controller.ovsdb.server import HostsServer
 from overlay.changes import HostSeen, HostSnapshot
 from overlay.values import Host, HostName
 
@@ -147,8 +149,9 @@ def test_keys_taken_away(make_hypervisor, server, recorder, until):
     assert hypervisor.written() == 1
 
 
-def test_a_name_in_use_is_not_given_away(make_hypervisor, server, recorder, until):
+def test_a_name_in_use_is_not_given_away(make_hypervisor, server, recorder, until, monkeypatch):
     """While h1 is here another machine that calls itself h1 is ignored; when the first has gone it may be h1."""
+    monkeypatch.setattr(peer, "PROBE_INTERVAL", 0.1)
     first, second = make_hypervisor(switch=False), make_hypervisor(switch=False)
     first.join(server)
     until(lambda: recorder.of(HostSeen))
@@ -159,7 +162,6 @@ def test_a_name_in_use_is_not_given_away(make_hypervisor, server, recorder, unti
     assert second.written() == 0
     first.kill("ovsdb-server")
     until(lambda: recorder.of(HostUnreachable))
-    second.vsctl("set", "Open_vSwitch", ".", "external_ids:any=change")
     until(lambda: recorder.last_host().la == IPv4Address("10.0.1.12"))
 
 
@@ -179,15 +181,20 @@ def test_an_address_that_is_taken(server, serve):
         serve(server.addresses[0][1])
 
 
-def test_a_machine_that_calls_again_replaces_its_dead_session(make_hypervisor, server, recorder, until):
+def test_a_machine_that_calls_again_replaces_its_dead_session(make_hypervisor, recorder, until):
     """A second session of one machine takes over at once, and the host never counts as gone."""
     hypervisor = make_hypervisor(switch=False)
+    server = HostsServer()
+    server.start([("127.0.0.1", 0), ("127.0.0.2", 0)], 26653, recorder)
     hypervisor.join(server)
     until(lambda: recorder.of(HostSnapshot))
-    _, port = server.addresses[0]
-    hypervisor.vsctl("set-manager", f"tcp:127.0.0.1:{port}", f"tcp:localhost:{port}")
-    until(lambda: len(recorder.of(HostSnapshot)) >= 2)
+    (first,) = server.hosts()
+    hypervisor.vsctl("set-manager", *(f"tcp:{address}:{port}" for address, port in server.addresses))
+    until(lambda: len(recorder.of(HostSnapshot)) == 2)
+    until(lambda: [status.connected for status in server.hosts()] == [True])
+    assert server.hosts()[0].caller != first.caller
     assert recorder.of(HostUnreachable) == []
+    server.stop()
 
 
 @pytest.mark.parametrize(
@@ -221,3 +228,18 @@ def test_datapath_ids_are_marked():
     ids = {datapath_id_of(HostName(f"h{number}")) for number in range(100)}
     assert len(ids) == 100
     assert {number >> 48 for number in ids} == {0x564C}
+
+
+def test_join_over_ipv6(make_hypervisor, recorder, until):
+    """A host that called an IPv6 address is told to call the same one by OpenFlow, in brackets; IPv4 stays IPv4."""
+    server = HostsServer()
+    server.start([("::1", 0), ("::ffff:127.0.0.1", 0)], 26653, recorder)
+    (_, six), (_, four) = server.addresses
+    hypervisors = [make_hypervisor(switch=False), make_hypervisor(switch=False)]
+    for hypervisor, remote, name in zip(hypervisors, (f"[::1]:{six}", f"127.0.0.1:{four}"), "ab", strict=True):
+        hypervisor.vsctl("set", "Open_vSwitch", ".", f"external_ids:vl2-host={name}", "external_ids:vl2-la=10.0.1.11")
+        hypervisor.vsctl("set-manager", f"tcp:{remote}")
+        until(lambda hypervisor=hypervisor: hypervisor.written() == 1)
+    targets = [hypervisor.rows("Controller")[0]["target"] for hypervisor in hypervisors]
+    assert targets == ["tcp:[::1]:26653", "tcp:127.0.0.1:26653"]
+    server.stop()

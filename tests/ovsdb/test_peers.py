@@ -9,6 +9,7 @@ import pytest
 from eventlet.green import socket as green_socket
 
 from controller.ovsdb import peer
+from controller.ovsdb.server import HostsServer
 from overlay.changes import HostSeen
 
 
@@ -159,6 +160,23 @@ def test_a_caller_that_never_reads(dial, monkeypatch, server, until):
     with pytest.raises(OSError):  # noqa: PT011  (reset, or a time-out of our own when the server stops reading)
         shout(sock, echo)
     until(lambda: server.hosts() == ())
+
+
+def test_a_session_that_fails(make_hypervisor, recorder, until, caplog):
+    """A fault of our own in one session is logged with its trace and ends that session; the host may call again."""
+    faults = [ZeroDivisionError("a fault of our own")]
+
+    def sink(event):
+        if isinstance(event, HostSeen) and faults:
+            raise faults.pop()
+        recorder(event)
+
+    server = HostsServer()
+    server.start([("127.0.0.1", 0)], 26653, sink)
+    make_hypervisor(switch=False).join(server)
+    until(lambda: recorder.of(HostSeen), "it has called again")
+    assert any(record.exc_info and "a fault of our own" in str(record.exc_info[1]) for record in caplog.records)
+    server.stop()
 
 
 @pytest.mark.usefixtures("healthy")

@@ -107,6 +107,18 @@ def test_a_port_of_the_operator_is_in_the_way(make_hypervisor, server, until):
     until(lambda: not server.hosts()[0].problems)
 
 
+def test_a_repair_that_the_database_refuses(make_hypervisor, server, until):
+    """A refused transaction is a problem in the host's status, and is tried again when the rows change."""
+    hypervisor = make_hypervisor(switch=False)
+    hypervisor.vsctl("add-br", "br0", "--", "add-bond", "br0", "bond0", "vx-vl2", "other")
+    hypervisor.join(server)
+    until(lambda: server.hosts() and server.hosts()[0].problems)
+    assert "constraint violation" in server.hosts()[0].problems[0]
+    hypervisor.vsctl("del-port", "bond0")
+    until(lambda: hypervisor.written() == 1)
+    until(lambda: not server.hosts()[0].problems)
+
+
 def test_a_new_openflow_port_replaces_the_old_target(make_hypervisor, server, until):
     """A controller that listens on another OpenFlow port than last time leaves no dead target behind."""
     hypervisor = make_hypervisor(switch=False)
