@@ -35,7 +35,8 @@ from controller.events import (
 from controller.fabric.graph import Fabric
 from controller.hypervisors import Hypervisors, is_hypervisor
 from controller.journal import Journal
-from controller.store import Store
+from controller.service import NotStored
+from controller.store import Store, StoreError
 from controller.underlay import Underlay
 from overlay.changes import (
     Announced,
@@ -109,6 +110,9 @@ class Owner:
         )
         self.journal = Journal()
         self.failures = 0
+        self._undone = Outcome()
+        """What the store could not take yet."""
+        self._stuck = False
         self._store = store
         self._clock = clock
         self._audit_interval = audit_interval
@@ -180,7 +184,13 @@ class Owner:
                 if outcome is not None:
                     outcomes.append(outcome)
         try:
-            self._carry_out(Outcome.merge(outcomes))
+            self._carry_out(Outcome.merge([self._undone, *outcomes]))
+        except StoreError as error:
+            if not self._stuck:
+                _LOG.exception("the store fails; what it cannot keep is not sent to any switch, and tried again")
+            self._stuck = True
+            for ask in asks:
+                ask.refusal = ask.refusal or NotStored(f"the store fails, the change waits for it: {error}")
         except Exception as error:  # noqa: BLE001  (whoever asked must learn of it, and the loop must go on)
             self._failed("while carrying out a batch")
             for ask in asks:
@@ -240,9 +250,11 @@ class Owner:
     def _carry_out(self, outcome: Outcome) -> None:
         """Store, compile, send; again while what was sent has consequences of its own (the phases of a move)."""
         while True:
-            documents = (*outcome.documents, *self.underlay.documents())
-            if documents:
-                self._store.commit(documents)
+            self._undone = Outcome.merge([outcome, Outcome(documents=self.underlay.documents())])
+            if self._undone.documents:
+                self._store.commit(self._undone.documents)
+            self._undone = Outcome()
+            self._stuck = False
             self._notify(outcome)
             if not outcome.dirty and not outcome.waits:
                 break

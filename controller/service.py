@@ -23,6 +23,12 @@ class NotConfirmed(Refusal):
     status: ClassVar[int] = 504
 
 
+class NotStored(Refusal):
+    """The change cannot be stored at present, so it is not carried out yet; it is retried (HTTP 503)."""
+
+    status: ClassVar[int] = 503
+
+
 class Service(Protocol):
     """The owner of the world as the edge sees it."""
 
