@@ -1,0 +1,137 @@
+"""What do several hypervisors together do with a packet, while the world changes?
+
+Hosts joined by VXLAN on paper.  Changes go through the real world and compiler; what is sent to a host waits in its
+queue until the test lets it through, so that every moment between "sent" and "confirmed" can be looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+from typing import NamedTuple
+
+from overlay.changes import Change, Confirmed, Document, HostSeen, Outcome, Plugged, Sent
+from overlay.compile import Compiler, Delta
+from overlay.flow import PORT_CONTROLLER, Flow, FlowKey
+from overlay.values import DatapathId, Host, HostName
+from overlay.world import Settings, World
+from tests.model.switch import Packet, run
+
+TUNNEL = 1
+HOPS = 4
+
+
+class Arrival(NamedTuple):
+    """A packet at a tap (of a port, on a host) or, with an empty port, at the controller."""
+
+    host: HostName
+    port_id: str
+    packet: Packet
+
+
+class Lab:
+    """A world, its compiler, and what the switches of its hosts hold."""
+
+    def __init__(self, hosts: int = 3, settings: Settings | None = None) -> None:
+        self.world = World(settings)
+        self.compiler = Compiler(self.world)
+        self.installed: dict[HostName, dict[FlowKey, Flow]] = {}
+        self.queues: dict[HostName, list[tuple[int, Delta]]] = {}
+        self.stored: dict[tuple[str, str], Document] = {}
+        self.generation = 0
+        self.now = 0.0
+        self.hosts = [HostName(f"h{number}") for number in range(1, hosts + 1)]
+        self.ofports = dict.fromkeys(self.hosts, TUNNEL)
+        for number, host in enumerate(self.hosts, start=1):
+            self.do(HostSeen(Host(host, IPv4Address(f"10.0.{number}.11"), DatapathId(number), TUNNEL)))
+
+    # --- what the owner does ---
+
+    def change(self, change: Change) -> Outcome:
+        """Apply, compile and queue; nothing is confirmed."""
+        outcome = self._apply(change)
+        self._send(outcome)
+        return outcome
+
+    def _apply(self, change: Change) -> Outcome:
+        outcome = self.world.apply(change, self.now)
+        for document in outcome.documents:
+            if document.body is None:
+                del self.stored[document.kind, document.id]
+            else:
+                self.stored[document.kind, document.id] = document
+        return outcome
+
+    def _send(self, outcome: Outcome) -> None:
+        while outcome.dirty or outcome.waits:
+            generations = []
+            for host, delta in self.compiler.refresh(outcome.dirty).items():
+                self.generation += 1
+                self.queues.setdefault(host, []).append((self.generation, delta))
+                generations.append((host, self.generation))
+            outcome = self._apply(Sent(outcome.waits, tuple(generations)))
+
+    def confirm(self, host: HostName) -> bool:
+        """Let everything through to one host.  :returns: whether there was anything."""
+        queue = self.queues.pop(host, [])
+        for _, delta in queue:
+            self.install(host, delta)
+        generation = queue[-1][0] if queue else 0
+        if queue or host in self.world.unconfirmed_hosts():
+            self._send(self._apply(Confirmed(host, generation)))
+        return bool(queue)
+
+    def install(self, host: HostName, delta: Delta) -> None:
+        """Change what a switch holds, as strictly as a switch that checks."""
+        held = self.installed.setdefault(host, {})
+        for flow in delta.put:
+            assert held.get(flow.key) != flow, f"sent in vain: {flow}"
+            held[flow.key] = flow
+        for flow in delta.remove:
+            assert held.pop(flow.key) == flow
+
+    def settle(self) -> None:
+        """Let everything through to everybody until nothing moves any more."""
+        while self.queues or self.world.unconfirmed_hosts() & set(self.hosts) & self.world.hosts.keys():
+            for host in self.hosts:
+                self.confirm(host)
+
+    def do(self, *changes: Change) -> None:
+        """Apply changes, each to its end."""
+        for change in changes:
+            self.change(change)
+            self.settle()
+
+    def plug(self, host: HostName, port_id: str) -> None:
+        """Plug a port as the next OpenFlow port of a host."""
+        self.ofports[host] += 1
+        self.do(Plugged(host, port_id, self.ofports[host]))
+
+    # --- what packets do ---
+
+    def send(self, host: HostName, port_id: str, packet: Packet) -> list[Arrival]:
+        """A VM sends; the packets that arrive anywhere."""
+        in_port = self.world.attachments[host, port_id]
+        return self._run(host, in_port, packet, 0)
+
+    def _run(self, host: HostName, in_port: int, packet: Packet, hops: int) -> list[Arrival]:
+        assert hops <= HOPS, "a packet runs in circles"
+        arrivals = []
+        for port, out in run(self.installed.get(host, {}).values(), packet, in_port).emissions:
+            clean = {field: value for field, value in out.items() if not field.startswith("reg") and field != "in_port"}
+            if port == PORT_CONTROLLER:
+                arrivals.append(Arrival(host, "", clean))
+            elif port == TUNNEL:
+                la = IPv4Address(clean.pop("tun_ipv4_dst"))
+                (remote,) = (name for name, other in self.world.hosts.items() if other.la == la)
+                arrivals += self._run(remote, TUNNEL, clean, hops + 1)
+            else:
+                clean.pop("tunnel_id", None)
+                clean.pop("tun_ipv4_dst", None)
+                arrivals.append(Arrival(host, self.world.port_at(host, port) or f"port {port}", clean))
+        return arrivals
+
+
+def places(arrivals: Iterable[Arrival]) -> list[tuple[str, str]]:
+    """Where packets arrived: sorted (host, port) pairs, one per copy."""
+    return sorted((arrival.host, arrival.port_id) for arrival in arrivals)
