@@ -69,8 +69,8 @@ FabricChange: TypeAlias = (
 class Effect:
     """What a change did.
 
-    :param routes: next-hop sets or located prefixes changed: any switch's program may have.
-    :param switches: whose own program changed beside that (its ports, the hosts on it).
+    :param routes: the graph gained a link or prefixes are located differently: any switch's program may have changed.
+    :param switches: whose program may have changed in any case (its ports, its hosts, next hops that it lost).
     :param documents: what to store so that a restarted controller starts from here.
     :param announce: ports from which a discovery packet is worth sending at once.
     """

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import networkx as nx
 
@@ -28,7 +28,7 @@ from controller.fabric.changes import (
     Tick,
 )
 from controller.fabric.plan import LaPlan, PortRef, Sighting
-from controller.fabric.routes import PORTS, Graph, Link, Policy, Routes, shortest_paths
+from controller.fabric.routes import PORTS, Graph, Link, NextHops, Policy, Routes, shortest_paths
 from controller.fabric.sightings import Clash, Sightings
 from overlay.changes import Document
 from overlay.refusals import Conflict, NotFound
@@ -38,6 +38,9 @@ _RESERVED_PORTS: Final = 0xFFFFFF00
 """OpenFlow port numbers from here on (OFPP_MAX) are no cables; LOCAL is one of them."""
 
 _NOTHING: Final = Effect()
+
+_Ports: TypeAlias = Mapping[DatapathId, NextHops]
+"""The ports of both ends of an edge of the graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,8 @@ class Fabric:
         self.switches: dict[DatapathId, Switch] = {}
         self.cables = Cables()
         self.routes = Routes(self.graph, policy)
-        """The next hops over the graph as it is; another object as soon as it changes."""
+        """The next hops over the graph as it is."""
         self._hold = hold
-        self._policy = policy
         self._sightings = Sightings(plan)
 
     @classmethod
@@ -288,8 +290,9 @@ class Fabric:
         touched.switches.discard(datapath_id)
         effect = self._finish(touched)
         self.graph.remove_node(datapath_id)
+        self.routes.renew()
         del self.switches[datapath_id]
-        return effect
+        return replace(effect, switches=effect.switches - {datapath_id})
 
     def _tick(self, now: float) -> Effect:
         touched = _Touched()
@@ -325,33 +328,51 @@ class Fabric:
         for source in sorted(touched.cables):
             known = self.cables.get(source)
             touched.documents.append(documents.no_link(source) if known is None else documents.of_link(known))
-        rewired = self._rewire(touched.wiring | {source.datapath_id for source in touched.cables})
+        gained, changed = self._rewire(touched.wiring | {source.datapath_id for source in touched.cables})
         return Effect(
-            routes=rewired or touched.routes,
-            switches=frozenset(touched.switches),
+            routes=gained or touched.routes,
+            switches=frozenset(touched.switches | changed),
             documents=tuple(touched.documents),
             announce=tuple(sorted(touched.announce)),
         )
 
-    def _rewire(self, datapath_ids: Iterable[DatapathId]) -> bool:
-        """Bring the graph's edges at these switches up to date; return whether any changed."""
-        changed = False
+    def _rewire(self, datapath_ids: Iterable[DatapathId]) -> tuple[bool, set[DatapathId]]:
+        """Bring the graph's edges at these switches up to date.
+
+        A graph that gained a link has other routes everywhere, to be computed when somebody asks.  One that only lost
+        some is followed at once, since that is cheap: the answer is whether it gained any, and whose next hops changed.
+        """
+        gained, changed = False, set[DatapathId]()
         for near in datapath_ids:
             if near not in self.switches:
                 continue
-            wanted: dict[DatapathId, list[tuple[int, int]]] = {}
-            for port in self.ports(near):
-                far = self.peer(PortRef(near, port.number))
-                if far is not None and far.datapath_id != near:
-                    wanted.setdefault(far.datapath_id, []).append((port.number, far.port))
-            for gone in self.graph.adj[near].keys() - wanted.keys():
-                self.graph.remove_edge(near, gone)
-                changed = True
-            for other, pairs in wanted.items():
-                ports = {near: tuple(here for here, _ in pairs), other: tuple(sorted(there for _, there in pairs))}
-                if not self.graph.has_edge(near, other) or self.graph.edges[near, other][PORTS] != ports:
-                    self.graph.add_edge(near, other, **{PORTS: ports})
-                    changed = True
-        if changed:
-            self.routes = Routes(self.graph, self._policy)
-        return changed
+            wanted = self._wires(near)
+            for other in self.graph.adj[near].keys() | wanted.keys():
+                edge = self.graph.adj[near].get(other)
+                before: _Ports = {} if edge is None else edge[PORTS]
+                after = wanted.get(other, {})
+                if after == before:
+                    continue
+                if after:
+                    self.graph.add_edge(near, other, **{PORTS: after})
+                else:
+                    self.graph.remove_edge(near, other)
+                if any(set(after[end]) - set(before.get(end, ())) for end in after):
+                    gained = True
+                else:
+                    changed |= self.routes.lose({end: set(before[end]) - set(after.get(end, ())) for end in before})
+        if gained:
+            self.routes.renew()
+        return gained, changed
+
+    def _wires(self, near: DatapathId) -> dict[DatapathId, _Ports]:
+        """Find a switch's neighbours over usable links, with the ports at both ends."""
+        pairs: dict[DatapathId, list[tuple[int, int]]] = {}
+        for port in self.ports(near):
+            far = self.peer(PortRef(near, port.number))
+            if far is not None and far.datapath_id != near:
+                pairs.setdefault(far.datapath_id, []).append((port.number, far.port))
+        return {
+            other: {near: tuple(here for here, _ in found), other: tuple(sorted(there for _, there in found))}
+            for other, found in pairs.items()
+        }

@@ -8,6 +8,7 @@ of all switches.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple, TypeAlias
 
 import networkx as nx
@@ -54,8 +55,25 @@ def shortest_paths(graph: Graph, destination: DatapathId) -> Hops:
     return hops
 
 
+def without(hops: Hops, lost: Mapping[DatapathId, AbstractSet[int]]) -> Hops | None:
+    """Take the ports of a link that is gone out of shortest paths; None where that leaves a switch without any.
+
+    As long as each end has another next hop, no distance changes, so nobody else's next hops do.
+    """
+    repaired: dict[DatapathId, NextHops] | None = None
+    for datapath_id, ports in lost.items():
+        before = hops.get(datapath_id, ())
+        after = tuple(port for port in before if port not in ports)
+        if after != before:
+            if not after:
+                return None
+            repaired = dict(hops) if repaired is None else repaired
+            repaired[datapath_id] = after
+    return hops if repaired is None else repaired
+
+
 class Routes:
-    """The next hops over one state of the graph, computed when first asked for and kept."""
+    """The next hops over the graph as it is, computed when first asked for and kept while they hold."""
 
     def __init__(self, graph: Graph, policy: Policy = shortest_paths) -> None:
         self._graph = graph
@@ -69,3 +87,25 @@ class Routes:
             hops = self._policy(self._graph, destination) if destination in self._graph else {}
             self._towards[destination] = hops
         return hops
+
+    def renew(self) -> None:
+        """Forget everything: the graph has gained something, and any next hops may have changed."""
+        self._towards.clear()
+
+    def lose(self, lost: Mapping[DatapathId, AbstractSet[int]]) -> set[DatapathId]:
+        """Follow the graph's loss of a link; name the switches of which next hops that were asked for have changed.
+
+        :param lost: the ports at both ends.
+        """
+        changed: set[DatapathId] = set()
+        for destination, before in self._towards.items():
+            after = without(before, lost) if self._policy is shortest_paths else None
+            if after is None:
+                after = self._policy(self._graph, destination)
+                changed |= {
+                    switch for switch in before.keys() | after.keys() if before.get(switch) != after.get(switch)
+                }
+            elif after is not before:
+                changed |= {switch for switch in lost if before.get(switch) != after.get(switch)}
+            self._towards[destination] = after
+        return changed

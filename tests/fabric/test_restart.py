@@ -23,7 +23,7 @@ from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import LaPlan, PortRef
 from controller.fabric.program import program
-from controller.fabric.routes import PORTS
+from controller.fabric.routes import PORTS, shortest_paths
 from overlay.changes import Document
 from overlay.refusals import Refusal
 from overlay.values import DatapathId, Mac
@@ -72,8 +72,11 @@ class Store:
                 self.kept[document.kind, document.id] = document
 
 
-def live(history: list[tuple[FabricChange, float]]) -> tuple[Fabric, Store, float]:
-    """Let a history happen to three switches that are connected and wired in a triangle."""
+def live(history: list[tuple[FabricChange, float]], *, routing: bool = False) -> tuple[Fabric, Store, float]:
+    """Let a history happen to three switches that are connected and wired in a triangle.
+
+    With ``routing``, all routes are asked for after each change, as a controller does.
+    """
     fabric, store, now = Fabric(LaPlan(), hold=15.0), Store(), 0.0
     start: list[FabricChange] = [SwitchConnected(DatapathId(n), ports(1, 2, 3)) for n in (1, 2, 3)]
     for near, far in ((1, 2), (2, 3), (3, 1)):
@@ -85,6 +88,9 @@ def live(history: list[tuple[FabricChange, float]]) -> tuple[Fabric, Store, floa
             store.put(fabric.apply(change, now).documents)
         except Refusal:
             assert isinstance(change, SwitchForgotten)
+        if routing:
+            for switch in fabric.switches:
+                fabric.routes.towards(switch)
     return fabric, store, now
 
 
@@ -110,6 +116,15 @@ def test_the_graph_is_what_the_cables_say(history: list) -> None:
 
 @settings(max_examples=200)
 @given(histories)
+def test_routes_that_followed_are_those_from_scratch(history: list) -> None:
+    """After any history, the next hops that were kept and repaired equal those that the graph has."""
+    fabric, _, _ = live(history, routing=True)
+    for switch in fabric.switches:
+        assert fabric.routes.towards(switch) == shortest_paths(fabric.graph, switch)
+
+
+@settings(max_examples=200)
+@given(histories)
 def test_nobody_is_on_a_cable_between_switches(history: list) -> None:
     """After any history, no host is believed to be behind a port that has a cable to a switch."""
     fabric, _, _ = live(history)
@@ -119,7 +134,7 @@ def test_nobody_is_on_a_cable_between_switches(history: list) -> None:
 @settings(max_examples=200)
 @given(histories)
 def test_an_effect_names_every_switch_whose_program_changes(history: list) -> None:
-    """When routes are said to stand, the programs of all switches that are not named are as before."""
+    """Unless all routes may have changed, the programs of all switches that are not named are as before."""
     fabric, _, now = live(history[:-1])
     before = {switch: program(fabric, switch, NOTHING) for switch in fabric.switches}
     for change, later in history[-1:]:
@@ -130,6 +145,27 @@ def test_an_effect_names_every_switch_whose_program_changes(history: list) -> No
         for switch in fabric.switches:
             if not effect.routes and switch not in effect.switches:
                 assert program(fabric, switch, NOTHING) == before[switch]
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(changes, st.sampled_from([0.0, 1.0, 20.0]), st.booleans()), max_size=30))
+def test_compiling_what_is_named_is_compiling_all(history: list) -> None:
+    """An owner that, now and then, compiles just the switches that were named since, ends with every right program."""
+    fabric, _, now = live([])
+    programs = {switch: program(fabric, switch, NOTHING) for switch in fabric.switches}
+    dirty: set[DatapathId] = set()
+    for change, later, flush in [*history, (Tick(), 0.0, True)]:
+        now += later
+        try:
+            effect = fabric.apply(change, now)
+        except Refusal:
+            continue
+        dirty |= effect.switches | (fabric.switches.keys() if effect.routes else set())
+        if flush:
+            programs |= {switch: program(fabric, switch, NOTHING) for switch in dirty & fabric.switches.keys()}
+            dirty.clear()
+    wanted = {switch: program(fabric, switch, NOTHING) for switch in fabric.switches}
+    assert {switch: programs[switch] for switch in fabric.switches} == wanted
 
 
 @settings(max_examples=200)
@@ -182,7 +218,8 @@ def test_assumed_links_are_given_up_only_after_the_switches_are_back() -> None:
     for switch, present in wiring.switches().items():
         again.apply(SwitchConnected(switch, present), 1000.0)
     assert not again.apply(Tick(), 1015.0)
-    assert again.apply(Tick(), 1015.1).routes
+    assert again.apply(Tick(), 1015.1)
+    assert not again.graph.edges
 
 
 def test_another_plan_forgets_hosts_that_it_does_not_admit() -> None:

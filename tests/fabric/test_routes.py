@@ -78,6 +78,31 @@ def test_routes_are_computed_once() -> None:
     assert asked == [D(1)]
 
 
+def test_losing_a_link_repairs_only_what_led_over_it() -> None:
+    """A switch that keeps another next hop is repaired alone; where none is left, routes are computed anew."""
+    fabric = graphs.build(graphs.fattree(4))
+    edges = [D(1000 + n) for n in range(8)]
+    before = {edge: fabric.routes.towards(edge) for edge in edges}
+    assert fabric.routes.lose({D(1000): {1}, D(9): {1}}) == {D(1000)}
+    assert fabric.routes.towards(D(1000)) is before[D(1000)]
+    assert all(fabric.routes.towards(edge)[D(1000)] == (2,) for edge in edges[1:])
+    fabric.graph.remove_edge(D(1000), D(2000))
+    changed = fabric.routes.lose({D(1000): {1}, D(2000): set(before[D(1000)][D(2000)])})
+    assert D(2000) in changed
+    assert all(fabric.routes.towards(edge) == shortest_paths(fabric.graph, edge) for edge in edges)
+
+
+def test_another_policy_is_asked_again_after_a_loss() -> None:
+    """What a policy of its own chose is not repaired by the rule for shortest paths."""
+    graph = nx.Graph()
+    graph.add_nodes_from((D(1), D(2)))
+    answers = iter([{D(1): (), D(2): (1, 2)}, {D(1): (), D(2): (3,)}])
+    routes = Routes(graph, lambda _graph, _destination: next(answers))
+    routes.towards(D(1))
+    assert routes.lose({D(2): {1}}) == {D(2)}
+    assert routes.towards(D(1))[D(2)] == (3,)
+
+
 def test_a_destination_outside_of_the_graph_is_reached_by_nobody() -> None:
     """Towards a switch that is not in the graph there are no next hops."""
     assert Routes(nx.Graph()).towards(D(9)) == {}
