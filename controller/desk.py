@@ -186,6 +186,8 @@ class Desk:
             f" {clash.contender.at.datapath_id} port {clash.contender.at.port}"
             for clash in fabric.fabric.clashes
         ]
+        if self._owner.stuck:
+            problems.append("the store fails: changes wait for it, see the log")
         if self._owner.failures:
             problems.append(f"{self._owner.failures} internal failures, see the log")
         return HealthView(

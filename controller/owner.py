@@ -67,12 +67,15 @@ class _Ask:
         self.apply = apply
         self.done = eventlet.event.Event()
         self.outcome: Outcome | None = None
-        self.refusal: BaseException | None = None
+        self.refusal: Exception | None = None
 
-    def answer(self) -> None:
-        """Let the sender go on."""
-        if self.refusal is not None:
-            self.done.send_exception(self.refusal)
+    def answer(self, error: Exception | None) -> None:
+        """Let the sender go on.
+
+        :param error: what became of the whole batch after this was applied.
+        """
+        if refusal := self.refusal or error:
+            self.done.send_exception(refusal)
         else:
             self.done.send(self.outcome)
 
@@ -112,7 +115,7 @@ class Owner:
         self.failures = 0
         self._undone = Outcome()
         """What the store could not take yet."""
-        self._stuck = False
+        self.stuck = False
         self._store = store
         self._clock = clock
         self._audit_interval = audit_interval
@@ -174,31 +177,31 @@ class Owner:
         while len(batch) < _BATCH and not self._queue.empty():
             batch.append(self._queue.get_nowait())
         asks: list[_Ask] = []
-        outcomes: list[Outcome] = []
+        outcomes = [self._undone]
         for item in batch:
             try:
-                outcome = self._take(item, asks)
+                outcomes.append(self._take(item, asks))
             except Exception:  # noqa: BLE001  (one broken change must not end the loop)
                 self._failed(f"while taking {type(item).__name__}")
-            else:
-                if outcome is not None:
-                    outcomes.append(outcome)
+        error = self._settle(Outcome.merge(outcomes))
+        for ask in asks:
+            ask.answer(error)
+
+    def _settle(self, outcome: Outcome) -> Exception | None:
+        """Carry out what a batch did; returns what those who asked must be told instead of an answer."""
         try:
-            self._carry_out(Outcome.merge([self._undone, *outcomes]))
+            self._carry_out(outcome)
         except StoreError as error:
-            if not self._stuck:
+            if not self.stuck:
                 _LOG.exception("the store fails; what it cannot keep is not sent to any switch, and tried again")
-            self._stuck = True
-            for ask in asks:
-                ask.refusal = ask.refusal or NotStored(f"the store fails, the change waits for it: {error}")
+            self.stuck = True
+            return NotStored(f"the store fails, the change waits for it: {error}")
         except Exception as error:  # noqa: BLE001  (whoever asked must learn of it, and the loop must go on)
             self._failed("while carrying out a batch")
-            for ask in asks:
-                ask.refusal = ask.refusal or error
-        for ask in asks:
-            ask.answer()
+            return error
+        return None
 
-    def _take(self, item: object, asks: list[_Ask]) -> Outcome | None:
+    def _take(self, item: object, asks: list[_Ask]) -> Outcome:
         match item:
             case _Ask():
                 asks.append(item)
@@ -206,6 +209,7 @@ class Owner:
                     item.outcome = item.apply()
                 except Refusal as refusal:
                     item.refusal = refusal
+                    return Outcome()
                 except Exception as error:
                     item.refusal = error
                     raise
@@ -221,27 +225,30 @@ class Owner:
             case Tick():
                 return self._ticked(item)
             case HostReachable() | HostUnreachable():
-                return None  # flows do not depend on it; the hosts API asks the OVSDB server itself
+                return Outcome()  # flows do not depend on it; the hosts API asks the OVSDB server itself
             case _ if isinstance(item, Event):
                 return self.world.apply(item, self._clock())
             case _:
                 raise TypeError(f"nobody handles {item!r}")
 
-    def _from_switch(self, event: SwitchEvent) -> Outcome | None:
+    def _from_switch(self, event: SwitchEvent) -> Outcome:
         if not is_hypervisor(event.datapath_id):
             self.underlay.take(event)
-            return None
+            return Outcome()
         match event:
             case PacketArrived():
                 where = self.hypervisors.speaker(event)
-                return None if where is None else self.world.apply(Announced(*where), self._clock())
+                return Outcome() if where is None else self.world.apply(Announced(*where), self._clock())
             case _:
                 return self._applied(*self.hypervisors.take(event))
 
-    def _checked(self, event: ReadBack | Counted) -> Outcome | None:
+    def _checked(self, event: ReadBack | Counted) -> Outcome:
+        if self.stuck:  # what is wanted is not compiled yet; comparing now would take flows away
+            self.spawn(lambda: self.put(event), after=_TICK_SECONDS)
+            return Outcome()
         if not is_hypervisor(event.datapath_id):
             self.underlay.checked(event)
-            return None
+            return Outcome()
         return self._applied(*self.hypervisors.checked(event))
 
     def _applied(self, *events: Event) -> Outcome:
@@ -254,7 +261,7 @@ class Owner:
             if self._undone.documents:
                 self._store.commit(self._undone.documents)
             self._undone = Outcome()
-            self._stuck = False
+            self.stuck = False
             self._notify(outcome)
             if not outcome.dirty and not outcome.waits:
                 break

@@ -47,7 +47,7 @@ class MemorySession:
             raise TimeoutError("nobody there")
         return len(self.held)
 
-    def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:
+    def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:  # noqa: ARG002
         raise AssertionError("a channel emits nothing")
 
     def close(self) -> None:
