@@ -7,14 +7,16 @@ queue until the test lets it through, so that every moment between "sent" and "c
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from overlay.changes import Change, Confirmed, Document, HostSeen, Outcome, Plugged, Sent
 from overlay.compile import Compiler, Delta
 from overlay.flow import PORT_CONTROLLER, Flow, FlowKey
-from overlay.values import DatapathId, Host, HostName
+from overlay.tables.names import CookieKind
+from overlay.values import DatapathId, Host, HostName, Mac
 from overlay.world import Settings, World
+from tests.model import packets
 from tests.model.switch import Packet, run
 
 TUNNEL = 1
@@ -106,6 +108,29 @@ class Lab:
         """Plug a port as the next OpenFlow port of a host."""
         self.ofports[host] += 1
         self.do(Plugged(host, port_id, self.ofports[host]))
+
+    # --- what packets hold ---
+
+    def mac(self, port_id: str) -> Mac:
+        """A port's MAC."""
+        return self.world.ports[port_id].mac
+
+    def ip4(self, port_id: str) -> IPv4Address:
+        """A port's first IPv4 address."""
+        return next(fixed.ip for fixed in self.world.ports[port_id].fixed_ips if isinstance(fixed.ip, IPv4Address))
+
+    def ip6(self, port_id: str) -> IPv6Address:
+        """A port's first IPv6 address."""
+        return next(fixed.ip for fixed in self.world.ports[port_id].fixed_ips if isinstance(fixed.ip, IPv6Address))
+
+    def ipv4(self, source: str, target: str) -> dict[str, int]:
+        """An honest IPv4 packet from port to port."""
+        return packets.ip(self.mac(source), self.mac(target), self.ip4(source), self.ip4(target))
+
+    def last_met(self, host: HostName, port_id: str, packet: Packet) -> CookieKind:
+        """What kind the last flow is of that a VM's packet meets at its own host."""
+        met = run(self.installed[host].values(), packet, self.world.attachments[host, port_id]).met
+        return CookieKind(met[-1].cookie >> 40 & 0xFF)
 
     # --- what packets do ---
 
