@@ -44,7 +44,7 @@ from topologies.orders import (
     decode,
     encode,
 )
-from topologies.ownership import VARIABLE, Manifest, hold, sweep
+from topologies.ownership import VARIABLE, Manifest, hold, kill, sweep
 from topologies.rest import Rest
 
 ROOT: Final = Path("/run/vl2")
@@ -161,10 +161,11 @@ class LabClient:
             status: LabStatus = _expect(said or encode(self._ended()), LabStatus)
         except BaseException:
             # Ctrl-C included: whoever gives up cleans up.
-            daemon.kill()
-            daemon.wait()
             self._sweep()
             raise
+        finally:
+            # What was started here has only forked the daemon, which belongs to init from then on.
+            daemon.wait()
         return status
 
     def _ended(self) -> Failure:
@@ -174,6 +175,7 @@ class LabClient:
         return Failure("LabError", f"the lab's daemon has ended: {said}")
 
     def _sweep(self) -> None:
+        kill(self.directory)
         if Manifest.read(self.directory) is None:
             # The daemon had not even begun.
             shutil.rmtree(self.directory, ignore_errors=True)

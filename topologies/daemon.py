@@ -154,6 +154,8 @@ def _claim(directory: Path) -> int:
 def main() -> None:
     """Run a lab until it is told to end."""
     settings: Settings = decode(sys.stdin.buffer.readline(), {"Settings": Settings})
+    if os.fork():
+        os._exit(0)
     directory = Path(settings.directory)
     answer = os.dup(1)
     log = os.open(directory / "lab.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

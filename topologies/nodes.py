@@ -66,6 +66,7 @@ class FabricSwitch(OvsNode, Switch):  # type: ignore[misc]
         ]
         for port, intf in sorted(self.intfs.items()):
             words += f"-- add-port br0 {intf.name} -- set Interface {intf.name} ofport_request={port}".split()
+        words += keep_shaping([intf for _port, intf in sorted(self.intfs.items())])
         words += f"-- set-controller br0 tcp:{self.site.controller}:{OPENFLOW_PORT}".split()
         # One second between attempts instead of up to eight: a controller that comes back is found at once.
         return [*words, *["--", "set", "Controller", "br0", "max_backoff=1000", "connection_mode=out-of-band"]]
@@ -118,6 +119,7 @@ class Hypervisor(OvsNode, Node):  # type: ignore[misc]
             *bridge.split(),
             f'other_config:hwaddr="{mac}"',
             *f"-- add-port br-phy {self.uplink} -- set Interface br-phy mtu_request={FABRIC_MTU}".split(),
+            *keep_shaping([self.defaultIntf()]),
         ]
 
     def boot(self) -> None:
@@ -196,6 +198,21 @@ class VirtualMachine(Node):  # type: ignore[misc]
         first = next((each for each in addresses if ":" not in each), None)
         if first:
             card.ip, card.prefixLen = first.split("/")
+
+
+def keep_shaping(intfs: list[Any]) -> list[str]:
+    """Tell Open vSwitch to leave the queueing disciplines of shaped ports alone.
+
+    Without a QoS row it removes whatever it finds there; type ``linux-noop`` is for those configured by other means
+    (ovs-vswitchd.conf.db(5), QoS).
+    """
+    shaped = [intf.name for intf in intfs if {"bw", "delay"} & set(intf.params)]
+    if not shaped:
+        return []
+    words = ["--", "--id=@shaped", "create", "QoS", "type=linux-noop"]
+    for name in shaped:
+        words += ["--", "set", "Port", name, "qos=@shaped"]
+    return words
 
 
 def quieten(node: Any) -> None:
