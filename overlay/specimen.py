@@ -1,0 +1,95 @@
+"""What does the br-int pipeline look like with something in it?
+
+Prints PIPELINE.md for br-int from the declaration and from flows that the real compiler makes of a small world: two
+hosts, one network, and a VM in the middle of a move.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, ip_network
+from typing import Final
+
+from overlay.changes import (
+    Activate,
+    BindPassive,
+    Change,
+    Confirmed,
+    CreateNetwork,
+    CreatePort,
+    CreateSubnet,
+    HostSeen,
+    Plugged,
+    Sent,
+)
+from overlay.compile import Compiler, units_of
+from overlay.describe import document
+from overlay.flow import Flow
+from overlay.pipeline import PIPELINE
+from overlay.tables.names import REGISTERS, CookieKind
+from overlay.values import DatapathId, Host, HostName, Mac, Vni
+from overlay.world import World
+
+_HERE: Final = HostName("h1")
+_THERE: Final = HostName("h2")
+
+_KINDS: Final = {
+    CookieKind.STATIC: "on every host",
+    CookieKind.NETWORK: "per network that the host has",
+    CookieKind.PORT: "per plugged port",
+    CookieKind.ADDRESS: "per port of a network that the host has",
+    CookieKind.SPOOFED: "per plugged port, counting what it may not say",
+    CookieKind.ANNOUNCEMENT: "per passive port, until its move is activated",
+    CookieKind.SILENCED: "per passive port, counting what it may not say yet",
+}
+
+INTRODUCTION: Final = """\
+Every hypervisor's `br-int` holds these tables; a packet meets them in this order. This document is printed from their
+declaration (`overlay/pipeline.py`, `overlay/tables/`), and the sample flows are compiled from a small world: network
+100 with port `a` here (OpenFlow port 2), port `b` at a host with LA 10.0.2.11, a port that is being prepared to come
+here (port 4), and one that has just moved away. Port 1 is the VXLAN tunnel."""
+
+
+def _do(world: World, change: Change) -> None:
+    """Do a change as if every switch confirmed at once."""
+    outcome = world.apply(change, 0)
+    while outcome.waits:
+        outcome = world.apply(Sent(outcome.waits), 0)
+
+
+def _world() -> World:
+    world = World()
+    for number, name in enumerate((_HERE, _THERE), start=1):
+        _do(world, HostSeen(Host(name, IPv4Address(f"10.0.{number}.11"), DatapathId(number), tunnel_port=1)))
+        _do(world, Confirmed(name, 0))
+    _do(world, CreateNetwork("net", "project", vni=Vni(100)))
+    _do(world, CreateSubnet("four", "project", "net", ip_network("192.168.0.0/24")))
+    _do(world, CreateSubnet("six", "project", "net", ip_network("2001:db8::/64")))
+    homes = (("a", _HERE, 2), ("b", _THERE, 2), ("coming", _THERE, 3), ("leaving", _HERE, 3))
+    for number, (port_id, host, ofport) in enumerate(homes, start=10):
+        _do(world, CreatePort(port_id, "project", "net", mac=Mac(0x02_00_00_00_00_00 + number), host=host))
+        _do(world, Plugged(host, port_id, ofport))
+    for port_id, target in (("coming", _HERE), ("leaving", _THERE)):
+        _do(world, BindPassive(port_id, target))
+        _do(world, Plugged(target, port_id, 4))
+    _do(world, Activate("leaving", _THERE))
+    return world
+
+
+def _samples(world: World) -> list[tuple[str, Flow]]:
+    """One flow of each shape: the same table, cookie kind and fields; ports ``a`` and ``b`` come first."""
+    compiler = Compiler(world)
+    compiler.refresh(units_of(world))
+    samples: dict[tuple[object, ...], tuple[str, Flow]] = {}
+    for flow in compiler.desired(_HERE).values():
+        kind = CookieKind(flow.cookie >> 40 & 0xFF)
+        fields = tuple(condition.field for condition in flow.match)
+        shape = (flow.table, kind, fields, flow.goto, tuple(map(type, flow.actions)))
+        samples.setdefault(shape, (_KINDS[kind].capitalize(), flow))
+    return sorted(samples.values(), key=lambda sample: (sample[1].table, -sample[1].priority, sample[0]))
+
+
+def pipeline_document() -> str:
+    """PIPELINE.md for br-int."""
+    return document(
+        PIPELINE, _samples(_world()), title="The pipeline of br-int", introduction=INTRODUCTION, registers=REGISTERS
+    )
