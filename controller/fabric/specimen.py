@@ -1,0 +1,76 @@
+"""What does the fabric's pipeline look like with something in it?
+
+Prints its half of PIPELINE.md from the declaration and from the program that the real compiler makes for an edge switch
+of a small fabric: two uplinks, and one hypervisor.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Final
+
+from controller.events import SwitchPort
+from controller.fabric.changes import HostSighted, LinkSeen, SwitchConnected
+from controller.fabric.graph import Fabric
+from controller.fabric.groups import GroupAssignment
+from controller.fabric.pipeline import FABRIC, REG_ASKER, FabricCookie
+from controller.fabric.plan import LaPlan, PortRef
+from controller.fabric.program import program
+from overlay.describe import document
+from overlay.flow import Flow
+from overlay.values import DatapathId, Mac
+
+_EDGE, _SPINE, _OTHER = DatapathId(1), DatapathId(2), DatapathId(3)
+_KIND_SHIFT: Final = 40
+_KINDS: Final = {
+    FabricCookie.DISCOVERY: "per port",
+    FabricCookie.EDGE: "per port that leads to no switch",
+    FabricCookie.ROUTED: "on every switch",
+    FabricCookie.LEARN: "per port that leads to no switch",
+    FabricCookie.KNOWN: "per hypervisor here",
+    FabricCookie.ANSWER: "on every switch",
+    FabricCookie.SELF: "per hypervisor here",
+    FabricCookie.HOST: "per hypervisor here",
+    FabricCookie.PREFIX: "per edge switch elsewhere",
+}
+
+INTRODUCTION: Final = """\
+Every fabric switch holds these tables. They know locator addresses only. The sample flows are compiled for an edge
+switch with two uplinks (ports 1 and 2) and a hypervisor with LA 10.0.1.11 on port 3; the group hashes over both uplinks
+and skips one that is down."""
+
+
+def _fabric() -> Fabric:
+    fabric = Fabric(LaPlan())
+    for datapath_id in (_EDGE, _SPINE, _OTHER):
+        ports = (SwitchPort(number, f"eth{number}", "02:00:00:00:00:01", up=True) for number in (1, 2, 3))
+        fabric.apply(SwitchConnected(datapath_id, tuple(ports)), 0.0)
+    for number in (1, 2):
+        for near, far in ((PortRef(_EDGE, number), PortRef(_SPINE, number)), (PortRef(_SPINE, 3), PortRef(_OTHER, 1))):
+            fabric.apply(LinkSeen(near, far), 0.0)
+            fabric.apply(LinkSeen(far, near), 0.0)
+    for number, datapath_id in enumerate((_EDGE, _OTHER), start=1):
+        la, mac = IPv4Address(f"10.0.{number}.11"), Mac(0x02_00_00_00_01_00 + number)
+        fabric.apply(HostSighted(la, mac, PortRef(datapath_id, 3)), 0.0)
+    return fabric
+
+
+def _samples() -> list[tuple[str, Flow]]:
+    """One flow of each shape: the same table, cookie kind and fields."""
+    samples: dict[tuple[object, ...], tuple[str, Flow]] = {}
+    for flow in program(_fabric(), _EDGE, GroupAssignment()).flows:
+        kind = FabricCookie(flow.cookie >> _KIND_SHIFT & 0xFF)
+        shape = (flow.table, kind, tuple(condition.field for condition in flow.match))
+        samples.setdefault(shape, (_KINDS[kind].capitalize(), flow))
+    return sorted(samples.values(), key=lambda sample: (sample[1].table, -sample[1].priority, sample[0]))
+
+
+def pipeline_document() -> str:
+    """The fabric's half of PIPELINE.md."""
+    return document(
+        FABRIC,
+        _samples(),
+        title="The pipeline of the fabric's switches",
+        introduction=INTRODUCTION,
+        registers={REG_ASKER: "asker"},
+    )
