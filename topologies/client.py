@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from topologies.errors import KINDS, LabError, NoSuchLab, NoSuchNode, TopologyError
 from topologies.graphs import AnyGraph
-from topologies.lab import plan
+from topologies.lab import design, plan
 from topologies.orders import (
     INTERRUPT,
     SOCKET,
@@ -45,6 +45,7 @@ from topologies.orders import (
     encode,
 )
 from topologies.ownership import VARIABLE, Manifest, hold, kill, sweep
+from topologies.registry import make
 from topologies.rest import Rest
 
 ROOT: Final = Path("/run/vl2")
@@ -110,21 +111,20 @@ class LabClient:
             return self._up_graph(settings, graph)
         if isinstance(graph, str):
             settings.params["source"] = str(Path(graph).resolve())
+        design(settings)
+        _require_root()
         plan(settings)
         self._make_room()
         return self._launch(settings)
 
     def _up_graph(self, settings: Settings, graph: Any) -> LabStatus:
-        import networkx as nx  # noqa: PLC0415
-
-        from topologies.registry import make  # noqa: PLC0415
-
         make(settings.topology, {**settings.params, "source": graph})
+        _require_root()
         self._make_room()
         drawn = self.directory / "graph.graphml"
-        nx.write_graphml(graph, drawn)
         settings = replace(settings, params={**settings.params, "source": str(drawn)})
         try:
+            _draw(graph, drawn)
             plan(settings)
         except LabError:
             shutil.rmtree(self.directory)
@@ -132,8 +132,6 @@ class LabClient:
         return self._launch(settings)
 
     def _make_room(self) -> None:
-        if os.geteuid():
-            raise LabError("a lab makes network namespaces: it needs root")
         if self.directory.exists():
             lock = hold(self.directory)
             if lock is None:
@@ -381,6 +379,20 @@ def _environment(status: LabStatus, node: str) -> dict[str, str]:
     directories |= {each.name: each.directory for each in status.hypervisors}
     here = directories.get(node)
     return {"OVS_RUNDIR": here, "OVS_DBDIR": here, "OVS_LOGDIR": here} if here else {}
+
+
+def _require_root() -> None:
+    if os.geteuid():
+        raise LabError("a lab makes network namespaces: it needs root")
+
+
+def _draw(graph: Any, path: Path) -> None:
+    import networkx as nx  # noqa: PLC0415  (only for graphs made in Python)
+
+    try:
+        nx.write_graphml(graph, path)
+    except (nx.NetworkXException, TypeError, ValueError) as wrong:
+        raise TopologyError(f"source: the graph cannot be written as GraphML: {wrong}", "source") from wrong
 
 
 def labs(root: Path = ROOT) -> tuple[str, ...]:

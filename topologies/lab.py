@@ -20,7 +20,7 @@ from typing import Any, Final
 from topologies.controlplane import ControlPlane
 from topologies.errors import LabError, NoSuchNode
 from topologies.guests import Guests
-from topologies.machine import Datapath, choose_datapath, require_programs, require_shaping
+from topologies.machine import Datapath, check_datapath, choose_datapath, require_programs, require_shaping
 from topologies.network import LabNet, free_subnet
 from topologies.nodes import FabricSwitch, Hypervisor, Site
 from topologies.orders import (
@@ -48,14 +48,24 @@ _ASK_SECONDS: Final = 0.3
 _ASK_AGAIN_SECONDS: Final = 60.0
 
 
+def design(settings: Settings) -> UnderlayTopo:
+    """Draw the topology that was asked for.
+
+    :raises TopologyError: for a parameter that no machine could build.
+    """
+    topo = make(settings.topology, dict(settings.params))
+    assign(topo, settings.las)
+    check_datapath(settings.datapath)
+    return topo
+
+
 def plan(settings: Settings) -> tuple[UnderlayTopo, Datapath]:
-    """Check everything that can be checked without changing anything.
+    """Check everything that can be checked without changing anything; needs root, to try out what the kernel can do.
 
     :raises LabError: for whatever cannot be built here.
     """
-    params = dict(settings.params)
-    topo = make(settings.topology, params)
-    assign(topo, settings.las)
+    params = settings.params
+    topo = design(settings)
     require_programs()
     require_shaping(
         rate=params.get("bw") is not None,

@@ -48,15 +48,23 @@ def can_shape(discipline: str) -> bool:
     return _works("unshare", "-n", "tc", *f"qdisc add dev lo root {discipline} {words}".split())
 
 
+def check_datapath(wanted: str) -> str:
+    """Check the word.
+
+    :raises TopologyError: if it is none of auto, netdev, system.
+    """
+    if wanted not in ("auto", "netdev", "system"):
+        raise TopologyError(f"datapath: {wanted!r} is not one of auto, netdev, system", "datapath")
+    return wanted
+
+
 def choose_datapath(wanted: str) -> Datapath:
     """Turn ``auto``, ``netdev`` or ``system`` into a datapath type that works here.
 
     :raises TopologyError: if the kernel datapath is asked for and missing, or the word is unknown.
     """
-    if wanted == "netdev":
+    if check_datapath(wanted) == "netdev":
         return "netdev"
-    if wanted not in ("auto", "system"):
-        raise TopologyError(f"datapath: {wanted!r} is not one of auto, netdev, system", "datapath")
     if kernel_datapath():
         return "system"
     if wanted == "system":

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
+import networkx as nx
 import pytest
 
 pytest.importorskip("topologies.mn", reason="Mininet is not importable here", exc_type=ImportError)
@@ -181,6 +182,23 @@ def test_mistakes_are_refused_and_change_nothing(lab):
     after = lab.status()
     assert [(vm.name, vm.host, vm.pid) for vm in after.vms] == [(vm.name, vm.host, vm.pid) for vm in before.vms]
     assert (after.switches, after.hypervisors, after.links) == (before.switches, before.hypervisors, before.links)
+
+
+def test_a_graph_made_in_python_becomes_a_lab(root):
+    """``up`` takes a networkx graph; a graph whose attributes no file can hold is refused and leaves nothing."""
+    lab = LabClient("graph", root)
+    graph = nx.star_graph(3)
+    try:
+        status = lab.up("graphml", {"source": graph, "edges": "s2,s4"}, controller=False)
+        assert [each.edge for each in status.hypervisors] == ["s2", "s4"]
+        assert len(status.links) == 3 + 2
+        assert all(each.running for each in status.switches)
+    finally:
+        lab.down()
+    graph.nodes[0]["odd"] = object()
+    with pytest.raises(TopologyError):
+        lab.up("graphml", {"source": graph}, controller=False)
+    assert not lab.directory.exists()
 
 
 def test_the_command_shows_and_runs(lab):

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -160,6 +161,21 @@ def test_what_the_source_held_at_stop_is_still_delivered(machine):
         there.send(i)
     machine.card.move("b", 0, announce=False)
     assert machine.guest.frames(400) == list(range(400))
+
+
+def test_what_the_guest_sends_while_it_stands_still_leaves_by_the_target(machine):
+    """Frames that the guest queues between STOP and RESUME leave by the target's tap, all of them and in order."""
+    machine.card.attach("b", machine.pids["b"], "tap0")
+    here, there = machine.wire("a"), machine.wire("b")
+    with ThreadPoolExecutor(1) as pool:
+        moving = pool.submit(machine.card.move, "b", 300, announce=False)
+        machine.guest.frames(1, seconds=0.1)  # well into the pause
+        for i in range(900):
+            machine.guest.send(i)
+        moving.result()
+    machine.guest.send(900)
+    assert there.frames(901) == list(range(901))
+    assert here.frames(1, seconds=0.05) == []
 
 
 def test_the_guest_stands_still_for_as_long_as_asked(machine):
