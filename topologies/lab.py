@@ -11,6 +11,7 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import IPv4Network
@@ -41,10 +42,13 @@ from topologies.orders import (
 from topologies.ovs import SCHEMA, OvsNode
 from topologies.ownership import Ledger, choosing
 from topologies.registry import make
+from topologies.rest import Rest
 from topologies.underlay import UnderlayTopo, assign, milliseconds
 
 _FABRIC_SECONDS: Final = 30.0
 _ASK_SECONDS: Final = 0.3
+_POLL_SECONDS: Final = 0.05
+_PROBES_AT_ONCE: Final = 8
 _ASK_AGAIN_SECONDS: Final = 60.0
 
 
@@ -81,6 +85,7 @@ class Lab:
     """
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._born = time.monotonic()
         self.settings = settings
         self.directory = Path(settings.directory)
         self.warnings: list[str] = []
@@ -95,16 +100,24 @@ class Lab:
             if settings.controller
             else None
         )
+        self._say("wired")
         if self.control is not None:
             self.control.launch()
         self.net.start()
+        self._say("switches started")
         for hypervisor in self.net.hypervisors:
             hypervisor.join()
         if self.control is not None:
             self.control.await_health()
-            self._await_fabric()
+            self._say("controller healthy")
+            self._await_fabric(self.control)
+            self._say("fabric answers")
             threading.Thread(target=self._stay_known, daemon=True).start()
         self.guests = Guests(self.net, self.control, self.directory)
+
+    def _say(self, what: str) -> None:
+        """Write progress, with its time, into the lab's log."""
+        print(f"{time.monotonic() - self._born:.2f} s: {what}", flush=True)
 
     def _name(self, topo: UnderlayTopo, datapath: Datapath, ledger: Ledger, seed: int) -> None:
         subnet = free_subnet(seed)
@@ -117,20 +130,33 @@ class Lab:
         self.net = LabNet(topo, site, prefix, subnet, ledger.born)
         self.net.build()
 
-    def _await_fabric(self) -> None:
-        """Wait until the fabric answers every hypervisor: then it knows where every LA is."""
+    def _await_fabric(self, control: ControlPlane) -> None:
+        """Wait until the controller knows all cables and LAs, and packets pass between the hypervisors."""
         deadline = time.monotonic() + _FABRIC_SECONDS
+        hosts = self.net.hypervisors
+        cables = sum(
+            isinstance(each.intf1.node, FabricSwitch) and isinstance(each.intf2.node, FabricSwitch)
+            for each in self.net.links
+        )
+        locators = {str(host.la.ip) for host in hosts}
 
-        def heard(hypervisor: Hypervisor) -> bool:
-            while time.monotonic() < deadline:
-                if hypervisor.hears_gateway(_ASK_SECONDS):
-                    return True
-            return False
+        def discovered(rest: Rest) -> bool:
+            known = rest.fabric()
+            return known.usable >= 2 * cables and known.locators >= locators
 
-        with ThreadPoolExecutor(len(self.net.hypervisors) or 1) as pool:
-            for hypervisor, found in zip(self.net.hypervisors, pool.map(heard, self.net.hypervisors), strict=True):
-                if not found:
-                    self.warnings.append(f"the fabric does not answer {hypervisor.name} ({hypervisor.la.ip})")
+        def reaches(pair: tuple[Hypervisor, Hypervisor]) -> bool:
+            one, other = pair
+            # The gateway first: an ARP request for it is what tells the fabric where a host is.
+            return _by(deadline, lambda: one.hears_gateway(_ASK_SECONDS)) and _by(deadline, lambda: one.pings(other))
+
+        with ThreadPoolExecutor(_PROBES_AT_ONCE) as pool:
+            pairs = list(zip(hosts, [*hosts[1:], *hosts[:1]], strict=True))
+            for (one, other), well in zip(pairs, pool.map(reaches, pairs), strict=True):
+                if not well:
+                    self.warnings.append(f"the fabric does not carry packets from {one.name} to {other.name}")
+        with control.rest() as rest:
+            if not _by(deadline, lambda: discovered(rest)):
+                self.warnings.append("the controller has not discovered all links and hypervisors")
 
     def _stay_known(self) -> None:
         """Let every hypervisor ask for its gateway once a minute, as hosts that talk to each other do.
@@ -236,6 +262,14 @@ class Lab:
             controller=self.control.status() if self.control else None,
             warnings=tuple(self.warnings),
         )
+
+
+def _by(deadline: float, condition: Callable[[], bool]) -> bool:
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
 
 
 def _runs(node: OvsNode) -> bool:

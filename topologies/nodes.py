@@ -42,7 +42,7 @@ class Site:
 
 
 class FabricSwitch(OvsNode, Switch):  # type: ignore[misc]
-    """A fabric switch: bridge ``br0``, fail-secure, OpenFlow 1.4, ports numbered as in the topology."""
+    """A fabric switch: bridge ``br0``, fail-secure, OpenFlow 1.5, ports numbered as in the topology."""
 
     def __init__(self, name: str, site: Site, **params: Any) -> None:
         params["inNamespace"] = True
@@ -60,7 +60,7 @@ class FabricSwitch(OvsNode, Switch):  # type: ignore[misc]
         """One bridge with all cables and its controller."""
         words = [
             *f"-- add-br br0 -- set Bridge br0 datapath_type={self.datapath} fail_mode=secure".split(),
-            "protocols=OpenFlow14",
+            "protocols=OpenFlow14,OpenFlow15",
             f"other_config:datapath-id={self.dpid}",
             "other_config:disable-in-band=true",
         ]
@@ -147,6 +147,14 @@ class Hypervisor(OvsNode, Node):  # type: ignore[misc]
         """Whether the fabric answers an ARP request of this host for its gateway: then it knows where the LA is."""
         return namespace.hears(self.pid, self.locator, str(self.la.ip), self.gateway, seconds)
 
+    def pings(self, other: Hypervisor) -> bool:
+        """Whether another hypervisor answers at its LA, through the fabric."""
+        try:
+            self.run("ping", "-n", "-q", "-c", "1", "-W", "0.3", str(other.la.ip))
+        except LabError:
+            return False
+        return True
+
     def join(self) -> None:
         """Join the controller with the two commands that an operator types on a hypervisor."""
         self.vsctl(
@@ -170,6 +178,13 @@ class Hypervisor(OvsNode, Node):  # type: ignore[misc]
     def unplug(self, tap: str) -> None:
         """Take a tap out of br-int."""
         self.vsctl("--no-wait", "--if-exists", "del-port", "br-int", tap)
+
+    def settle(self) -> None:
+        """Wait until ovs-vswitchd, if it runs, has done what the database asks for, in its datapath as well."""
+        if self.daemon_pid("ovs-vswitchd") is None:
+            return
+        self.vsctl("init")  # without --no-wait: returns once the bridges are as the database wants them
+        self.run("ovs-appctl", "-t", f"{self.directory}/ovs-vswitchd.ctl", "revalidator/wait")
 
 
 class VirtualMachine(Node):  # type: ignore[misc]

@@ -56,6 +56,15 @@ class MoveView:
     target: str
 
 
+@dataclass(frozen=True, slots=True)
+class FabricView:
+    """How much of the fabric the controller knows."""
+
+    usable: int
+    """Links that can be used, each direction counted."""
+    locators: frozenset[str]
+
+
 class Rest:
     """A connection to the controller's API; not to be shared by threads.
 
@@ -108,6 +117,12 @@ class Rest:
         except RestError:
             return False
         return True
+
+    def fabric(self) -> FabricView:
+        """What the controller has discovered so far."""
+        found = self.ask("GET", "/v1/topology")["topology"]
+        usable = sum(bool(link["usable"]) for link in found["links"])
+        return FabricView(usable, frozenset(str(each["la"]) for each in found["locators"]))
 
     def network_id(self, name: str, project: str) -> str:
         """The id of a network, by id or by name (of one project, if given).

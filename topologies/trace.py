@@ -12,14 +12,18 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 from topologies import namespace
 from topologies.client import LabClient
 from topologies.errors import LabError, NoSuchNode
 from topologies.orders import LabStatus
 from topologies.probing import address_of
+
+Place: TypeAlias = tuple[str, str]
+"""A node and one of its interfaces."""
 
 _ETH_P_ALL: Final = 3
 _PACKET_OUTGOING: Final = 4
@@ -50,6 +54,11 @@ class Sighting:
     """The LAs that the packet travels between."""
     inner_destination: str
     """The MAC of the inner frame's destination."""
+
+    @property
+    def place(self) -> Place:
+        """The node and its interface."""
+        return self.node, self.interface
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +183,10 @@ def trace(lab: LabClient, one: str, other: str, *, seconds: float = 0.5, tries: 
         if name not in machines:
             raise NoSuchNode(f"there is no virtual machine {name!r}", "name")
     destination = address_of(lab, other)
+    cables: dict[Place, Place] = {}
+    for link in status.links:
+        one_end, other_end = (link.one, link.one_interface), (link.other, link.other_interface)
+        cables |= {one_end: other_end, other_end: one_end}
     for _ in range(tries):
         marker = b"vl2-trace-" + secrets.token_bytes(16)
         with Ears(status) as ears:
@@ -183,22 +196,33 @@ def trace(lab: LabClient, one: str, other: str, *, seconds: float = 0.5, tries: 
                 sender.sendto(marker, (destination, 7011))
             # The other machine may answer "port unreachable", which quotes the marker on its way back.
             seen = [each for each in ears.listen(marker, seconds) if each.inner_destination == machines[other].mac]
-        path = order(seen)
+        path = order(seen, cables)
         if path.steps and path.steps[-1].node == machines[other].host:
             return path
     raise LabError(f"a packet from {one} to {other} ({destination}) does not arrive; it was seen at {path.nodes}")
 
 
-def order(sightings: list[Sighting]) -> Path:
-    """Turn sightings, in the order of time, into the path of one packet."""
+def order(sightings: list[Sighting], cables: Mapping[Place, Place]) -> Path:
+    """Turn sightings of one packet into its path.
+
+    What leaves a node by a cable comes in at the cable's other end: the sightings say where the packet was, the cables
+    in which order.  (Time stamps alone would not do: two processors' clock readings may swap neighbours.)
+
+    :param cables: from each end of a cable to its other end; an interface that is no cable's end is a machine's tap.
+    """
+    arrivals = [seen for seen in sightings if not seen.outgoing]
+    departures = [seen for seen in sightings if seen.outgoing]
     steps: list[Step] = []
-    for seen in sightings:
-        if seen.outgoing:
-            if steps and steps[-1].node == seen.node and steps[-1].out_interface is None:
-                steps[-1] = Step(seen.node, steps[-1].in_interface, steps[-1].in_port, seen.interface, seen.port)
-            else:
-                steps.append(Step(seen.node, None, 0, seen.interface, seen.port))
-        else:
-            steps.append(Step(seen.node, seen.interface, seen.port, None, 0))
+    seen_in = next((seen for seen in arrivals if seen.place not in cables), None)
+    while seen_in is not None:
+        arrivals.remove(seen_in)
+        seen_out = next((seen for seen in departures if seen.node == seen_in.node), None)
+        if seen_out is None:
+            steps.append(Step(seen_in.node, seen_in.interface, seen_in.port, None, 0))
+            break
+        departures.remove(seen_out)
+        steps.append(Step(seen_in.node, seen_in.interface, seen_in.port, seen_out.interface, seen_out.port))
+        far = cables.get(seen_out.place)
+        seen_in = next((seen for seen in arrivals if seen.place == far), None)
     vnis = {seen.vni for seen in sightings} - {None}
     return Path(tuple(steps), tuple(sightings), next(iter(vnis), None))
