@@ -180,7 +180,9 @@ class Guests:
 
     def _end(self, guest: Guest) -> None:
         with suppress(LabError):
-            self._hypervisor(guest.host, "host").unplug(guest.tap)
+            hypervisor = self._hypervisor(guest.host, "host")
+            hypervisor.unplug(guest.tap)
+            hypervisor.settle()
         guest.card.close()
         self._forget(guest.node)
         self._delete_port(_Wanted(guest.port_id, "", (), None, 0, guest.made_port))
@@ -233,9 +235,10 @@ class Guests:
             return (time.monotonic_ns() - started) / 1e6
 
         try:
+            # The tap first: ovs-vswitchd had better be quiet when a link appears (see nic.open_tap).
+            guest.card.attach(target.name, target.pid, guest.tap)
             if orchestrated and rest is not None:
                 rest.bind_passive(guest.port_id, target.name)
-            guest.card.attach(target.name, target.pid, guest.tap)
             target.plug(guest.tap, guest.port_id, guest.mac)
             plugged = now()
             if rest is not None:
@@ -253,6 +256,7 @@ class Guests:
         if order.trigger is Trigger.RARP and rest is not None:
             self._await_phase(rest, guest, target.name, frozenset({"SETTLED"}))
         source.unplug(guest.tap)
+        source.settle()
         guest.card.detach(source.name)
         if rest is not None:
             self._await_phase(rest, guest, target.name, frozenset({"SETTLED"}))

@@ -37,17 +37,21 @@ _CATCH_UP: Final = 32
 _TUNSETIFF: Final = 0x400454CA
 _IFF_TAP_NO_PI: Final = 0x0002 | 0x1000
 _SIOCSIFFLAGS, _SIOCSIFMTU, _SIOCSIFHWADDR, _SIOCSIFTXQLEN = 0x8914, 0x8922, 0x8924, 0x8943
-_IFF_UP: Final = 1
+_IFF_UP, _IFF_PROMISC = 1, 0x100
 _ARPHRD_ETHER: Final = 1
 _HEADERS: Final = 64
 _NAME_MAX: Final = 15
 
 
-def open_tap(pid: int, name: str, mac: bytes, mtu: int) -> int:
+def open_tap(pid: int, name: str, mac: bytes, mtu: int, *, promiscuous: bool = False) -> int:
     """Make a tap in the namespace of process ``pid``; it exists as long as the returned descriptor is open.
 
+    :param promiscuous: as Open vSwitch makes each of its ports. Were it done at the plug, it would be one more change
+        of a link, and at each of them ovs-vswitchd forgets its routes for a moment (``route_table_reset()``): a
+        revalidator that looks just then drops tunnelled packets of *other* machines for some milliseconds.
     :raises OSError: if the namespace is gone or the name is taken.
     """
+    flags = _IFF_UP | _IFF_PROMISC if promiscuous else _IFF_UP
     with inside(pid):
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -61,7 +65,7 @@ def open_tap(pid: int, name: str, mac: bytes, mtu: int) -> int:
             fcntl.ioctl(control, _SIOCSIFHWADDR, request + struct.pack("H6s16x", _ARPHRD_ETHER, mac))
             fcntl.ioctl(control, _SIOCSIFMTU, request + struct.pack("i20x", mtu))
             fcntl.ioctl(control, _SIOCSIFTXQLEN, request + struct.pack("i20x", QUEUE))
-            fcntl.ioctl(control, _SIOCSIFFLAGS, request + struct.pack("H22x", _IFF_UP))
+            fcntl.ioctl(control, _SIOCSIFFLAGS, request + struct.pack("H22x", flags))
     except OSError:
         os.close(fd)
         raise
@@ -161,7 +165,7 @@ class Nic:
         if host in self.taps:
             raise ValueError(f"already attached at {host}")
         # As libvirt does: the tap's own address differs from the guest's in the first byte.
-        tap = Tap(host, name, open_tap(pid, name, b"\xfe" + self.mac[1:], self.mtu))
+        tap = Tap(host, name, open_tap(pid, name, b"\xfe" + self.mac[1:], self.mtu, promiscuous=True))
         self.taps[host] = tap
         self.note("ATTACH", host)
         if self.active is None:
