@@ -70,12 +70,12 @@ def test_machines_on_one_hypervisor_reach_each_other(lab):
 
 
 def test_switches_wait_for_their_controller_fail_secure(lab):
-    """br0 has the dpid of the topology, OpenFlow 1.4 only, fail-secure, and the ports' numbers of the topology."""
+    """br0 is fail-secure, has the topology's dpid and port numbers, and speaks OpenFlow 1.5 (1.4 for people)."""
     for switch in lab.status().switches:
         told = lab.run(
             switch.name, ["ovs-vsctl", "get", "Bridge", "br0", "fail_mode", "protocols", "datapath_id"]
         ).stdout
-        assert told.split() == ["secure", "[OpenFlow14]", f'"{switch.dpid}"']
+        assert told.splitlines() == ["secure", "[OpenFlow14, OpenFlow15]", f'"{switch.dpid}"']
     link = lab.status().links[0]
     for node, interface, port in (
         (link.one, link.one_interface, link.one_port),
