@@ -94,8 +94,8 @@ class Lab:
 
     def settle(self) -> None:
         """Let everything through to everybody until nothing moves any more."""
-        while self.queues or self.world.unconfirmed_hosts() & set(self.hosts) & self.world.hosts.keys():
-            for host in self.hosts:
+        while self.queues or self.world.unconfirmed_hosts() & set(self.hosts):
+            for host in (*self.hosts, *self.queues):
                 self.confirm(host)
 
     def do(self, *changes: Change) -> None:
