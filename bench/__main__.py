@@ -1,0 +1,28 @@
+"""Which measurements are there, and how does one run all of them?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Final
+
+from bench import report
+
+_ROOT: Final = report.README.parent.parent
+
+
+def main() -> int:
+    """Run every measurement in a process of its own, then rewrite the README."""
+    failed = []
+    for name in report.ORDER:
+        # What one leaves in memory must not weigh on the next.
+        if subprocess.run([sys.executable, "-m", f"bench.{name}"], cwd=_ROOT, check=False).returncode:
+            failed.append(name)
+    report.main()
+    for name in failed:
+        print(f"bench.{name} failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What do the results say?
+
+``python -m bench.report`` prints the tables of README.md from the files in ``results/``; everything between the two
+marks is made by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from bench.record import RESULTS, Metric, Record
+
+README: Final = Path(__file__).with_name("README.md")
+BEGIN: Final = "<!-- results: made by python -m bench.report -->"
+END: Final = "<!-- end of results -->"
+ORDER: Final = ("failover", "moves", "networks", "first_packet", "compile")
+"""The measurements, as the report and ``python -m bench`` go through them."""
+
+_MANY: Final = 20
+"""From so many samples on a 99th percentile is worth printing."""
+
+
+def number(value: float) -> str:
+    """Four digits that matter, and no exponent."""
+    if value == int(value):
+        return f"{int(value):,}"
+    size = abs(value)
+    digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3
+    text = f"{value:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def cell(metric: Metric) -> str:
+    """One quantity: the value, or median (min – max), or median / p99 (min – max)."""
+    low, high = min(metric.samples), max(metric.samples)
+    if low == high:
+        return number(low)
+    middle = number(metric.median)
+    if len(metric.samples) >= _MANY:
+        middle += f" / {number(metric.p99)}"
+    return f"{middle} ({number(low)} – {number(high)})"
+
+
+def tables(record: Record) -> Iterator[str]:
+    """The tables of one measurement, line by line."""
+    for title in dict.fromkeys(metric.table for metric in record.metrics):
+        mine = [metric for metric in record.metrics if metric.table == title]
+        columns = list(dict.fromkeys((metric.name, metric.unit) for metric in mine))
+        cells = {(metric.case, metric.name): metric for metric in mine}
+        yield f"**{title}**"
+        yield ""
+        yield "| | n | " + " | ".join(f"{name} [{unit}]" if unit else name for name, unit in columns) + " |"
+        yield "|---|---|" + "---|" * len(columns)
+        for case in dict.fromkeys(metric.case for metric in mine):
+            row = [cells.get((case, name)) for name, _ in columns]
+            count = max(len(each.samples) for each in row if each is not None)
+            yield f"| {case} | {count} | " + " | ".join(cell(each) if each else "" for each in row) + " |"
+        wishes = dict.fromkeys(f"{metric.name}: {metric.wanted}" for metric in mine if metric.wanted)
+        if wishes:
+            yield ""
+            yield "Wanted: " + "; ".join(wishes) + "."
+        yield ""
+
+
+def section(record: Record) -> Iterator[str]:
+    """One measurement, line by line."""
+    yield f"### {record.measurement}"
+    yield ""
+    yield record.question
+    yield ""
+    parameters = ", ".join(f"{key} {value}" for key, value in record.parameters.items())
+    yield (
+        f"`python -m bench.{record.measurement}` ({parameters}), {record.date[:10]}, {record.seconds:g} s,"
+        f" load of the machine at the start {record.machine['load_1min_at_start']}."
+    )
+    yield ""
+    yield from tables(record)
+    for note in record.notes:
+        yield f"- {note}"
+    if record.notes:
+        yield ""
+
+
+def report(directory: Path = RESULTS) -> str:
+    """All measurements that have a file, between the two marks."""
+    records = [Record.read(directory / f"{name}.json") for name in ORDER if (directory / f"{name}.json").exists()]
+    lines = [BEGIN, ""]
+    if records:
+        machine, versions = records[0].machine, records[0].versions
+        lines += [
+            f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB. "
+            + ", ".join(f"{name} {version}" for name, version in versions.items())
+            + ".",
+            "",
+            "A cell is the one value, or `median (min – max)`, or from 20 samples on `median / p99 (min – max)`.",
+            "",
+        ]
+    for record in records:
+        lines += section(record)
+    return "\n".join([*lines, END])
+
+
+def rewritten(text: str, directory: Path = RESULTS) -> str:
+    """The README with the present tables.
+
+    :raises ValueError: if it has lost its marks.
+    """
+    before, mark, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not mark or not end:
+        raise ValueError(f"{README.name} has lost its marks")
+    return before + report(directory) + after
+
+
+def main() -> None:
+    """Rewrite the README."""
+    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
