@@ -56,17 +56,14 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
     host = world.hosts.get(unit.host)
     if host is None:
         return ()
-    match unit.kind:
-        case UnitKind.BASE:
-            return tuple(_static())
-        case UnitKind.NETWORK:
-            return tuple(_of_network(world, host, unit.key))
-        case UnitKind.PORT:
-            port = world.ports.get(unit.key)
-            return () if port is None else tuple(_of_tap(world, host, port))
-        case UnitKind.ADDRESS:
-            port = world.ports.get(unit.key)
-            return () if port is None else tuple(_of_address(world, host, port))
+    if unit.kind is UnitKind.BASE:
+        return tuple(_static())
+    if unit.kind is UnitKind.NETWORK:
+        return tuple(_of_network(world, host, unit.key))
+    port = world.ports.get(unit.key)
+    if port is None:
+        return ()
+    return tuple(_of_tap(world, host, port) if unit.kind is UnitKind.PORT else _of_address(world, host, port))
 
 
 def _static() -> Iterator[Flow]:

@@ -18,7 +18,6 @@ from overlay.flow import (
     PORT_LOCAL,
     Action,
     Condition,
-    DecTtl,
     Flow,
     Move,
     Output,
@@ -70,7 +69,7 @@ def show_action(action: Action, registers: Mapping[str, str]) -> str:
             return f"{_named(target, registers)}:={_named(source, registers)}"
         case ToGroup(group_id):
             return f"group:{group_id}"
-        case DecTtl():
+        case _:  # DecTtl
             return "count ttl down"
 
 

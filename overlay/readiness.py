@@ -24,11 +24,6 @@ class Readiness:
         self._absent: set[HostName] = set()
 
     @property
-    def lost(self) -> frozenset[HostName]:
-        """The hosts that nobody waits for."""
-        return frozenset(self._lost)
-
-    @property
     def absent(self) -> frozenset[HostName]:
         """The hosts that have confirmed nothing since they joined or the world was restored."""
         return frozenset(self._absent)
@@ -42,10 +37,9 @@ class Readiness:
         self._absent.add(host)
 
     def owe(self, host: HostName, port: str) -> None:
-        """Something for this port is about to be sent to this host."""
-        if host not in self._lost:
-            self._unsent.setdefault(host, set()).add(port)
-            self._owing.setdefault(port, set()).add(host)
+        """Something for this port is about to be sent to this host, which is not lost."""
+        self._unsent.setdefault(host, set()).add(port)
+        self._owing.setdefault(port, set()).add(host)
 
     def expect(self, host: HostName, generation: int, ports: Iterable[str]) -> None:
         """What was owed for these ports has been sent as this generation."""
@@ -63,7 +57,10 @@ class Readiness:
         paid = {port for port in ports if port in unsent}
         unsent -= paid
         sent = self._sent.get(host, {})
-        return {port for port in paid if port not in sent and self._pay(host, port)}
+        released = {port for port in paid if port not in sent}
+        for port in released:
+            self._pay(host, port)
+        return released
 
     def confirm(self, host: HostName, generation: int) -> set[str]:
         """A barrier came back.  :returns: the ports that no longer wait for this host."""
@@ -77,7 +74,8 @@ class Readiness:
             for port in ports:
                 if sent.get(port) == number:
                     del sent[port]
-                    if port not in unsent and self._pay(host, port):
+                    if port not in unsent:
+                        self._pay(host, port)
                         released.add(port)
         return released
 
@@ -87,7 +85,9 @@ class Readiness:
         self._absent.discard(host)
         ports = self._unsent.pop(host, set()) | set(self._sent.pop(host, {}))
         self._batches.pop(host, None)
-        return {port for port in ports if self._pay(host, port)}
+        for port in ports:
+            self._pay(host, port)
+        return ports
 
     def recall(self, host: HostName) -> None:
         """A lost host is back: from now on it owes again."""
@@ -103,11 +103,8 @@ class Readiness:
         """Which hosts owe a confirmation for this port."""
         return frozenset(self._owing.get(port, ()))
 
-    def _pay(self, host: HostName, port: str) -> bool:
-        owing = self._owing.get(port, set())
-        if host not in owing:
-            return False
+    def _pay(self, host: HostName, port: str) -> None:
+        owing = self._owing[port]
         owing.discard(host)
         if not owing:
             del self._owing[port]
-        return True

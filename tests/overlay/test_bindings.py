@@ -11,6 +11,7 @@ from overlay.changes import (
     Confirmed,
     CreatePort,
     DeletePort,
+    Document,
     HostBack,
     HostLost,
     HostSnapshot,
@@ -268,7 +269,9 @@ def test_moves_resume_after_a_restart(lab: Lab) -> None:
     lab.change(Activate(A, H2))
     lab.confirm(H2)
     assert phase(lab) is Phase.HAIRPINNING
-    world = World.restore(lab.world.documents(), lab.now)
+    assert lab.world.next_deadline() is None
+    deleted = Document("network", "gone", None)
+    world = World.restore([*lab.world.documents(), deleted], lab.now)
     world.apply(Tick(), lab.now)
     assert world.move_of(A).phase is Phase.HAIRPINNING
     taps = dict.fromkeys(lab.hosts, ())

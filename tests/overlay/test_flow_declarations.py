@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
-from overlay.changes import Unit, UnitKind
+from overlay.changes import Unit, UnitKind, Unplugged
 from overlay.compile import Compiler, flows_of
 from overlay.flow import (
     COOKIE_MARK,
@@ -92,6 +92,17 @@ def test_two_units_never_make_one_flow(lab: Lab) -> None:
     compiler._units[Unit(H1, UnitKind.PORT, "other")] = compiler._units.pop(unit)
     with pytest.raises(PipelineError, match="another one makes"):
         compiler.refresh([unit])
+
+
+def test_a_switch_that_should_hold_nothing_is_forgotten(lab: Lab) -> None:
+    """When the last flow of a host goes, the compiler holds nothing for it."""
+    compiler = Compiler(lab.world)
+    unit = Unit(H1, UnitKind.PORT, "red-a")
+    compiler.refresh([unit])
+    lab.change(Unplugged(H1, "red-a"))
+    (delta,) = compiler.refresh([unit]).values()
+    assert delta.remove
+    assert (delta.put, compiler.hosts()) == ((), ())
 
 
 @pytest.mark.parametrize("kind", [UnitKind.PORT, UnitKind.ADDRESS, UnitKind.NETWORK])

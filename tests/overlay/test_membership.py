@@ -94,6 +94,17 @@ def test_nothing_sent_is_nothing_to_wait_for(lab: Lab) -> None:
     assert lab.world.status("red-a") is PortStatus.ACTIVE
 
 
+def test_an_older_confirmation_does_not_pay_for_what_is_unsent(lab: Lab) -> None:
+    """A barrier that comes back between two changes of a port confirms the first only."""
+    first = lab.world.apply(Plugged(H1, "red-a", 60), 0)
+    lab.world.apply(Sent(first.waits, ((H1, 1000),)), 0)
+    second = lab.world.apply(Plugged(H1, "red-a", 61), 0)
+    lab.world.apply(Confirmed(H1, 1000), 0)
+    assert lab.world.status("red-a") is PortStatus.BUILD
+    lab.world.apply(Sent(second.waits), 0)
+    assert lab.world.status("red-a") is PortStatus.ACTIVE
+
+
 def test_outcomes_of_a_batch_are_merged() -> None:
     """A batch is compiled, stored and told as one, in order."""
     units = [Unit(H1, UnitKind.BASE, ""), Unit(H2, UnitKind.BASE, "")]
