@@ -10,6 +10,7 @@ from overlay.changes import (
     BindPassive,
     Confirmed,
     CreatePort,
+    DeleteNetwork,
     DeletePort,
     Document,
     HostBack,
@@ -254,6 +255,38 @@ def test_deleting_a_moving_port_cancels(lab: Lab) -> None:
 
 def _red(flow: object) -> bool:
     return "value=100" in repr(flow)
+
+
+def test_network_leaves_the_hosts_with_its_last_port(lab: Lab) -> None:
+    """When the last port of a network goes, nothing of the network stays on any switch, and it can be deleted."""
+    lab.do(*(DeletePort(f"red-{name}") for name in "abcd"), DeleteNetwork("red"))
+    assert lab.world.networks_on_host(H1) == ("blue",)
+    assert not any(_red(flow) for flows in lab.installed.values() for flow in flows.values())
+    held = {host: dict(lab.compiler.desired(host)) for host in lab.hosts}
+    assert held == lab.compiler.recompute() == lab.installed
+
+
+def test_lost_host_owes_nothing_of_what_was_sent(lab: Lab) -> None:
+    """A port that waits for a host stops waiting when that host is lost, and its move goes on."""
+    ready(lab)
+    lab.change(Activate(A, H2))
+    lab.confirm(H2)
+    lab.confirm(H1)
+    lab.confirm(H1)
+    lab.confirm(H2)
+    assert phase(lab) is Phase.REPOINTING
+    lab.change(HostLost(H3))
+    assert phase(lab) is Phase.GRACE
+
+
+def test_a_port_made_again_does_not_inherit_waits(lab: Lab) -> None:
+    """A port that is deleted while hosts owe it a confirmation is owed nothing when it is made again."""
+    lab.change(CreatePort("new", "red", "red", mac=Mac(77), host=H1))
+    lab.change(DeletePort("new"))
+    lab.change(CreatePort("new", "red", "red", mac=Mac(77)))
+    assert lab.world.pending("new") == frozenset()
+    lab.settle()
+    assert lab.world.pending("new") == frozenset()
 
 
 def test_deleting_a_port_forgets_its_leftovers(lab: Lab) -> None:
