@@ -13,12 +13,12 @@ _ROOT: Final = report.README.parent.parent
 
 def main() -> int:
     """Run every measurement in a process of its own, then rewrite the README."""
-    failed = []
-    for name in report.ORDER:
-        # What one leaves in memory must not weigh on the next.
-        if subprocess.run([sys.executable, "-m", f"bench.{name}"], cwd=_ROOT, check=False).returncode:
-            failed.append(name)
+    # Each in a process of its own: what one leaves in memory must not weigh on the next.
+    runs = {
+        name: subprocess.run([sys.executable, "-m", f"bench.{name}"], cwd=_ROOT, check=False) for name in report.ORDER
+    }
     report.main()
+    failed = [name for name, run in runs.items() if run.returncode]
     for name in failed:
         print(f"bench.{name} failed", file=sys.stderr)
     return 1 if failed else 0

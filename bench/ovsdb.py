@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 _SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,25 @@ class Database:
         )
         ports = [row["_uuid"] for answer in found for row in answer["rows"]]
         self.transact([self._mutate(bridge, "delete", ports)])
+
+    def sync(self, seconds: float = _SECONDS) -> None:
+        """Wait until the switch has done all that the database asks for (ovs-vswitchd.conf.db(5), ``cur_cfg``).
+
+        :raises TimeoutError: if it does not.
+        """
+        ask = {"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["cur_cfg", "next_cfg"]}
+        more = {"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]}
+        wanted = self.transact([more, ask])[1]["rows"][0]["next_cfg"]
+        deadline = time.monotonic() + seconds
+        while self.transact([ask])[0]["rows"][0]["cur_cfg"] < wanted:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the switch has not caught up with its database within {seconds:g} s")
+            time.sleep(_POLL_SECONDS)
+
+    def numbered(self) -> int:
+        """How many interfaces have an OpenFlow port."""
+        ask = {"op": "select", "table": "Interface", "where": [["ofport", ">", 0]], "columns": ["ofport"]}
+        return len(self.transact([ask])[0]["rows"])
 
     def _mutate(self, bridge: str, how: str, ports: list[Any]) -> dict[str, Any]:
         return {
