@@ -183,10 +183,8 @@ class Hypervisors:
         name = self.name_of(event.datapath_id)
         if name is None:
             return None
-        for (host, port_id), ofport in self.world.attachments.items():
-            if ofport == event.in_port and host == name:
-                return name, port_id
-        return None
+        port_id = self.world.port_at(name, event.in_port)
+        return None if port_id is None else (name, port_id)
 
     def audit(self, *, thorough: bool) -> None:
         """Ask every switch whether it still holds what it should."""
