@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import socket
 import struct
 import sys
 import warnings
@@ -20,6 +21,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from controller import green
 
 green.prepare()
+eventlet: Any = importlib.import_module("eventlet")
 
 _LOG: Final = logging.getLogger(__name__)
 _Handler = TypeVar("_Handler", bound=Callable[..., None])
@@ -88,6 +90,7 @@ SOCKET_TIMEOUT: Final = 5.0
 """Seconds that a switch may leave a write untaken before its connection is given up."""
 
 _ACCEPT_PAUSE: Final = 0.2
+_BACKLOG: Final = 128
 
 _conf.set_override("echo_request_interval", ECHO_INTERVAL)
 _conf.set_override("maximum_unreplied_echo_requests", ECHO_UNANSWERED)
@@ -136,26 +139,32 @@ class _Handshake(_ofp_handler.OFPHandler):  # type: ignore[misc]
 class Service:
     """A running OpenFlow service: one application, the framework's handshake, and listeners."""
 
-    def __init__(self, app: Any, servers: list[Any], threads: list[Any], names: list[str]) -> None:
+    def __init__(self, app: Any, listeners: list[Any], threads: list[Any], names: list[str]) -> None:
         self.app = app
-        self._servers = servers
+        self._listeners = listeners
         self._threads = threads
         self._names = names
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where switches can call (with the real port where 0 was asked for)."""
-        return tuple(server.server.getsockname()[:2] for server in self._servers)
+        return tuple(listener.getsockname()[:2] for listener in self._listeners)
 
     def stop(self) -> None:
         """Stop listening and dispatching; the application's ``close`` ends its connections.  Once is enough."""
         for thread in self._threads:
             hub.kill(thread)
-        for server in self._servers:
-            server.server.close()
+        for listener in self._listeners:
+            listener.close()
         apps = _app_manager.AppManager.get_instance()
         while self._names:
             apps.uninstantiate(self._names.pop())
+
+
+def _listener(address: Address) -> Any:
+    """Listen on one address; the frameworks' own listener would share its port with a second controller."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    return eventlet.listen(address, family=family, backlog=_BACKLOG, reuse_port=False)
 
 
 def _accept(listener: Any) -> None:
@@ -185,18 +194,18 @@ def serve(app: Any, addresses: Iterable[Address], *args: Any) -> Service:
     :param addresses: where to listen; port 0 takes a free one.
     :raises OSError: when an address cannot be listened on; then nothing was started.
     """
-    servers: list[Any] = []
+    listeners: list[Any] = []
     try:
-        servers.extend(hub.StreamServer(address, _controller.datapath_connection_factory) for address in addresses)
+        listeners.extend(map(_listener, addresses))
     except OSError:
-        for server in servers:
-            server.server.close()
+        for listener in listeners:
+            listener.close()
         raise
     apps = _app_manager.AppManager.get_instance()
     instances = [apps.instantiate(_Handshake), apps.instantiate(app, *args)]
     for instance in instances:
         instance.start()
-    threads = [hub.spawn(_accept, server.server) for server in servers]
-    service = Service(instances[1], servers, threads, [instance.name for instance in instances])
+    threads = [hub.spawn(_accept, listener) for listener in listeners]
+    service = Service(instances[1], listeners, threads, [instance.name for instance in instances])
     _LOG.info("%s listens for switches on %s", NAME, service.addresses)
     return service

@@ -20,6 +20,7 @@ _CONNECTIONS: Final = 1000
 """How many may be open at once; more wait in the kernel's queue."""
 _HEAD_SECONDS: Final = 10.0
 """For a request's head in all."""
+_BACKLOG: Final = 128
 _SILENCE_SECONDS: Final = 10.0
 """For each wait within a request's body or for the client to take the answer."""
 _IDLE_SECONDS: Final = 75.0
@@ -72,7 +73,10 @@ class Server:
 
     def __init__(self, endpoint: Endpoint, app: Callable[..., Any]) -> None:
         family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
-        self._socket: socket.socket = eventlet.listen((endpoint.address, endpoint.port), family=family, backlog=128)
+        # Without reuse_port=False two controllers would share the port, and each answer half of the requests.
+        self._socket: socket.socket = eventlet.listen(
+            (endpoint.address, endpoint.port), family=family, backlog=_BACKLOG, reuse_port=False
+        )
         address, port = self._socket.getsockname()[:2]
         self.endpoint = Endpoint(address, port)
         """Where it really listens."""

@@ -77,3 +77,13 @@ def test_an_address_in_use_starts_nothing():
     service = listen((free,), lambda _: None)
     assert service.addresses == (free,)
     service.stop()
+
+
+def test_two_controllers_cannot_share_a_port():
+    """A second controller that listens where the first one does is told that the port is in use."""
+    service = listen((("127.0.0.1", 0),), lambda _: None)
+    try:
+        with pytest.raises(OSError, match="in use"):
+            listen(service.addresses, lambda _: None)
+    finally:
+        service.stop()

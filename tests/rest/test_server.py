@@ -8,6 +8,7 @@ import time
 import pytest
 
 import controller.rest.server as server_module
+from controller.configuration import Endpoint
 
 
 def _talk(port: int, sent: bytes, timeout: float = 10) -> bytes:
@@ -22,6 +23,12 @@ def _talk(port: int, sent: bytes, timeout: float = 10) -> bytes:
 
 def _status(received: bytes) -> bytes:
     return received.split(b"\r\n", 1)[0]
+
+
+def test_a_port_has_one_server(edge) -> None:
+    """A second controller that listens where the first one answers is told that the port is in use."""
+    with pytest.raises(OSError, match="in use"):
+        server_module.Server(Endpoint("127.0.0.1", edge.port), lambda *_: [])
 
 
 def test_one_connection_many_requests(edge) -> None:
