@@ -62,8 +62,8 @@ def _without_wsgi() -> None:
 
 _without_wsgi()
 hub: Any = _module("lib.hub")
-ofproto: Any = _module("ofproto.ofproto_v1_4")
-parser: Any = _module("ofproto.ofproto_v1_4_parser")
+ofproto: Any = _module("ofproto.ofproto_v1_5")
+parser: Any = _module("ofproto.ofproto_v1_5_parser")
 ProtocolDesc: Any = _module("ofproto.ofproto_protocol").ProtocolDesc
 _app_manager: Any = _module("base.app_manager")
 _controller: Any = _module("controller.controller")
@@ -110,7 +110,7 @@ class OFPRawReply(parser.MsgBase):  # type: ignore[misc]
 
 
 _RAW: Final = frozenset(
-    {ofproto.OFPMP_FLOW, ofproto.OFPMP_AGGREGATE, ofproto.OFPMP_GROUP_DESC, ofproto.OFPMP_METER_CONFIG}
+    {ofproto.OFPMP_FLOW_DESC, ofproto.OFPMP_AGGREGATE_STATS, ofproto.OFPMP_GROUP_DESC, ofproto.OFPMP_METER_DESC}
 )
 _parse: Any = parser.msg_parser
 
@@ -190,7 +190,7 @@ def _converse(connection: Any, address: Any) -> None:
 def serve(app: Any, addresses: Iterable[Address], *args: Any) -> Service:
     """Start one application and listen for switches; returns at once, all goes on in greenlets.
 
-    :param app: a subclass of :data:`App` that speaks OpenFlow 1.4 only; ``args`` are handed to it.
+    :param app: a subclass of :data:`App` that speaks OpenFlow 1.5 only; ``args`` are handed to it.
     :param addresses: where to listen; port 0 takes a free one.
     :raises OSError: when an address cannot be listened on; then nothing was started.
     """

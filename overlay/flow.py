@@ -115,7 +115,7 @@ class Set:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Copy one whole field into another of the same width (NXAST_REG_MOVE, ovs-actions(7))."""
+    """Copy one whole field into another of the same width (OFPAT_COPY_FIELD of OpenFlow 1.5, ovs-actions(7))."""
 
     source: str
     target: str
@@ -172,10 +172,16 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A select group: the switch hashes each transport flow onto one live bucket."""
+    """A select group: the switch hashes each transport flow onto one live bucket.
+
+    :param basis: what the hash over addresses and ports starts from, 32 bits (``selection_method=dp_hash`` and the
+        lower half of its ``selection_method_param``, ovs-ofctl(8)).  Switches that a packet meets one after the other
+        need different ones, or the second would only see packets for which the first has chosen the same.
+    """
 
     group_id: int
     buckets: tuple[Bucket, ...]
+    basis: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from ipaddress import IPv4Network
 from typing import Final
 
@@ -74,6 +75,7 @@ def program(fabric: Fabric, datapath_id: DatapathId, previous: GroupAssignment) 
     assignment = assign_groups(previous, next_hops(fabric, datapath_id))
     ports = tuple(port.number for port in fabric.ports(datapath_id))
     hosts = fabric.hosts_at(datapath_id)
+    basis = hash_basis(datapath_id)
     flows = [answer(fabric.plan), routed(fabric.plan.router_mac)]
     flows += map(discovery, ports)
     for port in fabric.edge_ports(datapath_id):
@@ -83,7 +85,7 @@ def program(fabric: Fabric, datapath_id: DatapathId, previous: GroupAssignment) 
     flows += (towards(prefix, group_id) for prefix, group_id in assignment.group_of.items())
     return SwitchProgram(
         tuple(flows),
-        tuple(select(group_id, assignment.hops_of[group_id]) for group_id in sorted(assignment.hops_of)),
+        tuple(select(group_id, assignment.hops_of[group_id], basis) for group_id in sorted(assignment.hops_of)),
         tuple(map(allowance, ports)),
         assignment,
     )
@@ -213,9 +215,18 @@ def towards(prefix: IPv4Network, group_id: int) -> Flow:
 
 
 @lru_cache(_CACHED)
-def select(group_id: int, hops: NextHops) -> Group:
+def select(group_id: int, hops: NextHops, basis: int) -> Group:
     """Spread over the next hops; the switch itself skips a port that is down."""
-    return Group(group_id, tuple(Bucket((Output(port),), watch_port=port) for port in hops))
+    return Group(group_id, tuple(Bucket((Output(port),), watch_port=port) for port in hops), basis)
+
+
+@lru_cache(_CACHED)
+def hash_basis(datapath_id: DatapathId) -> int:
+    """Give a switch its own basis of the hash, always the same, so that its choice says nothing about the next one's.
+
+    Ids of neighbours differ in few bits, so they are mixed well (BLAKE2, RFC 7693).
+    """
+    return int.from_bytes(blake2b(datapath_id.to_bytes(8), digest_size=4).digest())
 
 
 @lru_cache(_CACHED)

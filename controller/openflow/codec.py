@@ -1,6 +1,6 @@
 """What bytes tell a switch to do what our values say?
 
-OpenFlow 1.4 messages, encoded by hand: objects of the frameworks take 90 µs for one flow.  The law is that the bytes
+OpenFlow 1.5 messages, encoded by hand: objects of the frameworks take 90 µs for one flow.  The law is that the bytes
 are the same as theirs.  What comes back is decoded in ``controller.openflow.replies``.
 """
 
@@ -10,12 +10,13 @@ from enum import IntEnum
 from struct import Struct
 from typing import Final
 
-from controller.openflow.actions import ANY, encode_actions, encode_buckets, encode_instructions
+from controller.openflow.actions import ANY, encode_actions, encode_instructions
+from controller.openflow.groups import encode_buckets, encode_choice
 from controller.openflow.oxm import encode_match
-from overlay.flow import COOKIE_MARK, COOKIE_MARK_MASK, PORT_CONTROLLER, Flow, Group, Meter, Output, Set
+from overlay.flow import COOKIE_MARK, COOKIE_MARK_MASK, PORT_CONTROLLER, Condition, Flow, Group, Meter, Output, Set
 
-VERSION: Final = 5
-"""OpenFlow 1.4."""
+VERSION: Final = 6
+"""OpenFlow 1.5."""
 SELECT: Final = 1
 """OFPGT_SELECT."""
 DROP: Final = 1
@@ -24,6 +25,7 @@ METER_FLAGS: Final = 2 | 4
 """OFPMF_PKTPS and OFPMF_BURST."""
 _ATOMIC_ORDERED: Final = 1 | 2
 _ALL_TABLES: Final = 0xFF
+_ALL_GROUPS: Final = 0xFFFFFFFC
 
 
 class Kind(IntEnum):
@@ -69,24 +71,27 @@ class BundleControl(IntEnum):
 class Multipart(IntEnum):
     """OFPMP_*: what we ask switches for."""
 
-    FLOW = 1
-    AGGREGATE = 2
+    FLOW_DESC = 1
+    AGGREGATE_STATS = 2
     GROUP_DESC = 7
-    METER_CONFIG = 10
+    METER_DESC = 10
 
 
 HEADER: Final = Struct("!BBHI")
 FLOW_MOD: Final = Struct("!BBHIQQBBHHHIIIHH")
 BUNDLE_ADD: Final = Struct("!BBHII2xH")
-GROUP_MOD: Final = Struct("!BBHIHBxI")
+GROUP_MOD: Final = Struct("!BBHIHBxIH2xI")
 METER_MOD: Final = Struct("!BBHIHHI")
 METER_BAND: Final = Struct("!HHII4x")
 MULTIPART: Final = Struct("!BBHIHH4x")
 _BUNDLE_CONTROL: Final = Struct("!BBHIIHH")
-_PACKET_OUT: Final = Struct("!BBHIIIH6x")
+_PACKET_OUT: Final = Struct("!BBHIIH2x")
+_FROM_CONTROLLER: Final = encode_match((Condition("in_port", PORT_CONTROLLER),))
 _FLOW_REQUEST: Final = Struct("!B3xII4xQQ")
+_GROUP_REQUEST: Final = Struct("!I4x")
 _METER_REQUEST: Final = Struct("!I4x")
 _BUNDLED_FLOW_MOD: Final = Struct(BUNDLE_ADD.format + FLOW_MOD.format[1:])
+_MARKED_FLOWS: Final = _FLOW_REQUEST.pack(_ALL_TABLES, ANY, ANY, COOKIE_MARK, COOKIE_MARK_MASK) + encode_match(())
 
 
 def flow_mod(flow: Flow, command: FlowCommand, xid: int) -> bytes:
@@ -115,7 +120,7 @@ def bundled_flow_add(flow: Flow, xid: int, bundle: int) -> bytes:
     length = 48 + len(body)
     return (
         _BUNDLED_FLOW_MOD.pack(
-            5, 34, 16 + length, xid, bundle, 3, 5, 14, length, xid, flow.cookie, 0, flow.table, 0, 0, 0,
+            6, 34, 16 + length, xid, bundle, 3, 6, 14, length, xid, flow.cookie, 0, flow.table, 0, 0, 0,
             flow.priority, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0, 0,
         )
         + body
@@ -124,13 +129,18 @@ def bundled_flow_add(flow: Flow, xid: int, bundle: int) -> bytes:
 
 def group_mod(group: Group, command: Command, xid: int) -> bytes:
     """Encode a group to be added or modified."""
-    body = encode_buckets(group.buckets)
-    return GROUP_MOD.pack(VERSION, Kind.GROUP_MOD, 16 + len(body), xid, command, SELECT, group.group_id) + body
+    buckets = encode_buckets(group.buckets)
+    return _group_mod(group.group_id, command, xid, len(buckets), buckets + encode_choice(group.basis))
 
 
 def group_delete(group_id: int, xid: int) -> bytes:
     """Encode the deletion of a group (and, by OpenFlow's rules, of the flows that use it)."""
-    return GROUP_MOD.pack(VERSION, Kind.GROUP_MOD, 16, xid, Command.DELETE, SELECT, group_id)
+    return _group_mod(group_id, Command.DELETE, xid, 0, b"")
+
+
+def _group_mod(group_id: int, command: Command, xid: int, buckets: int, body: bytes) -> bytes:
+    length = GROUP_MOD.size + len(body)
+    return GROUP_MOD.pack(VERSION, Kind.GROUP_MOD, length, xid, command, SELECT, group_id, buckets, ANY) + body
 
 
 def meter_mod(meter: Meter, command: Command, xid: int) -> bytes:
@@ -146,7 +156,7 @@ def bundle_control(control: BundleControl, bundle: int, xid: int) -> bytes:
 
 
 def bundle_add(message: bytes, bundle: int, xid: int) -> bytes:
-    """Wrap a message for a bundle; its xid must be ``xid`` too (OpenFlow 1.4 §7.3.9.2)."""
+    """Wrap a message for a bundle; its xid must be ``xid`` too (OpenFlow 1.5, ofp_bundle_add_msg)."""
     return BUNDLE_ADD.pack(VERSION, Kind.BUNDLE_ADD, 16 + len(message), xid, bundle, _ATOMIC_ORDERED) + message
 
 
@@ -158,9 +168,9 @@ def barrier(xid: int) -> bytes:
 def packet_out(port: int, data: bytes, xid: int, sets: tuple[Set, ...] = ()) -> bytes:
     """Encode the emission of one frame from a port, after these fields were set."""
     actions = encode_actions((*sets, Output(port)))
-    length = 24 + len(actions) + len(data)
-    head = _PACKET_OUT.pack(VERSION, Kind.PACKET_OUT, length, xid, ANY, PORT_CONTROLLER, len(actions))
-    return head + actions + data
+    length = _PACKET_OUT.size + len(_FROM_CONTROLLER) + len(actions) + len(data)
+    head = _PACKET_OUT.pack(VERSION, Kind.PACKET_OUT, length, xid, ANY, len(actions))
+    return head + _FROM_CONTROLLER + actions + data
 
 
 def _request(what: Multipart, body: bytes, xid: int) -> bytes:
@@ -169,25 +179,19 @@ def _request(what: Multipart, body: bytes, xid: int) -> bytes:
 
 def ask_flows(xid: int) -> bytes:
     """Ask for all flows that have our mark."""
-    return _request(
-        Multipart.FLOW, _FLOW_REQUEST.pack(_ALL_TABLES, ANY, ANY, COOKIE_MARK, COOKIE_MARK_MASK) + encode_match(()), xid
-    )
+    return _request(Multipart.FLOW_DESC, _MARKED_FLOWS, xid)
 
 
 def ask_flow_count(xid: int) -> bytes:
     """Ask how many flows have our mark."""
-    return _request(
-        Multipart.AGGREGATE,
-        _FLOW_REQUEST.pack(_ALL_TABLES, ANY, ANY, COOKIE_MARK, COOKIE_MARK_MASK) + encode_match(()),
-        xid,
-    )
+    return _request(Multipart.AGGREGATE_STATS, _MARKED_FLOWS, xid)
 
 
 def ask_groups(xid: int) -> bytes:
     """Ask for the descriptions of all groups."""
-    return _request(Multipart.GROUP_DESC, b"", xid)
+    return _request(Multipart.GROUP_DESC, _GROUP_REQUEST.pack(_ALL_GROUPS), xid)
 
 
 def ask_meters(xid: int) -> bytes:
     """Ask for the configuration of all meters."""
-    return _request(Multipart.METER_CONFIG, _METER_REQUEST.pack(ANY), xid)
+    return _request(Multipart.METER_DESC, _METER_REQUEST.pack(ANY), xid)

@@ -1,6 +1,7 @@
 """What does a switch complain about, in words for the log and for the one who asked?
 
-OFPT_ERROR (OpenFlow 1.4 §7.5.4) carries at least 64 bytes of the message that it refuses: enough to name the flow.
+OFPT_ERROR (OpenFlow 1.5, ofp_error_msg) carries at least 64 bytes of the message that it refuses: enough to name the
+flow.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from controller.openflow.codec import BUNDLE_ADD, FLOW_MOD, GROUP_MOD, HEADER, M
 _METER_MOD_FAILED: Final = framework.ofproto.OFPET_METER_MOD_FAILED
 _HARMLESS: Final = {framework.ofproto.OFPMMFC_METER_EXISTS, framework.ofproto.OFPMMFC_UNKNOWN_METER}
 _EXPERIMENTER: Final = framework.ofproto.OFPET_EXPERIMENTER
+_GROUP_ID: Final = 6
 
 
 class Complaint(NamedTuple):
@@ -49,7 +51,7 @@ def _about(data: bytes) -> str:
         _, _, _, _, cookie, _, table, command, _, _, priority, *_ = FLOW_MOD.unpack_from(data)
         return f"flow-mod (command {command}) of table {table}, priority {priority}, cookie {cookie:#x}"
     if kind == Kind.GROUP_MOD and len(data) >= GROUP_MOD.size:
-        return f"group-mod of group {GROUP_MOD.unpack_from(data)[-1]}"
+        return f"group-mod of group {GROUP_MOD.unpack_from(data)[_GROUP_ID]}"
     if kind == Kind.METER_MOD and len(data) >= METER_MOD.size:
         return f"meter-mod of meter {METER_MOD.unpack_from(data)[-1]}"
     return f"message of type {kind}"

@@ -1,7 +1,8 @@
 """How does a match field look on the wire, and which field is it when it comes back?
 
-OXM TLVs (OpenFlow 1.4 §7.2.2.2): class, field number, has-mask bit, length, then value and mask.  Registers and tunnel
-endpoints are in Nicira's class 0x0001; two fields of neighbour discovery are in class 0x1000 (ovs-fields(7)).
+OXM TLVs (OpenFlow 1.5, ofp_match): class, field number, has-mask bit, length, then value and mask.  Registers and
+tunnel endpoints are in Nicira's class 0x0001; two fields of neighbour discovery are in class 0x1000 (ovs-fields(7)).
+Registers come back in pairs: a packet register of OpenFlow 1.5 (class 0x8001) is two of 32 bits.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from typing import Final
 from overlay.flow import FIELDS, Condition, Match
 
 _OPENFLOW: Final = 0x8000
+_PACKET_REGISTERS: Final = 0x8001
 _NICIRA0: Final = 0x0000
 _NICIRA1: Final = 0x0001
 _ND_EXTENSION: Final = 0x1000
 _HAS_MASK: Final = 0x100
 _HEADER: Final = Struct("!I")
+_PAIR: Final = Struct("!III")
+_HALVES: Final = Struct("!II")
+_WHOLE: Final = 0xFFFFFFFF
 _MATCH: Final = Struct("!HH")
 _OXM_MATCH: Final = 1
 _PADDING: Final = tuple(bytes(-n % 8) for n in range(8))
@@ -147,24 +152,45 @@ def encode_match(match: Match) -> bytes:
 
 
 @lru_cache(maxsize=1 << 16)
-def decode_field(oxm: bytes) -> Condition | None:
-    """Decode one TLV; ``None`` where its mask leaves nothing to compare."""
+def decode_field(oxm: bytes) -> tuple[Condition, ...]:
+    """Decode one TLV: a condition, two for a pair of registers, none where its mask leaves nothing to compare.
+
+    :raises Undecodable: for a field that our pipelines do not use, or of another length than its own.
+    """
     oxm_header: int = _HEADER.unpack_from(oxm)[0]
+    if oxm_header >> 16 == _PACKET_REGISTERS:
+        return _decode_register_pair(oxm, oxm_header)
     name = name_of(oxm_header)
     size = _SIZES[name]
     value = int.from_bytes(oxm[4 : 4 + size])
     if not oxm_header & _HAS_MASK:
         if len(oxm) != 4 + size:
             raise Undecodable(f"field {name} of {len(oxm) - 4} bytes")
-        return Condition(name, value)
+        return (Condition(name, value),)
     if len(oxm) != 4 + 2 * size:
         raise Undecodable(f"masked field {name} of {len(oxm) - 4} bytes")
     mask = int.from_bytes(oxm[4 + size :])
+    return _condition(name, value, mask)
+
+
+def _condition(name: str, value: int, mask: int) -> tuple[Condition, ...]:
     if mask == 0:
-        return None
-    if mask == (1 << 8 * size) - 1:
-        return Condition(name, value)
-    return Condition(name, value & mask, mask)
+        return ()
+    if mask == (1 << FIELDS[name].bits) - 1:
+        return (Condition(name, value),)
+    return (Condition(name, value & mask, mask),)
+
+
+def _decode_register_pair(oxm: bytes, oxm_header: int) -> tuple[Condition, ...]:
+    """Split a packet register, whose upper half is the first register of the pair (ovs-fields(7), xreg0)."""
+    masked = bool(oxm_header & _HAS_MASK)
+    number = 2 * (oxm_header >> 9 & 0x7F)
+    if len(oxm) != _PAIR.size + masked * 8 or f"reg{number}" not in FIELDS:
+        raise Undecodable(f"packet register {number // 2} of {len(oxm) - 4} bytes")
+    _, *values = _PAIR.unpack_from(oxm)
+    masks = _HALVES.unpack_from(oxm, _PAIR.size) if masked else (_WHOLE, _WHOLE)
+    first, second = (_condition(f"reg{number + n}", values[n], masks[n]) for n in range(2))
+    return first + second
 
 
 def decode_match(buf: bytes, offset: int) -> tuple[Match, int]:
@@ -177,14 +203,12 @@ def decode_match(buf: bytes, offset: int) -> tuple[Match, int]:
         raise Undecodable(f"match of type {kind} with {length} bytes")
     end = offset + length
     at = offset + 4
-    found = []
+    found: list[Condition] = []
     while at < end:
         after = at + 4 + buf[at + 3]
         if after > end:
             raise Undecodable("a match field overruns its match")
-        condition = decode_field(buf[at:after])
-        if condition is not None:
-            found.append(condition)
+        found += decode_field(buf[at:after])
         at = after
     found.sort()
     if any(a.field == b.field for a, b in pairwise(found)):

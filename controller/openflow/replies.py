@@ -1,7 +1,7 @@
 """What does a switch say that it holds?
 
-Decoding of multipart replies (OpenFlow 1.4 §7.3.5) into our values, one part at a time, in their canonical form, so
-that a flow that was read back equals the flow that was sent.
+Decoding of multipart replies (OpenFlow 1.5, ofp_multipart_reply) into our values, one part at a time, in their
+canonical form, so that a flow that was read back equals the flow that was sent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 
-from controller.openflow.actions import ANY, decode_buckets, decode_instructions
+from controller.openflow.actions import ANY, decode_instructions
 from controller.openflow.codec import (
     DROP,
     FLOW_MOD,
@@ -22,15 +22,16 @@ from controller.openflow.codec import (
     MULTIPART,
     SELECT,
 )
+from controller.openflow.groups import decode_buckets, decode_choice
 from controller.openflow.oxm import Undecodable, decode_match
+from controller.openflow.oxs import FLOW_COUNT, PACKET_COUNT, decode_stat
 from overlay.flow import Flow, Group, Meter, Output
 
 _LOG: Final = logging.getLogger(__name__)
 _MORE: Final = 1
-_FLOW_STATS: Final = Struct("!HBxIIHHHHH2xQQQ")
-_AGGREGATE: Final = Struct("!QQI4x")
-_GROUP_DESC: Final = Struct("!HBxI")
-_METER_CONFIG: Final = Struct("!HHI")
+_FLOW_DESC: Final = Struct("!H2xBxH8xQ")
+_GROUP_DESC: Final = Struct("!HBxIH6x")
+_METER_DESC: Final = Struct("!HHI")
 
 FOREIGN_ACTIONS: Final = (Output(ANY),)
 """Stands for actions that ours never are: a flow read back with them differs from any flow that could be wanted."""
@@ -57,13 +58,14 @@ def flows(message: bytes) -> Iterator[tuple[Flow, int]]:
     """
     at = MULTIPART.size
     while at < len(message):
-        length, table, _, _, priority, _, _, _, _, cookie, packets, _ = _FLOW_STATS.unpack_from(message, at)
+        length, table, priority, cookie = _FLOW_DESC.unpack_from(message, at)
         end = at + length
         try:
-            match, body = decode_match(message, at + _FLOW_STATS.size)
+            match, after = decode_match(message, at + _FLOW_DESC.size)
         except Undecodable as error:
             _LOG.warning("passed over a flow of table %d with our mark that we cannot have made: %s", table, error)
         else:
+            packets, body = decode_stat(message, after, PACKET_COUNT)
             try:
                 actions, goto, meter = decode_instructions(message[body:end])
             except Undecodable:
@@ -74,21 +76,23 @@ def flows(message: bytes) -> Iterator[tuple[Flow, int]]:
 
 def flow_count(message: bytes) -> int:
     """Read the number of flows out of an aggregate reply."""
-    count: int = _AGGREGATE.unpack_from(message, MULTIPART.size)[2]
-    return count
+    return decode_stat(message, MULTIPART.size, FLOW_COUNT)[0]
 
 
 def groups(message: bytes) -> Iterator[Group]:
     """Yield select groups; other groups are not ours, and are passed over."""
     at = MULTIPART.size
     while at < len(message):
-        length, kind, group_id = _GROUP_DESC.unpack_from(message, at)
+        length, kind, group_id, buckets_length = _GROUP_DESC.unpack_from(message, at)
         if kind == SELECT:
+            body = at + _GROUP_DESC.size
+            middle = body + buckets_length
             try:
-                yield Group(group_id, decode_buckets(message[at + 8 : at + length]))
+                buckets = decode_buckets(message[body:middle])
             except Undecodable as error:
                 _LOG.warning("group %d has buckets that we cannot have made: %s", group_id, error)
-                yield Group(group_id, ())
+                buckets = ()
+            yield Group(group_id, buckets, decode_choice(message[middle : at + length]))
         at = _next(at, length)
 
 
@@ -96,8 +100,8 @@ def meters(message: bytes) -> Iterator[Meter]:
     """Yield meters that drop above a rate of packets; others are not ours, and are passed over."""
     at = MULTIPART.size
     while at < len(message):
-        length, flags, meter_id = _METER_CONFIG.unpack_from(message, at)
-        if flags & METER_FLAGS == METER_FLAGS and length == _METER_CONFIG.size + METER_BAND.size:
+        length, flags, meter_id = _METER_DESC.unpack_from(message, at)
+        if flags & METER_FLAGS == METER_FLAGS and length == _METER_DESC.size + METER_BAND.size:
             kind, _, rate, burst = METER_BAND.unpack_from(message, at + 8)
             if kind == DROP:
                 yield Meter(meter_id, rate, burst)
@@ -122,8 +126,9 @@ def flow_of_mod(message: bytes) -> Flow:
 
 def group_of_mod(message: bytes) -> Group:
     """Read the group back out of a group-mod."""
-    _, _, length, _, _, _, group_id = GROUP_MOD.unpack_from(message)
-    return Group(group_id, decode_buckets(message[GROUP_MOD.size : length]))
+    _, _, length, _, _, _, group_id, buckets_length, _ = GROUP_MOD.unpack_from(message)
+    middle = GROUP_MOD.size + buckets_length
+    return Group(group_id, decode_buckets(message[GROUP_MOD.size : middle]), decode_choice(message[middle:length]))
 
 
 def meter_of_mod(message: bytes) -> Meter:

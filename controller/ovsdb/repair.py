@@ -19,7 +19,8 @@ BRIDGE: Final = "br-int"
 TUNNEL: Final = "vx-vl2"
 DATABASE: Final = "Open_vSwitch"
 
-_PROTOCOL: Final = "OpenFlow14"
+_PROTOCOLS: Final = ("OpenFlow14", "OpenFlow15")
+"""The controller speaks the latter; the former stays for the operator's own ``ovs-ofctl -O OpenFlow14``."""
 _PROBE_MS: Final = 5000
 _BACKOFF_MS: Final = 1000
 _OWNER_KEY: Final = "vl2-owner"
@@ -73,7 +74,7 @@ def _create(pen: _Pen, replica: Replica, join: Join, target: str) -> None:
         name=BRIDGE,
         fail_mode="secure",
         datapath_type=_datapath_type(join),
-        protocols=_PROTOCOL,
+        protocols=_set(_PROTOCOLS),
         other_config=_map(_bridge_config(join)),
         ports=_set([_new_local_port(pen), _new_tunnel(pen, join)]),
         controller=_new_controller(pen, target),
@@ -88,8 +89,9 @@ def _mend_bridge(pen: _Pen, row_id: RowId, bridge: BridgeRow, join: Join) -> Non
     # Both spellings of the kernel datapath mean the same.
     if (bridge.datapath_type or "system") != _datapath_type(join):
         pen.update("Bridge", row_id, "datapath_type", datapath_type=_datapath_type(join))
-    if _PROTOCOL not in bridge.protocols:
-        pen.mutate("Bridge", row_id, "protocols", insert=_PROTOCOL, reason="protocols")
+    missing = [protocol for protocol in _PROTOCOLS if protocol not in bridge.protocols]
+    if missing:
+        pen.mutate("Bridge", row_id, "protocols", insert=_set(missing), reason="protocols")
     pen.mend_map("Bridge", row_id, "other_config", bridge.other_config, _bridge_config(join))
 
 

@@ -2,7 +2,7 @@
 
 While a move switches over, the source turns round to the target what others still send to it, out of the tunnel port
 by which it came.  All else from the tunnel goes on as a VM's packet does: OpenFlow never sends a packet out of the port
-by which it came in (OpenFlow 1.4 §7.2.5) unless told to, so what came by the tunnel ends at local ports.
+by which it came in (OpenFlow 1.5, OFPP_IN_PORT) unless told to, so what came by the tunnel ends at local ports.
 """
 
 from __future__ import annotations

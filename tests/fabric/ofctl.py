@@ -74,7 +74,8 @@ def group(group: Group) -> str:
         f"bucket=weight:{b.weight},watch_port:{b.watch_port},actions={','.join(map(action, b.actions))}"
         for b in group.buckets
     ]
-    return ",".join([f"group_id={group.group_id}", "type=select", *buckets])
+    choice = ["type=select", "selection_method=dp_hash", f"selection_method_param={group.basis}"]
+    return ",".join([f"group_id={group.group_id}", *choice, *buckets])
 
 
 def meter(meter: Meter) -> str:

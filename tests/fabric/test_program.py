@@ -7,7 +7,7 @@ import pytest
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.pipeline import FABRIC, FabricCookie, object_name
 from controller.fabric.plan import PortRef
-from controller.fabric.program import program
+from controller.fabric.program import hash_basis, program
 from overlay.flow import ToController
 from overlay.values import DatapathId
 
@@ -26,6 +26,23 @@ def test_flows_are_ours_and_alone_on_their_keys(name: str) -> None:
         assert len({flow.key for flow in made.flows}) == len(made.flows)
         for group in made.groups:
             assert all(bucket.watch_port == bucket.actions[0].port for bucket in group.buckets)
+
+
+def test_every_switch_chooses_in_its_own_way() -> None:
+    """All groups of a switch hash from one basis, which is the same at every start and has no other switch."""
+    fabric = graphs.build(graphs.vl2())
+    basis = {switch: {group.basis for group in program(fabric, switch, NOTHING).groups} for switch in fabric.switches}
+    assert all(len(each) == 1 for each in basis.values())
+    assert len(set.union(*basis.values())) == len(fabric.switches)
+    assert basis[D(100)] == {hash_basis(D(100))} == {0x452C7EAE}
+
+
+def test_bases_of_neighbours_have_nothing_in_common() -> None:
+    """Datapath ids that differ in one bit have bases of 32 bits that differ in about half of theirs."""
+    distances = [(hash_basis(D(n)) ^ hash_basis(D(n ^ 1 << bit))).bit_count() for n in range(100) for bit in range(64)]
+    assert 15 < sum(distances) / len(distances) < 17
+    assert min(distances) > 0
+    assert all(0 <= hash_basis(D(n)) < 1 << 32 for n in range(100))
 
 
 def test_tables_grow_with_prefixes_and_not_with_hosts() -> None:

@@ -20,9 +20,10 @@ from controller.events import Installed, Mods
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import ROUTER_MAC
-from controller.fabric.program import SwitchProgram, program
+from controller.fabric.program import SwitchProgram, hash_basis, program
 from controller.openflow import codec, replies
 from controller.reconcile import Contents, difference
+from overlay.flow import Bucket, Group, Output
 from overlay.values import DatapathId, Mac
 
 from . import graphs, ofctl
@@ -30,6 +31,7 @@ from . import graphs, ofctl
 pytestmark = pytest.mark.root
 
 TOR = DatapathId(100)
+NEXT = DatapathId(200)
 HOST = IPv4Address("10.0.1.11")
 FAR = IPv4Address("10.0.3.11")
 BOTH_WAYS = IPv4Address("10.0.4.11")
@@ -62,7 +64,7 @@ class Switch:
         )  # fmt: skip
         self.vsctl(
             "add-br", "fab", "--", "set", "bridge", "fab", "datapath_type=netdev", "fail_mode=secure",
-            "protocols=OpenFlow14",
+            "protocols=OpenFlow14,OpenFlow15",
         )  # fmt: skip
         for n in range(1, ports + 1):
             self.inside("ip", "link", "add", f"p{n}", "type", "veth", "peer", "name", f"q{n}")
@@ -90,8 +92,13 @@ class Switch:
     def vsctl(self, *arguments: str) -> str:
         return self.run("ovs-vsctl", f"--db=unix:{self.directory / 'db.sock'}", *arguments)
 
-    def ofctl(self, *arguments: str) -> str:
-        return self.run("ovs-ofctl", "-O", "OpenFlow14", *arguments[:1], "fab", *arguments[1:])
+    def ofctl(self, command: str, *arguments: str, bridge: str = "fab") -> str:
+        return self.run("ovs-ofctl", "-O", "OpenFlow15", command, bridge, *arguments)
+
+    def chosen(self, bridge: str, group_id: int) -> list[int]:
+        """Count the packets for which each bucket of a group was chosen."""
+        told = self.ofctl("dump-group-stats", f"group_id={group_id}", bridge=bridge)
+        return [int(packets) for packets in re.findall(r"bucket\d+:packet_count=(\d+)", told)]
 
     def trace(self, packet: str) -> str:
         return self.run("ovs-appctl", "-t", str(self.directory / "vswitchd.ctl"), "ofproto/trace", "fab", packet)
@@ -104,7 +111,7 @@ class Switch:
         """Read back what the switch holds, with our own codec."""
         with socket.socket(socket.AF_UNIX) as channel:
             channel.connect(str(self.directory / "fab.mgmt"))
-            channel.sendall(bytes.fromhex("0500000800000001"))
+            channel.sendall(bytes.fromhex("0600000800000001"))
             answers: dict[int, list[bytes]] = {}
             pending = b""
             channel.sendall(codec.ask_flows(2) + codec.ask_groups(3) + codec.ask_meters(4) + codec.barrier(5))
@@ -173,7 +180,7 @@ def packet(destination: IPv4Address | str, port: int, dp_hash: int = 0, ttl: int
 
 
 def frame(destination: IPv4Address) -> bytes:
-    """Build a UDP packet in IPv4 (RFC 791) to the router; the sender numbers its source at byte 29."""
+    """Build a VXLAN-like UDP packet in IPv4 (RFC 791) to the router; the sender numbers its source port (byte 34)."""
     head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, 17, 0, HOST.packed, destination.packed)
     total = sum(struct.unpack("!10H", head))
     checksum = ~(total + (total >> 16)) & 0xFFFF
@@ -187,10 +194,11 @@ import socket, struct, sys
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 wire.bind((sys.argv[1], 0))
 frame = bytearray.fromhex(sys.argv[2])
-for host in range(200):
-    frame[29:30] = struct.pack("!B", host)
+for port in range(49152, 49152 + 200):
+    frame[34:36] = struct.pack("!H", port)
     wire.send(frame)
 """
+FLOWS = 200
 
 
 def outcome(trace: str) -> str:
@@ -286,17 +294,54 @@ def test_a_packet_to_another_prefix_goes_to_one_next_hop_by_its_hash(switch: Swi
     assert used == set(UPLINKS)
 
 
-def test_frames_of_many_hypervisors_leave_by_all_next_hops(switch: Switch) -> None:
-    """Real frames from many source LAs are spread over both uplinks by the switch's own choice of hash.
-
-    With OpenFlow 1.4 nothing finer can be asked for: the userspace datapath's default hash leaves UDP ports out, and
-    another one (``selection_method=dp_hash``) can only be said in OpenFlow 1.5.
-    """
+def test_flows_between_two_hypervisors_leave_by_all_next_hops(switch: Switch) -> None:
+    """VXLAN of one pair of LAs, which differs in its UDP source ports alone (RFC 7348), is spread over both uplinks."""
     before = switch.sent()
     switch.inside(sys.executable, "-c", SENDER, f"q{EDGE}", frame(BOTH_WAYS).hex())
-    until(lambda: sum(switch.sent()[port] - before[port] for port in UPLINKS) >= 200)
+    until(lambda: sum(switch.sent()[port] - before[port] for port in UPLINKS) >= FLOWS)
     for port in UPLINKS:
-        assert switch.sent()[port] - before[port] > 50
+        assert switch.sent()[port] - before[port] > FLOWS / 3
+
+
+@pytest.mark.parametrize(
+    ("basis", "spread"),
+    [
+        pytest.param(hash_basis(NEXT), True, id="its own basis"),
+        pytest.param(hash_basis(TOR), False, id="the basis of the first"),
+    ],
+)
+def test_the_next_tier_spreads_what_the_first_has_chosen(
+    switch: Switch, fabric: Fabric, basis: int, *, spread: bool
+) -> None:
+    """What one tier sent one way is spread again by the next tier's switch, as its basis is another one.
+
+    With the basis of the first tier all of it would take one way: what the test would see if it were not spread.
+    """
+    group_of = program(fabric, TOR, GroupAssignment()).assignment.group_of
+    first = next(group for prefix, group in group_of.items() if BOTH_WAYS in prefix)
+    ways = {port: Bucket((Output(port),), watch_port=port) for port in (11, 12)}
+    switch.vsctl(
+        "add-br", "next", "--", "set", "bridge", "next", "datapath_type=netdev", "fail_mode=secure",
+        "protocols=OpenFlow15",
+        "--", "add-port", "next", "q1", "--", "set", "interface", "q1", "ofport_request=10",
+        "--", "add-port", "next", "n11", "--", "set", "interface", "n11", "type=internal", "ofport_request=11",
+        "--", "add-port", "next", "n12", "--", "set", "interface", "n12", "type=internal", "ofport_request=12",
+    )  # fmt: skip
+    try:
+        for port in ways:
+            switch.inside("ip", "link", "set", f"n{port}", "up")
+        switch.ofctl("add-group", ofctl.group(Group(1, tuple(ways.values()), basis)), bridge="next")
+        switch.ofctl("add-flow", "in_port=10,udp,actions=group:1", bridge="next")
+        before = switch.chosen("fab", first)
+        switch.inside(sys.executable, "-c", SENDER, f"q{EDGE}", frame(BOTH_WAYS).hex())
+        until(lambda: sum(switch.chosen("fab", first)) == sum(before) + FLOWS)
+        came = switch.chosen("fab", first)[0] - before[0]
+        assert came > FLOWS / 3
+        until(lambda: sum(switch.chosen("next", 1)) == came)
+        assert (min(switch.chosen("next", 1)) > came / 4) == spread
+        assert spread or min(switch.chosen("next", 1)) == 0
+    finally:
+        switch.vsctl("del-br", "next")
 
 
 def test_a_packet_whose_time_is_over_is_dropped(switch: Switch) -> None:

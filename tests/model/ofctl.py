@@ -51,7 +51,7 @@ def _nxm(field: str) -> str:
 
 
 def ofctl(flow: Flow) -> str:
-    """One line for ``ovs-ofctl -O OpenFlow14 add-flows``."""
+    """One line for ``ovs-ofctl -O OpenFlow15 add-flows``."""
     parts = [f"table={flow.table}", f"priority={flow.priority}", f"cookie={flow.cookie:#x}"]
     for field, value, mask in sorted(flow.match, key=lambda c: (c.field not in _FIRST, c.field)):
         spelled = _SPELLING.get(field, field)

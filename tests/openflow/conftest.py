@@ -73,12 +73,12 @@ class OpenVSwitch:
     def ofctl(self, command: str, bridge: str, *args: str) -> str:
         """Act on a bridge as somebody else would."""
         target = f"unix:{self.dir}/{bridge}.mgmt"
-        return self._run("ovs-ofctl", "-O", "OpenFlow14", command, target, *args)
+        return self._run("ovs-ofctl", "-O", "OpenFlow15", command, target, *args)
 
     def bridge(self, name: str, datapath_id: int, *ports: tuple[str, str]) -> None:
         """Add a bridge that calls nobody yet, with patch ports (name, peer) numbered from 1."""
         self.vsctl("add-br", name, "--", "set", "bridge", name, "datapath_type=netdev", "fail_mode=secure",
-                   "protocols=OpenFlow14", f"other_config:datapath-id={datapath_id:016x}",
+                   "protocols=OpenFlow14,OpenFlow15", f"other_config:datapath-id={datapath_id:016x}",
                    "other_config:disable-in-band=true")  # fmt: skip
         for number, (port, peer) in enumerate(ports, 1):
             self.vsctl("add-port", name, port, "--", "set", "interface", port, "type=patch", f"options:peer={peer}",

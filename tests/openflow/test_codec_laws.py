@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -112,6 +113,7 @@ groups = st.builds(
         ),
         max_size=4,
     ).map(tuple),
+    basis=u32,
 )
 meters = st.builds(Meter, meter_id=u32, packets_per_second=u32, burst=u32)
 
@@ -145,7 +147,9 @@ def _their_action(action: Action):
         case Set(name, value):
             return parser.OFPActionSetField(**{name: _user(name, value)})
         case Move(source, target):
-            return parser.NXActionRegMove(src_field=source, dst_field=target, n_bits=FIELDS[source].bits)
+            return parser.OFPActionCopyField(
+                FIELDS[source].bits, 0, 0, [parser.OFPOxmId(source), parser.OFPOxmId(target)]
+            )
         case ToGroup(group_id):
             return parser.OFPActionGroup(group_id)
         case DecTtl():
@@ -155,12 +159,19 @@ def _their_action(action: Action):
 
 def _their_instructions(flow: Flow):
     out = []
-    if flow.meter is not None:
-        out.append(parser.OFPInstructionMeter(flow.meter))
-    if flow.actions:
-        out.append(parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, [_their_action(a) for a in flow.actions]))
+    applied = [] if flow.meter is None else [parser.OFPActionMeter(flow.meter)]
+    applied += map(_their_action, flow.actions)
+    if applied:
+        out.append(parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, applied))
     if flow.goto is not None:
         out.append(parser.OFPInstructionGotoTable(flow.goto))
+    return out
+
+
+def _their_bucket_properties(bucket: Bucket):
+    out = [parser.OFPGroupBucketPropWeight(ofp.OFPGBPT_WEIGHT, weight=bucket.weight)]
+    if bucket.watch_port is not None:
+        out.append(parser.OFPGroupBucketPropWatch(ofp.OFPGBPT_WATCH_PORT, watch=bucket.watch_port))
     return out
 
 
@@ -202,6 +213,21 @@ def test_a_match_is_padded_to_eight_bytes(match):
     assert len(encoded) % 8 == 0
 
 
+@given(matches([f"reg{n}" for n in range(16)]))
+def test_registers_that_come_back_in_pairs_are_the_same(match):
+    """A match on registers equals that which a switch says again in packet registers of 64 bits."""
+    value, mask = [0] * 16, [0] * 16
+    for name, v, m in match:
+        number = int(name.removeprefix("reg"))
+        value[number], mask[number] = v, 0xFFFFFFFF if m is None else m
+    pairs = [
+        struct.pack("!HBB4I", 0x8001, n << 1 | 1, 16, *value[2 * n : 2 * n + 2], *mask[2 * n : 2 * n + 2])
+        for n in range(8)
+    ]
+    body = b"".join(pairs)
+    assert decode_match(struct.pack("!HH", 1, 4 + len(body)) + body + bytes(4), 0)[0] == match
+
+
 @given(groups)
 def test_a_group_survives_the_wire(group):
     """Decoding an encoded group gives that group."""
@@ -232,15 +258,16 @@ def test_the_short_cut_makes_the_same_bytes(flow):
 def test_group_mods_are_the_frameworks(group, command):
     """Our group-mods are, byte for byte, those of the framework."""
     buckets = [
-        parser.OFPBucket(
-            weight=b.weight,
-            watch_port=ofp.OFPP_ANY if b.watch_port is None else b.watch_port,
-            watch_group=ofp.OFPG_ANY,
-            actions=[_their_action(a) for a in b.actions],
-        )
-        for b in group.buckets
+        parser.OFPBucket(number, [_their_action(a) for a in bucket.actions], _their_bucket_properties(bucket))
+        for number, bucket in enumerate(group.buckets)
     ]
-    theirs = parser.OFPGroupMod(THEIRS, int(command), ofp.OFPGT_SELECT, group.group_id, buckets)
+    method = struct.unpack("!4I", b"dp_hash".ljust(16, b"\0"))
+    choice = parser.OFPGroupPropExperimenter(
+        ofp.OFPGPT_EXPERIMENTER, experimenter=0x154D, exp_type=1, data=[0, *method, 0, group.basis]
+    )
+    theirs = parser.OFPGroupMod(
+        THEIRS, int(command), ofp.OFPGT_SELECT, group.group_id, ofp.OFPG_BUCKET_ALL, buckets, [choice]
+    )
     assert codec.group_mod(group, command, XID) == _bytes(theirs)
 
 
@@ -274,7 +301,11 @@ def test_bundle_controls_are_the_frameworks(control):
 def test_packet_outs_are_the_frameworks(port, data):
     """Our packet-outs are, byte for byte, those of the framework."""
     theirs = parser.OFPPacketOut(
-        THEIRS, ofp.OFP_NO_BUFFER, ofp.OFPP_CONTROLLER, [parser.OFPActionOutput(port, 0)], data
+        THEIRS,
+        ofp.OFP_NO_BUFFER,
+        parser.OFPMatch(in_port=ofp.OFPP_CONTROLLER),
+        [parser.OFPActionOutput(port, 0)],
+        data,
     )
     assert codec.packet_out(port, data, XID) == _bytes(theirs)
 
@@ -285,11 +316,11 @@ def test_questions_are_the_frameworks():
     everything = (ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY)
     pairs = [
         (codec.barrier(XID), parser.OFPBarrierRequest(THEIRS)),
-        (codec.group_delete(9, XID), parser.OFPGroupMod(THEIRS, ofp.OFPGC_DELETE, ofp.OFPGT_SELECT, 9, [])),
-        (codec.ask_flows(XID), parser.OFPFlowStatsRequest(THEIRS, 0, *everything, **mine)),
+        (codec.group_delete(9, XID), parser.OFPGroupMod(THEIRS, ofp.OFPGC_DELETE, ofp.OFPGT_SELECT, 9)),
+        (codec.ask_flows(XID), parser.OFPFlowDescStatsRequest(THEIRS, 0, *everything, **mine)),
         (codec.ask_flow_count(XID), parser.OFPAggregateStatsRequest(THEIRS, 0, *everything, **mine)),
         (codec.ask_groups(XID), parser.OFPGroupDescStatsRequest(THEIRS, 0)),
-        (codec.ask_meters(XID), parser.OFPMeterConfigStatsRequest(THEIRS, 0, ofp.OFPM_ALL)),
+        (codec.ask_meters(XID), parser.OFPMeterDescStatsRequest(THEIRS, 0, ofp.OFPM_ALL)),
     ]
     for ours, theirs in pairs:
         assert ours == _bytes(theirs)

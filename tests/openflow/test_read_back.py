@@ -37,7 +37,8 @@ ADVERTISEMENT = ICMPV6 | {"icmpv6_type": 136, "icmpv6_code": 0}
 ADDRESS = 0x20010DB8 << 96 | 7
 
 METER = Meter(1, 100, 10)
-GROUP = Group(5, (Bucket((Output(1),), 1, 1), Bucket((Set("eth_dst", MAC), DecTtl(), Output(2)), 3, 2), Bucket(())))
+BUCKETS = (Bucket((Output(1),), 1, 1), Bucket((Set("eth_dst", MAC), DecTtl(), Output(2)), 3, 2), Bucket(()))
+GROUP = Group(5, BUCKETS, 0xFEDCBA98)
 
 MATCHES = {
     "everything": {},
@@ -66,6 +67,9 @@ MATCHES = {
     "nd extension": SOLICITATION | {"nd_reserved": 0x60000000, "nd_options_type": 2},
     "registers": {f"reg{n}": n for n in range(16)},
     "masked register": {"reg3": (0xF0, 0xF0)},
+    "a register of zero": {"reg4": 0},
+    "the second of a pair": {"reg15": 7},
+    "a pair of which one is masked": {"reg6": (0x100, 0xF00), "reg7": 0xFFFFFFFF},
     "lldp": {"eth_type": 0x88CC},
 }
 

@@ -145,6 +145,38 @@ def test_flows_that_we_never_make_do_not_spoil_a_reading(switch, controller, br,
     assert "cannot have made" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "",
+        "selection_method=hash,",
+        "selection_method=dp_hash,selection_method_param=0x100000000,",
+        "selection_method=hash,fields=udp_src,",
+    ],
+)
+def test_a_group_that_chooses_otherwise_is_seen_to_differ(switch, controller, br, choice):
+    """A group of the same buckets that somebody else lets choose in another way is read as different, and mended."""
+    group = Group(7, (Bucket((Output(1),), 1, 1), Bucket((Output(2),), 1, 2)))
+    buckets = ",".join(f"bucket=weight:1,watch_port:{n},actions=output:{n}" for n in (1, 2))
+    switch.ofctl("add-group", "vl2of0", f"group_id=7,type=select,{choice}{buckets}")
+    (read,) = br.read().groups
+    assert read.buckets == group.buckets
+    assert read != group
+    controller.send(br, changed_groups=(group,))
+    assert br.read().groups == (group,)
+
+
+def test_a_packet_of_a_tunnel_comes_in_with_its_registers(switch, controller, br, until):
+    """A packet is handed over with the cookie of its flow, whatever registers and metadata were set before."""
+    sets = (Set("reg1", 70), Set("reg3", 5), Set("metadata", 9), Set("tunnel_id", 70), Set("tun_ipv4_dst", 1))
+    flow = Flow(0, 1, conditions({"eth_type": 0x8035}), cookie(3, 6), (*sets, ToController()))
+    controller.send(br, put=(flow,))
+    frame = bytes.fromhex("ffffffffffff 020000000001 8035") + bytes(46)
+    switch.ofctl("packet-out", "vl2of0", f"in_port=1,packet={frame.hex()},actions=resubmit(,0)")
+    (packet,) = until(lambda: controller.of(PacketArrived))
+    assert packet == PacketArrived(DatapathId(0xA), 1, cookie(3, 6), frame)
+
+
 def test_a_packet_goes_out_and_comes_in(switch, controller, br, until):
     """A frame that is emitted from a port of one switch arrives, whole, at the controller of the next."""
     switch.bridge("vl2of1", 0xB, ("vl2of1a", "vl2of0a"))
@@ -283,15 +315,15 @@ def test_sending_never_waits_for_the_switch(controller, switch, br, until):
 def test_strangers_do_no_harm(controller, switch, br, until, caplog):
     """A peer that talks no OpenFlow is given up, one of another version is turned away; switches still can call."""
     host, port = controller.address
-    for talk in (b"GET / HTTP/1.1\r\n\r\n", bytes(8), bytes.fromhex("05000008 00000001 05060008 00000002"), b"\x05"):
+    for talk in (b"GET / HTTP/1.1\r\n\r\n", bytes(8), bytes.fromhex("06000008 00000001 06060008 00000002"), b"\x06"):
         with socket.create_connection((host, port)) as stranger:
             stranger.sendall(talk)
     switch.bridge("vl2of1", 0xB)
     try:
-        switch.vsctl("set", "bridge", "vl2of1", "protocols=OpenFlow13")
+        switch.vsctl("set", "bridge", "vl2of1", "protocols=OpenFlow13,OpenFlow14")
         switch.call("vl2of1", controller.address)
         until(lambda: "version" in caplog.text)
-        switch.vsctl("set", "bridge", "vl2of1", "protocols=OpenFlow13,OpenFlow14")
+        switch.vsctl("set", "bridge", "vl2of1", "protocols=OpenFlow13,OpenFlow15")
         controller.session(0xB)
     finally:
         switch.vsctl("del-br", "vl2of1")

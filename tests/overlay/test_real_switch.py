@@ -71,7 +71,7 @@ class Switch:
         return self.run("ovs-vsctl", f"--db=unix:{self.where}/db.sock", *command)
 
     def ofctl(self, command: str, *rest: str) -> str:
-        return self.run("ovs-ofctl", "-O", "OpenFlow14", command, f"unix:{self.where}/ovt-int.mgmt", *rest)
+        return self.run("ovs-ofctl", "-O", "OpenFlow15", command, f"unix:{self.where}/ovt-int.mgmt", *rest)
 
     def start(self) -> None:
         self.run("ip", "netns", "add", self.namespace)
@@ -88,7 +88,7 @@ class Switch:
         )
         self.vsctl(
             *("add-br", "ovt-int", "--", "set", "bridge", "ovt-int", "datapath_type=netdev", "fail_mode=secure"),
-            *("protocols=OpenFlow14", "--", "add-port", "ovt-int", "vx", "--", "set", "interface", "vx", "type=vxlan"),
+            *("protocols=OpenFlow15", "--", "add-port", "ovt-int", "vx", "--", "set", "interface", "vx", "type=vxlan"),
             *("ofport_request=1", "options:remote_ip=flow", "options:key=flow", "options:local_ip=127.0.0.1"),
         )
         for name, number in TAPS.items():
@@ -157,7 +157,7 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]:
         compiler.refresh(units_of(here))
         flows = it.where / "flows"
         flows.write_text("\n".join(map(ofctl, compiler.desired(HERE).values())))
-        it.run(*("ovs-ofctl", "-O", "OpenFlow14", "--bundle", "add-flows", f"unix:{it.where}/ovt-int.mgmt", str(flows)))
+        it.run(*("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flows", f"unix:{it.where}/ovt-int.mgmt", str(flows)))
         it.expected = len(compiler.desired(HERE))
         yield it
     finally:

@@ -20,7 +20,7 @@ def test_join_makes_br_int(joined, recorder, server):
     bridge = joined.row("Bridge", "br-int")
     assert bridge["fail_mode"] == "secure"
     assert bridge["datapath_type"] == "netdev"
-    assert bridge["protocols"] == "OpenFlow14"
+    assert bridge["protocols"] == ["OpenFlow14", "OpenFlow15"]
     assert bridge["other_config"] == {"datapath-id": str(datapath_id_of(HostName("h1"))), "disable-in-band": "true"}
     assert bridge["datapath_id"] == str(datapath_id_of(HostName("h1"))), "and Open vSwitch has taken it over"
     tunnel = joined.row("Interface", "vx-vl2")

@@ -20,6 +20,7 @@ TARGET = "tcp:127.0.0.1:26653"
         "set Bridge br-int datapath_type=system",
         "clear Bridge br-int protocols",
         "set Bridge br-int protocols=OpenFlow13",
+        "set Bridge br-int protocols=OpenFlow14",
         "set Bridge br-int other_config:datapath-id=0000000000000001",
         "remove Bridge br-int other_config disable-in-band",
         "del-controller br-int",
@@ -41,7 +42,7 @@ def test_tampering_is_mended(joined, until, tampering):
     tunnel = joined.row("Interface", "vx-vl2")
     assert bridge["fail_mode"] == "secure"
     assert bridge["datapath_type"] == "netdev"
-    assert "OpenFlow14" in bridge["protocols"]
+    assert {"OpenFlow14", "OpenFlow15"} <= set(bridge["protocols"])
     assert bridge["other_config"].keys() == {"datapath-id", "disable-in-band"}
     assert tunnel["type"] == "vxlan"
     assert tunnel["options"] == {"remote_ip": "flow", "key": "flow", "local_ip": "10.0.1.11"}
