@@ -1,7 +1,8 @@
 """Whom should the controller ask for an LA, because nobody has shown it yet or two claim it?
 
 A hypervisor that has joined but has sent no ARP so far is not known to the fabric and cannot be reached.  Asking for
-its LA on edge ports makes it answer.
+its LA on edge ports makes it answer.  One that is only remembered from before a restart is asked for as well: what it
+says by itself does not reach the controller as long as it says nothing new.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Probe:
 
 
 def probes_wanted(fabric: Fabric, las: Iterable[IPv4Address], *, turn: int = 0, limit: int = 512) -> tuple[Probe, ...]:
-    """List the questions to ask now: both sides of every clash, and every edge port for an LA that was not seen.
+    """List the questions to ask now: both sides of every clash, and every edge port for an LA not seen by this run.
 
     :param las: of the hypervisors that have joined.
     :param turn: counts the calls, so that one after another asks what did not fit before.
@@ -37,7 +38,8 @@ def probes_wanted(fabric: Fabric, las: Iterable[IPv4Address], *, turn: int = 0, 
         for host in (clash.holder, clash.contender)
         if _can_ask(fabric, host.at)
     ]
-    unseen = sorted({la for la in las if la in fabric.plan.supernet} - fabric.sightings.keys())
+    seen = fabric.sightings.keys() - fabric.assumed
+    unseen = sorted({la for la in las if la in fabric.plan.supernet} - seen)
     if unseen:
         ends = sorted(
             at

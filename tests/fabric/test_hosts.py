@@ -162,6 +162,16 @@ def test_unseen_hosts_are_asked_for_on_every_edge_port_that_is_up(fabric: Fabric
     assert wanted == tuple(Probe(at, LA, GATEWAY) for at in (A1, A2, B1))
 
 
+def test_remembered_hosts_are_asked_for_until_they_answer(fabric: Fabric) -> None:
+    """After a restart an LA is asked for although it is remembered, and once it is seen again, nobody asks any more."""
+    effect = fabric.apply(HostSighted(LA, MAC, A1), 0.0)
+    again = Fabric.restore(effect.documents, fabric.plan, 0.0)
+    again.apply(SwitchConnected(A, ports(1)), 0.0)
+    assert probes_wanted(again, [LA]) == (Probe(A1, LA, GATEWAY),)
+    assert not again.apply(HostSighted(LA, MAC, A1), 1.0).routes
+    assert probes_wanted(again, [LA]) == ()
+
+
 def test_many_questions_take_turns(fabric: Fabric) -> None:
     """When there are more questions than may be asked at once, every one has its turn."""
     las = [LA + n for n in range(5)]
