@@ -1,0 +1,113 @@
+"""Switches and cables of the fabric fail and return under traffic."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.scene import Net, Scene, wait
+from topologies.probing import ProbeReport, probing
+
+pytestmark = pytest.mark.root
+
+# With four aggregation switches, tor1 (agg1, agg2) and tor3 (agg3, agg4) meet at the intermediates only.
+TOPOLOGY, PARAMS = "vl2", {"intermediates": 2, "aggregations": 4, "tors": 3}
+SWITCHES = ["int1", "int2", "agg1", "agg2", "agg3", "agg4"]
+LINKS = [
+    *((f"agg{a}", f"int{i}") for a in range(1, 5) for i in (1, 2)),
+    *(("tor1", f"agg{a}") for a in (1, 2)),
+    *(("tor2", f"agg{a}") for a in (2, 3)),
+    *(("tor3", f"agg{a}") for a in (3, 4)),
+]
+GAP_MS = 1000
+"""More than a repair takes even where no other next hop was known, far less than giving up an LLDP neighbour takes."""
+AFTERWARDS = 300
+"""Probes of each direction that follow the repair and must all arrive."""
+
+
+@pytest.fixture(scope="module")
+def net(scene: Scene) -> Net:
+    """Two machines at opposite ends of the fabric, and one between."""
+    net = scene.network("red")
+    for name, host in (("left", "h1"), ("middle", "h2"), ("right", "h3")):
+        scene.vm(name, host, net)
+    return net
+
+
+def groups(scene: Scene) -> dict[str, set[str]]:
+    """The groups of every running switch, with their buckets."""
+    found = {}
+    for switch in scene.lab.status().switches:
+        if switch.running:
+            said = scene.ofctl(switch.name, "dump-groups", "br0")
+            found[switch.name] = {line.strip() for line in said.splitlines() if "group_id=" in line}
+    return found
+
+
+def usable_links(scene: Scene) -> int:
+    """How many directions of cables the controller uses."""
+    links = scene.ask("GET", "/v1/topology")["topology"]["links"]
+    return sum(link["usable"] for link in links)
+
+
+def went_on(report: ProbeReport) -> bool:
+    """Whether both directions lost one stretch at most, and everything of the end arrived."""
+    return all(
+        way.longest_gap_ms < GAP_MS and way.lost < GAP_MS and way.sent - AFTERWARDS > max(way.missing, default=-1)
+        for way in (report.there, report.back)
+    )
+
+
+def is_back(scene: Scene, before: dict[str, set[str]], links: int) -> bool:
+    """Whether all is used as it was."""
+    return scene.all_connected() and usable_links(scene) == links and buckets(groups(scene)) == buckets(before)
+
+
+def buckets(held: dict[str, set[str]]) -> dict[str, list[list[str]]]:
+    """The sets of next hops of each switch, without the groups' numbers."""
+    return {
+        switch: sorted(sorted(part for part in line.split(",") if "output" in part) for line in lines)
+        for switch, lines in held.items()
+    }
+
+
+@pytest.mark.parametrize("victim", SWITCHES)
+@pytest.mark.usefixtures("net")
+def test_traffic_survives_a_switch(scene: Scene, victim: str) -> None:
+    """When an aggregation or intermediate switch dies, traffic goes on; the switch is used again when it is back."""
+    before, links = groups(scene), usable_links(scene)
+    gone = 2 * sum(victim in (link.one, link.other) for link in scene.lab.status().links)
+    try:
+        with probing(scene.lab, "left", "right") as probe:
+            scene.lab.kill_switch(victim)
+            wait(lambda: usable_links(scene) == links - gone, f"{victim} is given up")
+            settle(scene)
+        assert went_on(probe.result()), probe.result()
+        assert scene.reaches("left", scene.ip("middle"))
+        assert scene.reaches("middle", scene.ip("right"))
+    finally:
+        scene.lab.revive_switch(victim)
+    wait(lambda: is_back(scene, before, links), f"{victim} is used again")
+    assert scene.reaches("left", scene.ip("right"))
+
+
+def settle(scene: Scene) -> None:
+    """Let enough probes follow the first ping that is answered again."""
+    wait(lambda: scene.reaches("left", scene.ip("right")), "the ends reach each other again")
+    argv = ["ping", "-n", "-q", "-c8", "-i0.1", "-W1", scene.ip("right")]
+    assert "8 received" in scene.lab.run("left", argv).stdout
+
+
+@pytest.mark.parametrize(("one", "other"), LINKS, ids=["-".join(link) for link in LINKS])
+@pytest.mark.usefixtures("net")
+def test_traffic_survives_a_link(scene: Scene, one: str, other: str) -> None:
+    """When a cable of the fabric is cut, traffic goes on, and the cable is used again when it is mended."""
+    before, links = groups(scene), usable_links(scene)
+    try:
+        with probing(scene.lab, "left", "right") as probe:
+            scene.lab.set_link(one, other, up=False)
+            wait(lambda: usable_links(scene) == links - 2, f"{one}-{other} is given up")
+            settle(scene)
+        assert went_on(probe.result()), probe.result()
+    finally:
+        scene.lab.set_link(one, other, up=True)
+    wait(lambda: is_back(scene, before, links), f"{one}-{other} is used again")
