@@ -47,10 +47,10 @@ lab: $(BIN)/vl2
 	$(BIN)/vl2 lab up
 
 test: $(BIN)/vl2 test-pure test-osken
-	$(BIN)/python -m pytest --ignore tests/overlay --ignore tests/fabric
+	$(BIN)/python -m pytest --ignore tests/overlay --ignore tests/fabric --ignore tests/project
 
 test-pure: $(BIN)/vl2
-	$(BIN)/python -m pytest -q tests/overlay tests/fabric --cov --cov-report=term
+	$(BIN)/python -m pytest -q tests/overlay tests/fabric tests/project --cov --cov-report=term
 
 test-osken: $(OSKEN_VENV)/bin/vl2
 	VL2_FRAMEWORK=os_ken $(OSKEN_VENV)/bin/python -m pytest -q -m 'not root' --ignore tests/topologies
