@@ -23,53 +23,102 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from topologies.namespace import inside
+from topologies.namespace import enter, inside
 
 QUEUE: Final = 1000
 """Frames that a tap holds while nobody reads it."""
 
 ANNOUNCE_AFTER_MS: Final = (0, 50, 200, 450, 800)
+_CALM_MS: Final = 50.0
+"""What ovs-vswitchd takes at most to see a change of a link and to look through its datapath after it."""
 _BURST: Final = 64
 _CATCH_UP: Final = 32
 _TUNSETIFF: Final = 0x400454CA
+_TUNGETIFF: Final = 0x800454D2
+_TUNGETDEVNETNS: Final = 0x54E3
 _IFF_TAP_NO_PI: Final = 0x0002 | 0x1000
 _SIOCSIFFLAGS, _SIOCSIFMTU, _SIOCSIFHWADDR, _SIOCSIFTXQLEN = 0x8914, 0x8922, 0x8924, 0x8943
 _IFF_UP, _IFF_PROMISC = 1, 0x100
+_RTM_NEWLINK, _NLM_F_REQUEST_ACK, _IFLA_NET_NS_PID = 16, 5, 19
 _ARPHRD_ETHER: Final = 1
 _HEADERS: Final = 64
 _NAME_MAX: Final = 15
 
 
-def open_tap(pid: int, name: str, mac: bytes, mtu: int, *, promiscuous: bool = False) -> int:
+def open_tap(pid: int, name: str, mac: bytes, mtu: int, *, workshop: int | None = None) -> int:
     """Make a tap in the namespace of process ``pid``; it exists as long as the returned descriptor is open.
 
-    :param promiscuous: as Open vSwitch makes each of its ports. Were it done at the plug, it would be one more change
-        of a link, and at each of them ovs-vswitchd forgets its routes for a moment (``route_table_reset()``): a
-        revalidator that looks just then drops tunnelled packets of *other* machines for some milliseconds.
-    :raises OSError: if the namespace is gone or the name is taken.
+    At each change of a link in its namespace ovs-vswitchd forgets its routes for a moment (``route_table_reset()``),
+    and a revalidator that looks just then drops tunnelled packets of *other* machines for some milliseconds.  So a tap
+    for Open vSwitch is made elsewhere, comes to its place in one piece, and is promiscuous already.
+
+    :param workshop: make it in the namespace of this process, then move it to ``pid``'s, where it is not up yet.
+    :raises OSError: if a namespace is gone or the name is taken.
     """
-    flags = _IFF_UP | _IFF_PROMISC if promiscuous else _IFF_UP
-    with inside(pid):
+    if len(name) > _NAME_MAX:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
+    made_at = pid if workshop is None else workshop
+    with inside(made_at):
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    request = name.encode().ljust(16, b"\0")
     try:
         with control:
-            if len(name) > _NAME_MAX:
-                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)  # noqa: TRY301
-            request = name.encode().ljust(16, b"\0")
             # tun_set_iff() makes the device in the namespace of the file's opener, not of the caller.
             fcntl.ioctl(fd, _TUNSETIFF, request + struct.pack("H22x", _IFF_TAP_NO_PI))
             fcntl.ioctl(control, _SIOCSIFHWADDR, request + struct.pack("H6s16x", _ARPHRD_ETHER, mac))
             fcntl.ioctl(control, _SIOCSIFMTU, request + struct.pack("i20x", mtu))
             fcntl.ioctl(control, _SIOCSIFTXQLEN, request + struct.pack("i20x", QUEUE))
-            fcntl.ioctl(control, _SIOCSIFFLAGS, request + struct.pack("H22x", flags))
+        if workshop is None:
+            set_flags(fd, _IFF_UP)
+        else:
+            move_link(name, workshop, pid)
     except OSError:
         os.close(fd)
         raise
     return fd
+
+
+def set_flags(fd: int, flags: int) -> None:
+    """Set the flags (up, promiscuous) of a tap's interface, wherever it is (netdevice(7)).
+
+    :raises OSError: if the kernel refuses.
+    """
+    name = fcntl.ioctl(fd, _TUNGETIFF, bytes(40))[:16]
+    # The descriptor knows the namespace of its interface, which is not that of this thread (TUNGETDEVNETNS).
+    there = fcntl.ioctl(fd, _TUNGETDEVNETNS, 0)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter(there)
+        try:
+            control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        finally:
+            enter(home)
+    finally:
+        os.close(there)
+        os.close(home)
+    with control:
+        fcntl.ioctl(control, _SIOCSIFFLAGS, name + struct.pack("H22x", flags))
+
+
+def move_link(name: str, here: int, there: int) -> None:
+    """Move an interface from the network namespace of one process to that of another (rtnetlink(7), RTM_NEWLINK).
+
+    :raises OSError: if there is none, or the other namespace has one of that name.
+    """
+    with inside(here):
+        kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        index = socket.if_nametoindex(name)
+    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0) + struct.pack("=HHI", 8, _IFLA_NET_NS_PID, there)
+    with kernel:
+        kernel.send(struct.pack("=IHHII", 16 + len(body), _RTM_NEWLINK, _NLM_F_REQUEST_ACK, 1, 0) + body)
+        (error,) = struct.unpack_from("=i", kernel.recv(4096), 16)
+    if error:
+        raise OSError(-error, os.strerror(-error), name)
 
 
 def rarp(mac: bytes) -> bytes:
@@ -116,6 +165,8 @@ class Nic:
     timeline: list[tuple[int, str, str]] = field(default_factory=list)
     timers: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     ticket: int = 0
+    guest_pid: int | None = None
+    """A process in the guest's namespace, where taps are made before they go to their hypervisor."""
 
     # --- frames -------------------------------------------------------------------------------------------------
 
@@ -157,32 +208,52 @@ class Nic:
         self.ticket += 1
         heapq.heappush(self.timers, (time.monotonic_ns() + int(after_ms * 1e6), self.ticket, what))
 
-    def attach(self, host: str, pid: int, name: str) -> None:
-        """Make a tap on a hypervisor; the first one becomes the active one.
+    def attach(self, host: str, pid: int, name: str, done: Callable[[], None]) -> None:
+        """Make a tap on a hypervisor, and tell ``done``; the first one becomes the active one.
+
+        A further one, for a move, arrives and is taken up step by step, with time for the switch to get over each.
 
         :raises OSError: if the tap cannot be made. :raises ValueError: if the machine is attached there already.
         """
         if host in self.taps:
             raise ValueError(f"already attached at {host}")
         # As libvirt does: the tap's own address differs from the guest's in the first byte.
-        tap = Tap(host, name, open_tap(pid, name, b"\xfe" + self.mac[1:], self.mtu, promiscuous=True))
+        tap = Tap(host, name, open_tap(pid, name, b"\xfe" + self.mac[1:], self.mtu, workshop=self.guest_pid))
         self.taps[host] = tap
         self.note("ATTACH", host)
         if self.active is None:
+            set_flags(tap.fd, _IFF_UP | _IFF_PROMISC)
             self.active = tap
             self.resume(tap)
+            done()
+            return
 
-    def detach(self, host: str) -> None:
-        """Remove the tap on a hypervisor.
+        def raise_it() -> None:
+            with suppress(OSError):  # its hypervisor has gone meanwhile, and the tap with it
+                set_flags(tap.fd, _IFF_UP | _IFF_PROMISC)
+            self.later(_CALM_MS, done)
+
+        self.later(_CALM_MS, raise_it)
+
+    def detach(self, host: str, done: Callable[[], None]) -> None:
+        """Take the tap down, and remove it (and tell ``done``) when the switch has got over that (:func:`open_tap`).
 
         :raises KeyError: if there is none.
         """
-        tap = self.taps.pop(host)
+        tap = self.taps[host]
         if tap is self.active:
             self.stop()
             self.active = None
-        os.close(tap.fd)
-        self.note("DETACH", host)
+        with suppress(OSError):
+            set_flags(tap.fd, 0)
+
+        def remove() -> None:
+            del self.taps[host]
+            os.close(tap.fd)
+            self.note("DETACH", host)
+            done()
+
+        self.later(_CALM_MS, remove)
 
     def stop(self) -> int:
         """Stop reading; what the active tap already held is still delivered, as the guest had received it."""
@@ -326,11 +397,9 @@ class Panel:
         try:
             match order["verb"]:
                 case "attach":
-                    nic.attach(order["host"], order["pid"], order["name"])
-                    answer(ok=True)
+                    nic.attach(order["host"], order["pid"], order["name"], lambda: answer(ok=True))
                 case "detach":
-                    nic.detach(order["host"])
-                    answer(ok=True)
+                    nic.detach(order["host"], lambda: answer(ok=True))
                 case "move":
                     nic.move(
                         order["host"],
@@ -358,7 +427,7 @@ def main() -> None:
     parser.add_argument("--control", required=True)
     asked = parser.parse_args()
     mac = bytes.fromhex(asked.mac.replace(":", ""))
-    nic = Nic(mac, asked.mtu, open_tap(asked.guest, "eth0", mac, asked.mtu))
+    nic = Nic(mac, asked.mtu, open_tap(asked.guest, "eth0", mac, asked.mtu), guest_pid=asked.guest)
     Panel(nic, asked.control).serve()
 
 
