@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import time
 import uuid
@@ -53,7 +54,12 @@ class Hypervisor:
     def start_database(self) -> None:
         remote = "db:Open_vSwitch,Open_vSwitch,manager_options"
         self._start("ovsdb-server", str(self._database), f"--remote=punix:{self._socket}", f"--remote={remote}")
-        until(self._socket.exists, "ovsdb-server is up")
+        until(self._listens, "ovsdb-server is up")
+
+    def _listens(self) -> bool:
+        """Whether somebody accepts on the socket: its file is there a moment before."""
+        with socket.socket(socket.AF_UNIX) as caller:
+            return caller.connect_ex(str(self._socket)) == 0
 
     def start_switch(self) -> None:
         if not self.has_namespace():

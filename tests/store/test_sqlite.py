@@ -41,7 +41,9 @@ def _writer(state_dir: Path) -> subprocess.Popen[str]:
 def _kill(process: subprocess.Popen[str]) -> int:
     """Kill at once and return the last commit that the process could still report."""
     os.kill(process.pid, signal.SIGKILL)
-    rest = process.communicate(timeout=20)[0].split("\n")
+    assert process.stdout is not None
+    with process, process.stdout:  # the same reader as before: it may hold lines already
+        rest = process.stdout.read().split("\n")
     return int(rest[-2]) if len(rest) > 1 else 0
 
 
