@@ -31,6 +31,8 @@ _RESTARTED: Final = "Controller killed and started again, with all ports plugged
 _SINGLY: Final = 100
 _EVENT_COUNT: Final = 20
 _RESTARTS: Final = 3
+_PEACE_SECONDS: Final = 10.0
+"""Between restarts: Open vSwitch tries again after 1, 2, 4 and 8 seconds, and from 1 again only after some peace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,7 @@ class Cloud:
         case = f"kill -9, {len(self.ports)} ports"
         ids = {port.id for port in self.ports}
         for _ in range(_RESTARTS):
+            time.sleep(_PEACE_SECONDS)
             self.place.lab.kill_controller(hard=True)
             began = time.monotonic()
             self.place.lab.start_controller()
