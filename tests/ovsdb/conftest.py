@@ -48,8 +48,12 @@ class Hypervisor:
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         directory.mkdir()
         self._run("ovsdb-tool", "create", str(self._database), _SCHEMA)
-        self.start_database()
-        self.vsctl("--no-wait", "init")
+        try:
+            self.start_database()
+            self.vsctl("--no-wait", "init")
+        except BaseException:
+            self.stop()
+            raise
 
     def start_database(self) -> None:
         remote = "db:Open_vSwitch,Open_vSwitch,manager_options"
