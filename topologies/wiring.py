@@ -6,13 +6,17 @@ IPv4, RFC 7348), shaped by TBF to its rate and by netem to its delay.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from itertools import count
+from typing import Any, ClassVar, Final
 
+from topologies.errors import LabError
 from topologies.mn import Intf, Link
 
 FABRIC_MTU: Final = 1600
 _LATENCY_MS: Final = 50
 _TICKS_PER_SECOND: Final = 250
+_FIRST_INDEX: Final = 1000
+"""Above the numbers that the kernel gives to what else is made in a namespace."""
 
 
 def shaping(interface: str, bw: float | None, delay: str | None) -> list[str]:
@@ -51,11 +55,41 @@ class GuestIntf(Intf):  # type: ignore[misc]
 
 
 class FabricLink(Link):  # type: ignore[misc]
-    """A cable between two nodes of the fabric."""
+    """A cable between two nodes of the fabric.
+
+    The interface indexes of its ends differ.  The kernel reports a lost carrier at once only where an interface's index
+    is not its peer's (``linkwatch_urgent_event()``), else up to a second later; in namespaces of their own both ends
+    would often be number 2.
+    """
+
+    indexes: ClassVar[count[int]] = count(_FIRST_INDEX)
 
     def __init__(self, node1: Any, node2: Any, **params: Any) -> None:
         params["intf"] = FabricIntf
         super().__init__(node1, node2, **params)
+
+    @classmethod
+    def makeIntfPair(  # noqa: N802, PLR0917  (Mininet's name, Mininet's order)
+        cls,
+        intfname1: str,
+        intfname2: str,
+        addr1: str | None = None,
+        addr2: str | None = None,
+        node1: Any = None,
+        node2: Any = None,
+        deleteIntfs: bool = True,  # noqa: ARG003, N803  (nothing is there in a fresh namespace)
+    ) -> None:
+        """Make the veth pair.
+
+        :raises LabError: if the kernel refuses.
+        """
+        ends = [
+            f"name {name} {f'address {address}' if address else ''} index {next(cls.indexes)}"
+            for name, address in ((intfname1, addr1), (intfname2, addr2))
+        ]
+        told = str(node1.cmd(f"ip link add {ends[0]} type veth peer {ends[1]} netns {node2.pid}")).strip()
+        if told:
+            raise LabError(f"{intfname1}, {intfname2}: {told}")
 
     def join(self) -> tuple[str, str]:
         """The names of both ends."""
