@@ -229,6 +229,8 @@ class Guests:
         if orchestrated and rest is None:
             raise TopologyError("trigger: rest needs a controller", "trigger")
         started = time.monotonic_ns()
+        before = {move.id for move in rest.moves(guest.port_id)} if rest is not None else set()
+        move = ""
         ready = activated = took = settled = None
 
         def now() -> float:
@@ -242,7 +244,8 @@ class Guests:
             target.plug(guest.tap, guest.port_id, guest.mac)
             plugged = now()
             if rest is not None:
-                self._await_phase(rest, guest, target.name, _AFTER_READY)
+                move = self._await_move(rest, guest, target.name, before)
+                self._await_phase(rest, guest, move, _AFTER_READY)
                 ready = now()
                 if orchestrated:
                     rest.activate(guest.port_id, target.name)
@@ -254,12 +257,12 @@ class Guests:
             raise
         guest.host = target.name
         if order.trigger is Trigger.RARP and rest is not None:
-            self._await_phase(rest, guest, target.name, frozenset({"SETTLED"}))
+            self._await_phase(rest, guest, move, frozenset({"SETTLED"}))
         source.unplug(guest.tap)
         source.settle()
         guest.card.detach(source.name)
         if rest is not None:
-            self._await_phase(rest, guest, target.name, frozenset({"SETTLED"}))
+            self._await_phase(rest, guest, move, frozenset({"SETTLED"}))
             settled = now()
         return MoveReport(
             vm=order.name,
@@ -287,14 +290,29 @@ class Guests:
             with suppress(RestError):
                 rest.unbind(guest.port_id, target.name)
 
-    def _await_phase(self, rest: Rest, guest: Guest, target: str, phases: frozenset[str]) -> None:
-        def reached() -> bool:
-            moves = [move for move in rest.moves(guest.port_id) if move.target == target]
-            if moves and moves[-1].phase in _LOST:
-                raise LabError(f"the move of {guest.node.name} to {target} is {moves[-1].phase}")
-            return bool(moves) and moves[-1].phase in phases
+    def _await_move(self, rest: Rest, guest: Guest, target: str, before: set[str]) -> str:
+        """Wait for the controller to begin a move that was not there before; returns its id."""
+        begun: list[str] = []
 
-        _poll(reached, f"the move of {guest.node.name} to {target} does not become {' or '.join(sorted(phases))}")
+        def appeared() -> bool:
+            begun.extend(
+                each.id for each in rest.moves(guest.port_id) if each.target == target and each.id not in before
+            )
+            return bool(begun)
+
+        _poll(appeared, f"no move of {guest.node.name} to {target} begins")
+        return begun[-1]
+
+    def _await_phase(self, rest: Rest, guest: Guest, move: str, phases: frozenset[str]) -> None:
+        """Wait for a phase of one move; asking for one costs the same however many there were before."""
+
+        def reached() -> bool:
+            phase = rest.move(move).phase
+            if phase in _LOST:
+                raise LabError(f"the move of {guest.node.name} ({move}) is {phase}")
+            return phase in phases
+
+        _poll(reached, f"the move of {guest.node.name} ({move}) does not become {' or '.join(sorted(phases))}")
 
     # --- look -------------------------------------------------------------------------------------------------------
 

@@ -192,9 +192,15 @@ class Rest:
         """Delete an inactive binding."""
         self.ask("DELETE", f"/v2.0/ports/{port_id}/bindings/{quote(host)}")
 
+    def move(self, move_id: str) -> MoveView:
+        """One move."""
+        return _move(self.ask("GET", f"/v1/moves/{quote(move_id)}")["move"])
+
     def moves(self, port_id: str) -> tuple[MoveView, ...]:
         """The moves of a port, oldest first."""
         found = self.ask("GET", f"/v1/moves?port_id={port_id}").get("moves", [])
-        return tuple(
-            MoveView(str(each["id"]), str(each["phase"]).upper(), str(each.get("target", ""))) for each in found
-        )
+        return tuple(map(_move, found))
+
+
+def _move(found: Mapping[str, Any]) -> MoveView:
+    return MoveView(str(found["id"]), str(found["phase"]).upper(), str(found["target"]))
