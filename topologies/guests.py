@@ -229,7 +229,6 @@ class Guests:
         if orchestrated and rest is None:
             raise TopologyError("trigger: rest needs a controller", "trigger")
         started = time.monotonic_ns()
-        before = {move.id for move in rest.moves(guest.port_id)} if rest is not None else set()
         move = ""
         ready = activated = took = settled = None
 
@@ -244,7 +243,7 @@ class Guests:
             target.plug(guest.tap, guest.port_id, guest.mac)
             plugged = now()
             if rest is not None:
-                move = self._await_move(rest, guest, target.name, before)
+                move = self._await_move(rest, guest, target.name)
                 self._await_phase(rest, guest, move, _AFTER_READY)
                 ready = now()
                 if orchestrated:
@@ -290,14 +289,12 @@ class Guests:
             with suppress(RestError):
                 rest.unbind(guest.port_id, target.name)
 
-    def _await_move(self, rest: Rest, guest: Guest, target: str, before: set[str]) -> str:
-        """Wait for the controller to begin a move that was not there before; returns its id."""
+    def _await_move(self, rest: Rest, guest: Guest, target: str) -> str:
+        """Wait for the controller to begin a move; returns its id."""
         begun: list[str] = []
 
         def appeared() -> bool:
-            begun.extend(
-                each.id for each in rest.moves(guest.port_id) if each.target == target and each.id not in before
-            )
+            begun.extend(each.id for each in rest.moves_under_way(guest.port_id) if each.target == target)
             return bool(begun)
 
         _poll(appeared, f"no move of {guest.node.name} to {target} begins")

@@ -196,9 +196,9 @@ class Rest:
         """One move."""
         return _move(self.ask("GET", f"/v1/moves/{quote(move_id)}")["move"])
 
-    def moves(self, port_id: str) -> tuple[MoveView, ...]:
-        """The moves of a port, oldest first."""
-        found = self.ask("GET", f"/v1/moves?port_id={port_id}").get("moves", [])
+    def moves_under_way(self, port_id: str) -> tuple[MoveView, ...]:
+        """The moves of a port that have not ended; at most one."""
+        found = self.ask("GET", f"/v1/moves?port_id={port_id}&live=true")["moves"]
         return tuple(map(_move, found))
 
 

@@ -19,6 +19,7 @@ from controller.rest.fields import Body, Identity
 from controller.rest.listing import Json
 from controller.service import Service
 from controller.views import HealthView, HostView, MoveStep, MoveView, PathsView, TopologyView
+from overlay.moves import LIVE
 from overlay.refusals import NotFound
 
 MOVE_HIDDEN: Final = frozenset({"source", "target", "flow_mods", "switches_touched"})
@@ -64,7 +65,7 @@ class MoveAnswer(BaseModel):
 
 
 class MovesAnswer(BaseModel):
-    """Moves, newest first."""
+    """Moves, oldest first."""
 
     moves: tuple[MoveView | OwnMove, ...]
 
@@ -92,6 +93,7 @@ class MovesQuery(Body):
 
     port_id: Identity | None = None
     phase: Identity | None = None
+    live: bool | None = Field(None, description="Only moves that are under way, or only those that have ended.")
 
 
 class PathsQuery(Body):
@@ -130,7 +132,10 @@ def blueprint(service: Service) -> APIBlueprint:
             "moves": [
                 _move(move)
                 for move in service.moves()
-                if query.port_id in {None, move.port_id} and query.phase in {None, move.phase} and _sees(service, move)
+                if query.port_id in {None, move.port_id}
+                and query.phase in {None, move.phase}
+                and query.live in {None, move.phase in LIVE}
+                and _sees(service, move)
             ]
         }
 

@@ -120,7 +120,7 @@ def test_activation_that_is_not_confirmed(op, edge, port: str, monkeypatch) -> N
 
 
 def test_a_moves_timeline(op, edge, port: str) -> None:
-    """A move is listed with its phases and its cost; filters find it by port and phase."""
+    """A move is listed with its phases and its cost; filters find it by port, by phase, and by whether it is under way."""
     op("POST", f"/v2.0/ports/{port}/bindings", {"binding": {"host": "h2"}})
     edge.service.plug("h2", port, 6)
     (move,) = op("GET", f"/v1/moves?port_id={port}&phase=ready").body["moves"]
@@ -129,6 +129,8 @@ def test_a_moves_timeline(op, edge, port: str) -> None:
     assert (move["flow_mods"], move["switches_touched"]) == (7, ["564c000000000001"])
     assert op("GET", f"/v1/moves/{move['id']}").body == {"move": move}
     assert op("GET", "/v1/moves?phase=settled").body == {"moves": []}
+    assert [each["id"] for each in op("GET", "/v1/moves?live=true").body["moves"]] == [move["id"]]
+    assert op("GET", "/v1/moves?live=false").body == {"moves": []}
     assert op("GET", "/v1/moves/none:1").error["type"] == "MoveNotFound"
     assert op("GET", "/v1/moves?host=h1").status == 400
 
