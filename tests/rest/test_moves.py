@@ -120,7 +120,7 @@ def test_activation_that_is_not_confirmed(op, edge, port: str, monkeypatch) -> N
 
 
 def test_a_moves_timeline(op, edge, port: str) -> None:
-    """A move is listed with its phases and its cost; filters find it by port, by phase, and by whether it is under way."""
+    """A move is listed with its phases and its cost; filters find it by port, phase, and whether it is under way."""
     op("POST", f"/v2.0/ports/{port}/bindings", {"binding": {"host": "h2"}})
     edge.service.plug("h2", port, 6)
     (move,) = op("GET", f"/v1/moves?port_id={port}&phase=ready").body["moves"]
