@@ -30,14 +30,14 @@ packages:
 # Ryu 4.34 is a source package of 2019 that today's setuptools cannot build.
 $(BIN)/vl2: setup.cfg pyproject.toml build-constraints.txt | packages
 	$(PYTHON) -m venv --system-site-packages $(VENV)
-	PIP_CONSTRAINT=build-constraints.txt $(BIN)/pip install -q -e '.[test,lint]'
+	PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt $(BIN)/pip install -q -e '.[test,lint]'
 	@touch $@
 
 $(OSKEN_VENV)/bin/vl2: setup.cfg pyproject.toml | packages
 	$(OSKEN_PYTHON) -m venv $(OSKEN_VENV)
 	$(OSKEN_VENV)/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 12))' \
 		&& { printf 'setuptools<67.3\n' > $(OSKEN_VENV)/constraints; } || : > $(OSKEN_VENV)/constraints
-	PIP_CONSTRAINT=$(OSKEN_VENV)/constraints $(OSKEN_VENV)/bin/pip install -q -e '.[test,osken]'
+	PIP_CONSTRAINT=$(CURDIR)/$(OSKEN_VENV)/constraints $(OSKEN_VENV)/bin/pip install -q -e '.[test,osken]'
 	@touch $@
 
 demo: $(BIN)/vl2
