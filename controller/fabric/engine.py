@@ -144,7 +144,7 @@ class ShortestPaths:
         return tuple(self._asked)
 
     def ask(self, destinations: Iterable[DatapathId]) -> None:
-        """Compute what leads to these destinations, unless it is known; some at a time, others can be served between."""
+        """Compute what leads to these destinations, unless it is known; a few at a time let others go between."""
         fresh = [each for each in dict.fromkeys(destinations) if each not in self._column]
         if not fresh:
             return
@@ -204,14 +204,14 @@ class ShortestPaths:
             sets = self._sets_of(row)
             chosen = tight.view(f"S{last - first}").ravel().tolist()
             found = {each: sets[wires] for each, wires in zip(self._asked, chosen, strict=True) if wires}
-        if switch in self._column and switch in self._graph:
+        if switch in self._column and self._distance[row, self._column[switch]] == 0:
             found[switch] = ()
         return found
 
     # ── what changes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def update(self, pairs: Iterable[tuple[DatapathId, DatapathId]]) -> set[DatapathId]:
-        """Follow changes of the graph, and name the switches of which next hops towards a destination asked for changed.
+        """Follow changes of the graph, and name the switches whose next hops towards what was asked for have changed.
 
         :param pairs: the switches between which an edge was added, removed or changed; a switch that came or went
             without an edge is paired with itself.
