@@ -213,8 +213,8 @@ class ShortestPaths:
     def update(self, pairs: Iterable[tuple[DatapathId, DatapathId]]) -> set[DatapathId]:
         """Follow changes of the graph, and name the switches whose next hops towards what was asked for have changed.
 
-        :param pairs: the switches between which an edge was added, removed or changed; a switch that came or went
-            without an edge is paired with itself.
+        :param pairs: the switches between which an edge was added, removed or changed; a switch paired
+            with itself stands for the switch, which may have come or gone, and all its edges.
         """
         if not self._read:
             return set()
@@ -236,10 +236,13 @@ class ShortestPaths:
         ends: set[DatapathId] = set()
         for switch in {switch for pair in edges for switch in pair}:
             row = self._place(switch)
-            if switch not in self._graph:  # it took all its edges with it
+            if (switch, switch) in edges or switch not in self._graph:  # what is gone took all its edges with it
                 edges.update((switch, self._names[head]) for head in self._heads(row).tolist())
+                edges.update((switch, far) for far in self._graph.adj.get(switch, ()))
             if switch in self._column and (self.distance(switch, switch) == 0) != (switch in self._graph):
                 ends.add(switch)
+        for switch in {switch for pair in edges for switch in pair}:
+            self._place(switch)
         self._reserve()
         wires: dict[int, _Wire | None] = {}
         for one, other in edges:
