@@ -58,7 +58,7 @@ def matches(names):
 
 def sets(names):
     """Writes into whole fields, but for the port of arrival: the framework knows no header that a switch would take."""
-    return st.sampled_from(sorted(names - {"in_port"})).flatmap(
+    return st.sampled_from(sorted(set(names) - {"in_port"})).flatmap(
         lambda name: st.builds(Set, st.just(name), st.integers(0, (1 << FIELDS[name].bits) - 1))
     )
 
