@@ -73,6 +73,7 @@ class Multipart(IntEnum):
 
     FLOW_DESC = 1
     AGGREGATE_STATS = 2
+    PORT_STATS = 4
     GROUP_DESC = 7
     METER_DESC = 10
 
@@ -90,6 +91,7 @@ _FROM_CONTROLLER: Final = encode_match((Condition("in_port", PORT_CONTROLLER),))
 _FLOW_REQUEST: Final = Struct("!B3xII4xQQ")
 _GROUP_REQUEST: Final = Struct("!I4x")
 _METER_REQUEST: Final = Struct("!I4x")
+_PORT_REQUEST: Final = Struct("!I4x")
 _BUNDLED_FLOW_MOD: Final = Struct(BUNDLE_ADD.format + FLOW_MOD.format[1:])
 _MARKED_FLOWS: Final = _FLOW_REQUEST.pack(_ALL_TABLES, ANY, ANY, COOKIE_MARK, COOKIE_MARK_MASK) + encode_match(())
 
@@ -195,3 +197,8 @@ def ask_groups(xid: int) -> bytes:
 def ask_meters(xid: int) -> bytes:
     """Ask for the configuration of all meters."""
     return _request(Multipart.METER_DESC, _METER_REQUEST.pack(ANY), xid)
+
+
+def ask_ports(xid: int) -> bytes:
+    """Ask for the counters of all ports."""
+    return _request(Multipart.PORT_STATS, _PORT_REQUEST.pack(ANY), xid)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 
+from controller.events import PortCounters
 from controller.openflow.actions import ANY, decode_instructions
 from controller.openflow.codec import (
     DROP,
@@ -32,6 +33,9 @@ _MORE: Final = 1
 _FLOW_DESC: Final = Struct("!H2xBxH8xQ")
 _GROUP_DESC: Final = Struct("!HBxIH6x")
 _METER_DESC: Final = Struct("!HHI")
+_PORT_STATS: Final = Struct("!H2xI8x8Q")
+_UNCOUNTED: Final = (1 << 64) - 1
+"""What a switch says where it has no such counter (OpenFlow 1.5, ofp_port_stats)."""
 
 FOREIGN_ACTIONS: Final = (Output(ANY),)
 """Stands for actions that ours never are: a flow read back with them differs from any flow that could be wanted."""
@@ -105,6 +109,15 @@ def meters(message: bytes) -> Iterator[Meter]:
             kind, _, rate, burst = METER_BAND.unpack_from(message, at + 8)
             if kind == DROP:
                 yield Meter(meter_id, rate, burst)
+        at = _next(at, length)
+
+
+def port_counters(message: bytes) -> Iterator[PortCounters]:
+    """Yield the counters of every port, the switch's own one among them."""
+    at = MULTIPART.size
+    while at < len(message):
+        length, port, *counters = _PORT_STATS.unpack_from(message, at)
+        yield PortCounters(port, *(0 if counted == _UNCOUNTED else counted for counted in counters))
         at = _next(at, length)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
 
-from controller.events import Installed, MessageConfirmed, MessageRejected, Mods, Sink
+from controller.events import Installed, MessageConfirmed, MessageRejected, Mods, PortCounters, Sink
 from controller.framework import Queue, QueueEmpty, hub
 from controller.openflow import codec, replies
 from controller.openflow.codec import BundleControl, Command, FlowCommand
@@ -121,6 +121,17 @@ class OpenFlowSession:
         xid = self._ask(codec.ask_flow_count)
         try:
             return sum(map(replies.flow_count, self._collect(xid)))
+        finally:
+            self._askers.pop(xid, None)
+
+    def port_counters(self) -> tuple[PortCounters, ...]:
+        """Ask what every port has carried (OFPMP_PORT_STATS); blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer, refuses to, or goes away.
+        """
+        xid = self._ask(codec.ask_ports)
+        try:
+            return tuple(_each(replies.port_counters, self._collect(xid)))
         finally:
             self._askers.pop(xid, None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from controller.events import Installed, Mods
+from controller.events import Installed, Mods, PortCounters
 from overlay.flow import COOKIE_MARK, Flow, Set, conditions
 from overlay.values import DatapathId
 
@@ -24,6 +24,7 @@ class MemorySession:
         self.sent: list[tuple[int, Mods]] = []
         self.reads = 0
         self.silent = False
+        self.counters: tuple[PortCounters, ...] = ()
 
     @property
     def datapath_id(self) -> DatapathId:
@@ -46,6 +47,11 @@ class MemorySession:
         if self.silent:
             raise TimeoutError("nobody there")
         return len(self.held)
+
+    def port_counters(self) -> tuple[PortCounters, ...]:
+        if self.silent:
+            raise TimeoutError("nobody there")
+        return self.counters
 
     def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:  # noqa: ARG002
         raise AssertionError("a channel emits nothing")

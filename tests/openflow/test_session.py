@@ -15,10 +15,11 @@ from controller.events import (
     Mods,
     PacketArrived,
     PortChanged,
+    PortCounters,
     SwitchDown,
     SwitchUp,
 )
-from overlay.flow import Bucket, Flow, Group, Meter, Output, Set, ToController, ToGroup, conditions, cookie
+from overlay.flow import PORT_LOCAL, Bucket, Flow, Group, Meter, Output, Set, ToController, ToGroup, conditions, cookie
 from overlay.values import DatapathId
 
 pytestmark = pytest.mark.root
@@ -118,6 +119,31 @@ def test_a_meter_is_made_once_and_changed_after(controller, br):
     held = br.read()
     assert held.meters == (Meter(1, 20, 6), Meter(2, 1, 1))
     assert [flow for flow, _ in held.flows] == [flow]
+
+
+def test_ports_tell_what_they_carried(switch, controller, until):
+    """The counters of a port are those that the switch tells others, and grow by what passes, in bytes too."""
+    switch.bridge("vl2of1", 0xB, ("vl2of1a", "vl2of2a"))
+    switch.bridge("vl2of2", 0xC, ("vl2of2a", "vl2of1a"))
+    try:
+        switch.call("vl2of1", controller.address)
+        session = controller.session(0xB)
+        before = {each.port: each for each in session.port_counters()}
+        assert {1, PORT_LOCAL} == before.keys()
+        for _ in range(3):
+            session.packet_out(1, bytes.fromhex("ffffffffffff 020000000001 88b5") + bytes(86))
+
+        def carried() -> PortCounters | None:
+            counters = {each.port: each for each in session.port_counters()}
+            return counters[1] if counters[1].tx_packets - before[1].tx_packets == 3 else None
+
+        after = until(carried)
+        assert after.tx_bytes - before[1].tx_bytes == 300
+        told = switch.ofctl("dump-ports", "vl2of1", "1")
+        assert f"tx pkts={after.tx_packets}, bytes={after.tx_bytes}," in told
+        assert f"rx pkts={after.rx_packets}, bytes={after.rx_bytes}," in told
+    finally:
+        switch.vsctl("del-br", "vl2of1", "--", "del-br", "vl2of2")
 
 
 def test_foreign_flows_are_neither_seen_nor_removed(switch, controller, br):
