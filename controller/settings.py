@@ -22,6 +22,7 @@ OPERATOR: Final = "operator"
 """The project that the operator's own objects belong to; no tenant may be called so."""
 
 _LINK_PREFIX_MAX: Final = 30
+_CAPACITY_MAX: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,17 @@ class OverlaySettings:
 
 @dataclass(frozen=True, slots=True)
 class FabricSettings:
-    """The underlay.  ``lldp_interval`` is in seconds, ``hold`` in missed intervals."""
+    """The underlay.  ``lldp_interval`` and the other intervals are in seconds, ``hold`` in missed intervals."""
 
     edge_prefix_length: int
     la_supernet: IPv4Network
     lldp_interval: float
     hold: int
     router_mac: Mac
+    counters_interval: float
+    """Between two counts of each switch's ports; 0 for none."""
+    capacity_mbps: int
+    """What every link carries, for fabrics whose ports do not know; 0 goes by the ports' speeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +185,8 @@ def _fabric(section: Section) -> FabricSettings:
         lldp_interval=section.seconds("lldp_interval", 0.5),
         hold=section.whole("hold", 3, 1, 1000),
         router_mac=section.mac("router_mac", "02:56:4c:32:00:01"),
+        counters_interval=section.seconds("counters_interval", 1.0, zero=True),
+        capacity_mbps=section.whole("capacity_mbps", 0, 0, _CAPACITY_MAX),
     )
     section.end()
     return fabric

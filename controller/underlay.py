@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from ipaddress import IPv4Address
 from typing import Final
 
 from controller.channel import Channel, Counted, ReadBack, Spawn
+from controller.counting import Counting
 from controller.discovery import Announcer, arp_request, claim
 from controller.events import (
     MessageConfirmed,
@@ -31,6 +32,7 @@ from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import PortRef
 from controller.fabric.probes import probes_wanted
 from controller.fabric.program import SwitchProgram, program
+from controller.fabric.routes import NextHops
 from controller.reconcile import Contents, difference
 from overlay.changes import Document
 from overlay.refusals import Refusal
@@ -44,6 +46,7 @@ class Underlay:
 
     :param las: the locator addresses of the hypervisors that joined, asked for while the fabric has not seen them.
     :param lldp_interval: seconds between two announcements from each port.
+    :param counters_interval: seconds between two counts of each switch's ports; 0 for none.
     """
 
     def __init__(
@@ -55,9 +58,11 @@ class Underlay:
         lldp_interval: float,
         spawn: Spawn,
         sink: Sink,
+        counters_interval: float = 0.0,
     ) -> None:
         self.fabric = fabric
         self.channels: dict[DatapathId, Channel] = {}
+        self.counting = Counting(interval=counters_interval, spawn=spawn, sink=sink)
         self._announcer = announcer
         self._las = las
         self._lldp_interval = lldp_interval
@@ -129,6 +134,7 @@ class Underlay:
                 if channel.session is not None:
                     self._announce(PortRef(datapath_id, port.number) for port in self.fabric.ports(datapath_id))
             self._ask_for_hosts()
+        self.counting.tick(self.sessions(), now)
         self._apply(Tick())
 
     def audit(self, *, thorough: bool) -> None:
@@ -140,6 +146,10 @@ class Underlay:
         """After a failure of ours: compute everything anew and compare every switch."""
         self._dirty |= self.channels.keys()
         self.audit(thorough=True)
+
+    def next_hop_sets(self) -> Mapping[DatapathId, Collection[NextHops]]:
+        """List the sets of next hops among which each switch chooses."""
+        return {datapath_id: made.assignment.hops_of.values() for datapath_id, made in sorted(self._programs.items())}
 
     def sessions(self) -> Mapping[DatapathId, Session | None]:
         """List the switches with their present sessions."""

@@ -344,9 +344,7 @@ def test_port_counters_are_those_that_the_framework_reads(entries, padding):
     names = PortCounters._fields[1:]
     unknown = (1 << 64) - 1
     assert list(replies.port_counters(message)) == [
-        PortCounters(
-            their.port_no, *(0 if (value := getattr(their, name)) == unknown else value for name in names)
-        )
+        PortCounters(their.port_no, *(0 if (value := getattr(their, name)) == unknown else value for name in names))
         for their in theirs
     ]
 
