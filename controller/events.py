@@ -6,10 +6,11 @@ overlay (``overlay.changes``) travel on the same queue.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
-from overlay.flow import Flow, Group, Meter, Set
+from overlay.flow import Flow, FlowKey, Group, Meter, Set
 from overlay.values import DatapathId, HostName
 
 
@@ -94,6 +95,12 @@ class Session(Protocol):
 
     def count(self) -> int:
         """How many flows with our mark the switch holds (OFPMP_AGGREGATE); blocks the calling greenlet only."""
+
+    def flow_bytes(self, kind: int) -> Mapping[FlowKey, int]:
+        """How many bytes our flows of one kind (of cookie) have met; blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer within the session's time.
+        """
 
     def port_counters(self) -> tuple[PortCounters, ...]:
         """What every port has carried (OFPMP_PORT_STATS); blocks the calling greenlet only.

@@ -15,6 +15,7 @@ from controller.events import PortCounters
 from controller.openflow.actions import ANY, decode_instructions
 from controller.openflow.codec import (
     DROP,
+    FAILOVER,
     FLOW_MOD,
     GROUP_MOD,
     METER_BAND,
@@ -23,10 +24,10 @@ from controller.openflow.codec import (
     MULTIPART,
     SELECT,
 )
-from controller.openflow.groups import decode_buckets, decode_choice
+from controller.openflow.groups import FOREIGN_BASIS, decode_buckets, decode_choice
 from controller.openflow.oxm import Undecodable, decode_match
-from controller.openflow.oxs import FLOW_COUNT, PACKET_COUNT, decode_stat
-from overlay.flow import Flow, Group, Meter, Output
+from controller.openflow.oxs import BYTE_COUNT, FLOW_COUNT, PACKET_COUNT, decode_stat
+from overlay.flow import Bucket, Flow, FlowKey, Group, Meter, Output
 
 _LOG: Final = logging.getLogger(__name__)
 _MORE: Final = 1
@@ -78,17 +79,31 @@ def flows(message: bytes) -> Iterator[tuple[Flow, int]]:
         at = _next(at, length)
 
 
+def flow_bytes(message: bytes) -> Iterator[tuple[FlowKey, int]]:
+    """Yield the keys of flows, and how many bytes each has met; one that we cannot have made is passed over."""
+    at = MULTIPART.size
+    while at < len(message):
+        length, table, priority, _ = _FLOW_DESC.unpack_from(message, at)
+        try:
+            match, after = decode_match(message, at + _FLOW_DESC.size)
+        except Undecodable as error:
+            _LOG.warning("passed over a flow of table %d that we cannot have made: %s", table, error)
+        else:
+            yield FlowKey(table, priority, match), decode_stat(message, after, BYTE_COUNT)[0]
+        at = _next(at, length)
+
+
 def flow_count(message: bytes) -> int:
     """Read the number of flows out of an aggregate reply."""
     return decode_stat(message, MULTIPART.size, FLOW_COUNT)[0]
 
 
 def groups(message: bytes) -> Iterator[Group]:
-    """Yield select groups; other groups are not ours, and are passed over."""
+    """Yield select and failover groups; other groups are not ours, and are passed over."""
     at = MULTIPART.size
     while at < len(message):
         length, kind, group_id, buckets_length = _GROUP_DESC.unpack_from(message, at)
-        if kind == SELECT:
+        if kind in {SELECT, FAILOVER}:
             body = at + _GROUP_DESC.size
             middle = body + buckets_length
             try:
@@ -96,7 +111,7 @@ def groups(message: bytes) -> Iterator[Group]:
             except Undecodable as error:
                 _LOG.warning("group %d has buckets that we cannot have made: %s", group_id, error)
                 buckets = ()
-            yield Group(group_id, buckets, decode_choice(message[middle : at + length]))
+            yield _group(kind, group_id, buckets, message[middle : at + length])
         at = _next(at, length)
 
 
@@ -139,9 +154,15 @@ def flow_of_mod(message: bytes) -> Flow:
 
 def group_of_mod(message: bytes) -> Group:
     """Read the group back out of a group-mod."""
-    _, _, length, _, _, _, group_id, buckets_length, _ = GROUP_MOD.unpack_from(message)
+    _, _, length, _, _, kind, group_id, buckets_length, _ = GROUP_MOD.unpack_from(message)
     middle = GROUP_MOD.size + buckets_length
-    return Group(group_id, decode_buckets(message[GROUP_MOD.size : middle]), decode_choice(message[middle:length]))
+    return _group(kind, group_id, decode_buckets(message[GROUP_MOD.size : middle]), message[middle:length])
+
+
+def _group(kind: int, group_id: int, buckets: tuple[Bucket, ...], properties: bytes) -> Group:
+    if kind == FAILOVER:
+        return Group(group_id, buckets, FOREIGN_BASIS if properties else 0, failover=True)
+    return Group(group_id, buckets, decode_choice(properties))
 
 
 def meter_of_mod(message: bytes) -> Meter:

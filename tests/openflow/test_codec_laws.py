@@ -102,7 +102,7 @@ def flows(names):
 
 
 KNOWN = set(FIELDS) - ND_EXTENSION
-groups = st.builds(
+selects = st.builds(
     Group,
     group_id=st.integers(0, 0xFFFFFF00),
     buckets=st.lists(
@@ -116,6 +116,15 @@ groups = st.builds(
     ).map(tuple),
     basis=u32,
 )
+failovers = st.builds(
+    Group,
+    group_id=st.integers(0, 0xFFFFFF00),
+    buckets=st.lists(
+        st.builds(Bucket, actions=actions(KNOWN), watch_port=ports.filter(lambda p: p != 0xFFFFFFFF)), max_size=4
+    ).map(tuple),
+    failover=st.just(True),
+)
+groups = selects | failovers
 meters = st.builds(Meter, meter_id=u32, packets_per_second=u32, burst=u32)
 
 
@@ -169,8 +178,8 @@ def _their_instructions(flow: Flow):
     return out
 
 
-def _their_bucket_properties(bucket: Bucket):
-    out = [parser.OFPGroupBucketPropWeight(ofp.OFPGBPT_WEIGHT, weight=bucket.weight)]
+def _their_bucket_properties(bucket: Bucket, failover: bool):
+    out = [] if failover else [parser.OFPGroupBucketPropWeight(ofp.OFPGBPT_WEIGHT, weight=bucket.weight)]
     if bucket.watch_port is not None:
         out.append(parser.OFPGroupBucketPropWatch(ofp.OFPGBPT_WATCH_PORT, watch=bucket.watch_port))
     return out
@@ -259,7 +268,9 @@ def test_the_short_cut_makes_the_same_bytes(flow):
 def test_group_mods_are_the_frameworks(group, command):
     """Our group-mods are, byte for byte, those of the framework."""
     buckets = [
-        parser.OFPBucket(number, [_their_action(a) for a in bucket.actions], _their_bucket_properties(bucket))
+        parser.OFPBucket(
+            number, [_their_action(a) for a in bucket.actions], _their_bucket_properties(bucket, group.failover)
+        )
         for number, bucket in enumerate(group.buckets)
     ]
     method = struct.unpack("!4I", b"dp_hash".ljust(16, b"\0"))
@@ -267,7 +278,13 @@ def test_group_mods_are_the_frameworks(group, command):
         ofp.OFPGPT_EXPERIMENTER, experimenter=0x154D, exp_type=1, data=[0, *method, 0, group.basis]
     )
     theirs = parser.OFPGroupMod(
-        THEIRS, int(command), ofp.OFPGT_SELECT, group.group_id, ofp.OFPG_BUCKET_ALL, buckets, [choice]
+        THEIRS,
+        int(command),
+        ofp.OFPGT_FF if group.failover else ofp.OFPGT_SELECT,
+        group.group_id,
+        ofp.OFPG_BUCKET_ALL,
+        buckets,
+        [] if group.failover else [choice],
     )
     assert codec.group_mod(group, command, XID) == _bytes(theirs)
 
@@ -319,6 +336,12 @@ def test_questions_are_the_frameworks():
         (codec.barrier(XID), parser.OFPBarrierRequest(THEIRS)),
         (codec.group_delete(9, XID), parser.OFPGroupMod(THEIRS, ofp.OFPGC_DELETE, ofp.OFPGT_SELECT, 9)),
         (codec.ask_flows(XID), parser.OFPFlowDescStatsRequest(THEIRS, 0, *everything, **mine)),
+        (
+            codec.ask_flows_of(0x90, XID),
+            parser.OFPFlowDescStatsRequest(
+                THEIRS, 0, *everything, COOKIE_MARK | 0x90 << 40, 0xFFFFFF << 40, parser.OFPMatch()
+            ),
+        ),
         (codec.ask_flow_count(XID), parser.OFPAggregateStatsRequest(THEIRS, 0, *everything, **mine)),
         (codec.ask_ports(XID), parser.OFPPortStatsRequest(THEIRS, 0, ofp.OFPP_ANY)),
         (codec.ask_groups(XID), parser.OFPGroupDescStatsRequest(THEIRS, 0)),
