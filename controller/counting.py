@@ -11,10 +11,11 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from controller.channel import Spawn
 from controller.events import PortCounters, Session, Sink
+from controller.fabric.elephants import Rule
 from controller.fabric.load import Load
 from overlay.values import DatapathId
 
@@ -30,6 +31,22 @@ class PortsCounted:
     counters: tuple[PortCounters, ...] | None
     at: float
     """When it answered, on the monotonic clock."""
+
+
+class Watch(NamedTuple):
+    """How the fabric's load is watched.
+
+    :param interval: seconds between two counts of each switch's ports; 0 for none.
+    :param capacity_mbps: what every link carries, where the ports do not know; 0 for what they say.
+    :param elephants: when heavy flows are moved; None for never.
+    """
+
+    interval: float = 0.0
+    capacity_mbps: int = 0
+    elephants: Rule | None = None
+
+
+UNWATCHED: Final = Watch()
 
 
 class Counting:

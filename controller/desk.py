@@ -13,6 +13,7 @@ from typing import Final
 from controller import framework
 from controller.bulk import Creation
 from controller.channel import Channel
+from controller.fabric.elephants import BIN_MASK
 from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
 from controller.fabric.paths import paths as fabric_paths
 from controller.openflow.tally import Tally
@@ -23,6 +24,7 @@ from controller.views import (
     BalanceView,
     ClashView,
     EdgePortView,
+    ElephantView,
     HealthView,
     HopView,
     HostView,
@@ -54,15 +56,13 @@ class Desk:
     """Answers for one owner.
 
     :param version: of the product.
-    :param capacity_mbps: what every link of the fabric carries; 0 for what its ports say.
     """
 
-    def __init__(self, owner: Owner, hosts: HostsServer, tally: Tally, *, version: str, capacity_mbps: int = 0) -> None:
+    def __init__(self, owner: Owner, hosts: HostsServer, tally: Tally, *, version: str) -> None:
         self._owner = owner
         self._hosts = hosts
         self._tally = tally
         self._version = version
-        self._capacity_mbps = capacity_mbps
         self._started_at = time.time()
 
     @property
@@ -145,11 +145,17 @@ class Desk:
         return LoadView(
             counting.interval,
             tuple(
-                _link_load_view(each, epoch) for each in link_loads(underlay.fabric, counting.load, self._capacity_mbps)
+                _link_load_view(each, epoch)
+                for each in link_loads(underlay.fabric, counting.load, underlay.watch.capacity_mbps)
             ),
             tuple(
                 BalanceView(each.datapath_id, each.ports, each.fairness, each.peak)
                 for each in balances(underlay.next_hop_sets(), counting.load)
+            ),
+            tuple(
+                ElephantView(switch, each.prefix, each.value, BIN_MASK, pin.port)
+                for switch, herd in sorted(underlay.herding.herds.items())
+                for each, pin in sorted(herd.pins.items())
             ),
         )
 

@@ -78,7 +78,7 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
     try:
         hosts.start([(at.address, at.port) for at in settings.ovsdb.listen], switches.addresses[0][1], owner.put)
         green.collect_rarely()
-        desk = Desk(owner, hosts, tally, version=product_version(), capacity_mbps=settings.fabric.capacity_mbps)
+        desk = Desk(owner, hosts, tally, version=product_version())
         rest = Server(settings.rest.listen, build(desk, operator, settings.tokens))
         _LOG.info("REST on http://%s (a page to try it: /docs)", rest.endpoint)
         stop.wait()
@@ -118,7 +118,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
         lldp_interval=settings.fabric.lldp_interval,
         lost_after=settings.overlay.host_lost_after,
         audit_interval=settings.audit_interval,
-        counters_interval=settings.fabric.counters_interval,
+        watch=settings.fabric.watch,
     )
 
 

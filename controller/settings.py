@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from controller.configuration import Endpoint, Section, SettingsError
+from controller.counting import Watch
+from controller.fabric.elephants import Rule
 from controller.tokens import Token, checked_token
 from overlay.values import Mac, Vni
 
@@ -59,10 +61,8 @@ class FabricSettings:
     lldp_interval: float
     hold: int
     router_mac: Mac
-    counters_interval: float
-    """Between two counts of each switch's ports; 0 for none."""
-    capacity_mbps: int
-    """What every link carries, for fabrics whose ports do not know; 0 goes by the ports' speeds."""
+    watch: Watch
+    """How its load is watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +185,23 @@ def _fabric(section: Section) -> FabricSettings:
         lldp_interval=section.seconds("lldp_interval", 0.5),
         hold=section.whole("hold", 3, 1, 1000),
         router_mac=section.mac("router_mac", "02:56:4c:32:00:01"),
-        counters_interval=section.seconds("counters_interval", 1.0, zero=True),
-        capacity_mbps=section.whole("capacity_mbps", 0, 0, _CAPACITY_MAX),
+        watch=_watch(section),
     )
     section.end()
     return fabric
+
+
+def _watch(section: Section) -> Watch:
+    on = section.flag("elephants", default=False)
+    rule = Rule(section.fraction("elephant_threshold", 0.8, 0.1), section.seconds("elephant_interval", 5.0))
+    interval = section.seconds("counters_interval", 1.0, zero=True)
+    if on and not interval:
+        raise SettingsError("fabric.elephants: needs the ports' counters, but fabric.counters_interval is 0")
+    if on and rule.interval < interval:
+        raise SettingsError(
+            f"fabric.elephant_interval: {rule.interval:g} s is shorter than fabric.counters_interval {interval:g} s"
+        )
+    return Watch(interval, section.whole("capacity_mbps", 0, 0, _CAPACITY_MAX), rule if on else None)
 
 
 def _tokens(section: Section) -> Mapping[str, Token]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from controller.channel import Channel, Counted, ReadBack, Spawn
-from controller.counting import Counting
+from controller.counting import UNWATCHED, Counting, PortsCounted, Watch
 from controller.discovery import Announcer, arp_request, claim
 from controller.events import (
     MessageConfirmed,
@@ -27,12 +27,15 @@ from controller.events import (
     SwitchUp,
 )
 from controller.fabric.changes import FabricChange, HostSighted, LinkSeen, SwitchConnected, SwitchDisconnected, Tick
+from controller.fabric.elephants import Ports
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
+from controller.fabric.load import shares
 from controller.fabric.plan import PortRef
 from controller.fabric.probes import probes_wanted
 from controller.fabric.program import SwitchProgram, program
 from controller.fabric.routes import NextHops
+from controller.herding import BinsCounted, Herding
 from controller.reconcile import Contents, difference
 from overlay.changes import Document
 from overlay.refusals import Refusal
@@ -46,7 +49,7 @@ class Underlay:
 
     :param las: the locator addresses of the hypervisors that joined, asked for while the fabric has not seen them.
     :param lldp_interval: seconds between two announcements from each port.
-    :param counters_interval: seconds between two counts of each switch's ports; 0 for none.
+    :param watch: how the load of its links is watched.
     """
 
     def __init__(
@@ -58,11 +61,21 @@ class Underlay:
         lldp_interval: float,
         spawn: Spawn,
         sink: Sink,
-        counters_interval: float = 0.0,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self.fabric = fabric
         self.channels: dict[DatapathId, Channel] = {}
-        self.counting = Counting(interval=counters_interval, spawn=spawn, sink=sink)
+        self.watch = watch
+        self.counting = Counting(interval=watch.interval, spawn=spawn, sink=sink)
+        self.herding = Herding(
+            fabric,
+            self.counting.load,
+            rule=watch.elephants,
+            usual_mbps=watch.capacity_mbps,
+            next_hops=self._next_hops,
+            spawn=spawn,
+            sink=sink,
+        )
         self._announcer = announcer
         self._las = las
         self._lldp_interval = lldp_interval
@@ -103,9 +116,17 @@ class Underlay:
         if event.installed is not None and event.datapath_id not in self._programs:
             # the groups that a predecessor chose are kept: a restart must not renumber them
             held = GroupAssignment.from_installed((flow for flow, _ in event.installed.flows), event.installed.groups)
-            self._programs[event.datapath_id] = program(self.fabric, event.datapath_id, held)
+            herd = self.herding.of(event.datapath_id)
+            self._programs[event.datapath_id] = program(self.fabric, event.datapath_id, held, herd)
             self._dirty.discard(event.datapath_id)
         channel.read_back(event)
+
+    def watched(self, event: PortsCounted | BinsCounted) -> None:
+        """Follow what a switch has counted."""
+        if isinstance(event, PortsCounted):
+            self.counting.counted(event)
+        elif self.herding.counted(event):
+            self._dirty.add(event.datapath_id)
 
     # ── for the owner ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -119,7 +140,7 @@ class Underlay:
         dirty, self._dirty = self._dirty, set()
         for datapath_id in sorted(dirty & self._programs.keys()):
             before = self._programs[datapath_id]
-            after = program(self.fabric, datapath_id, before.assignment)
+            after = program(self.fabric, datapath_id, before.assignment, self.herding.of(datapath_id))
             self._programs[datapath_id] = after
             mods = difference(_contents(before), _contents(after))
             if mods:
@@ -135,6 +156,7 @@ class Underlay:
                     self._announce(PortRef(datapath_id, port.number) for port in self.fabric.ports(datapath_id))
             self._ask_for_hosts()
         self.counting.tick(self.sessions(), now)
+        self._dirty |= self.herding.tick(self.sessions(), now)
         self._apply(Tick())
 
     def audit(self, *, thorough: bool) -> None:
@@ -150,6 +172,13 @@ class Underlay:
     def next_hop_sets(self) -> Mapping[DatapathId, Collection[NextHops]]:
         """List the sets of next hops among which each switch chooses."""
         return {datapath_id: made.assignment.hops_of.values() for datapath_id, made in sorted(self._programs.items())}
+
+    def _next_hops(self, datapath_id: DatapathId) -> Mapping[IPv4Network, Ports]:
+        made = self._programs.get(datapath_id)
+        if made is None:
+            return {}
+        ports = {group_id: tuple(sorted(shares(hops))) for group_id, hops in made.assignment.hops_of.items()}
+        return {to: ports[group_id] for to, group_id in made.assignment.group_of.items()}
 
     def sessions(self) -> Mapping[DatapathId, Session | None]:
         """List the switches with their present sessions."""

@@ -147,12 +147,28 @@ class BalanceView:
 
 
 @dataclass(frozen=True, slots=True)
+class ElephantView:
+    """Heavy flows that a switch sends by one next hop instead of by their hash.
+
+    Those to ``prefix`` of which the outer UDP source port, under ``mask``, is ``udp_src``; ``port`` is where they go
+    while it lives.
+    """
+
+    datapath_id: Dpid
+    prefix: IPv4Network
+    udp_src: int
+    mask: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoadView:
     """What the fabric carries now; ``interval`` is how often it is counted (0: never)."""
 
     interval: float
     links: tuple[LinkLoadView, ...]
     next_hop_sets: tuple[BalanceView, ...]
+    elephants: tuple[ElephantView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class GroupAssignment:
                 sorted(a.port for bucket in group.buckets for a in bucket.actions if isinstance(a, Output))
             )
             for group in groups
-            if is_ours(group.group_id)
+            if is_ours(group.group_id) and not group.failover
         }
         group_of = {
             destination: action.group_id

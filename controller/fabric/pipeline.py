@@ -15,6 +15,7 @@ from overlay.flow import Pipeline, Table
 LLDP: Final = 0x88CC
 ARP: Final = 0x0806
 IPV4: Final = 0x0800
+UDP: Final = 17
 ARP_REQUEST: Final = 1
 ARP_REPLY: Final = 2
 
@@ -38,10 +39,12 @@ class FabricCookie(IntEnum):
     SELF = 0x86  # the LA
     HOST = 0x87  # the LA
     PREFIX = 0x88  # prefix length and address
+    ELEPHANT = 0x90  # prefix length and address
 
 
 _PORT_KINDS: Final = {FabricCookie.DISCOVERY, FabricCookie.EDGE, FabricCookie.LEARN}
 _LA_KINDS: Final = {FabricCookie.KNOWN, FabricCookie.SELF, FabricCookie.HOST}
+_PREFIX_KINDS: Final = {FabricCookie.PREFIX, FabricCookie.ELEPHANT}
 PREFIX_SHIFT: Final = 32
 
 
@@ -52,7 +55,7 @@ def object_name(kind: FabricCookie, obj: int) -> str:
     address = IPv4Address(obj & (1 << PREFIX_SHIFT) - 1)
     if kind in _LA_KINDS:
         return str(address)
-    return f"{address}/{obj >> PREFIX_SHIFT}" if kind is FabricCookie.PREFIX else ""
+    return f"{address}/{obj >> PREFIX_SHIFT}" if kind in _PREFIX_KINDS else ""
 
 
 class ClassifyPriority(IntEnum):
@@ -83,6 +86,13 @@ class RoutePriority(IntEnum):
 
     HOST = 200
     PREFIX = 100
+
+
+class ElephantPriority(IntEnum):
+    """A bin before the rest of its prefix, whose length is added to either."""
+
+    BIN = 200
+    REST = 100
 
 
 CLASSIFY: Final = Table(
@@ -117,7 +127,19 @@ ROUTE: Final = Table(
     purpose="Send a packet to the host here that has its LA, or to a group of next hops towards its prefix.",
     matches=("eth_type", "ipv4_dst"),
     writes=("eth_src", "eth_dst", "ttl"),
+    nexts=("elephants",),
     outputs=True,
     miss="drop: no such host, or no way there",
 )
-FABRIC: Final = Pipeline("fabric", CLASSIFY, LEARN, ANSWER, ROUTE)
+ELEPHANTS: Final = Table(
+    "elephants",
+    purpose=(
+        "While an up-link is busy: count what goes to a prefix in bins by the outer UDP source port, and send a heavy"
+        " bin to a next hop of its own.  Empty unless the operator has turned elephants on; the last table, so that"
+        " no other one's number depends on it."
+    ),
+    matches=("eth_type", "ipv4_dst", "ip_proto", "udp_src"),
+    outputs=True,
+    miss="drop: a route leads here only if there is a flow for the rest of its prefix",
+)
+FABRIC: Final = Pipeline("fabric", CLASSIFY, LEARN, ANSWER, ROUTE, ELEPHANTS)

@@ -12,6 +12,8 @@ from hashlib import blake2b
 from ipaddress import IPv4Network
 from typing import Final
 
+from controller.fabric.detours import detours
+from controller.fabric.elephants import NO_HERD, Herd
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment, assign_groups
 from controller.fabric.pipeline import (
@@ -66,10 +68,11 @@ class SwitchProgram:
     assignment: GroupAssignment
 
 
-def program(fabric: Fabric, datapath_id: DatapathId, previous: GroupAssignment) -> SwitchProgram:
+def program(fabric: Fabric, datapath_id: DatapathId, previous: GroupAssignment, herd: Herd = NO_HERD) -> SwitchProgram:
     """Compile the whole program of one switch.
 
     :param previous: of the last program, or read off the switch by :meth:`GroupAssignment.from_installed`.
+    :param herd: its elephants.
     :raises KeyError: for a switch that the fabric does not know.
     """
     assignment = assign_groups(previous, next_hops(fabric, datapath_id))
@@ -82,10 +85,14 @@ def program(fabric: Fabric, datapath_id: DatapathId, previous: GroupAssignment) 
         flows += edge(port.number, fabric.plan)
     for la in sorted(hosts):
         flows += host(hosts[la], fabric.plan.router_mac)
-    flows += (towards(prefix, group_id) for prefix, group_id in assignment.group_of.items())
+    routes = assignment.group_of.items() if herd else ()
+    around = detours(herd, {to: (group_id, assignment.hops_of[group_id]) for to, group_id in routes})
+    flows += (towards(to, group_id) for to, group_id in assignment.group_of.items() if to not in around.prefixes)
+    flows += around.flows
+    groups = [select(group_id, assignment.hops_of[group_id], basis) for group_id in sorted(assignment.hops_of)]
     return SwitchProgram(
         tuple(flows),
-        tuple(select(group_id, assignment.hops_of[group_id], basis) for group_id in sorted(assignment.hops_of)),
+        (*groups, *around.groups),
         tuple(map(allowance, ports)),
         assignment,
     )

@@ -113,6 +113,9 @@ def _of_load(load: LoadView) -> Iterator[Metric]:
             fairness.add_metric(labels, each.fairness)
             peak.add_metric(labels, each.peak_over_mean)
     yield from (fairness, peak)
+    yield GaugeMetricFamily(
+        "vl2_elephants_pinned", "Bins of heavy flows on a next hop of their own.", value=len(load.elephants)
+    )
 
 
 def _link_labels(link: LinkLoadView) -> tuple[str, ...]:

@@ -146,6 +146,19 @@ def test_ports_tell_what_they_carried(switch, controller, until):
         switch.vsctl("del-br", "vl2of1", "--", "del-br", "vl2of2")
 
 
+def test_flows_tell_the_bytes_that_they_met(switch, controller, br, until):
+    """Of the flows of one kind, each tells how many bytes it has met; those of other kinds are not asked."""
+    counting = Flow(0, 100, conditions({"eth_type": 0x0800}), cookie(0x90, 7), (Output(2),))
+    other = Flow(0, 100, conditions({"eth_type": 0x88B5}), cookie(0x91, 7), (Output(2),))
+    controller.send(br, put=(counting, other))
+    assert br.flow_bytes(0x90) == {counting.key: 0}
+    header = "4500 0056 0000 0000 4011 0000 0a000001 0a000002 1000 12b5 0042 0000"
+    frame = bytes.fromhex(f"020000000002 020000000001 0800 {header}") + bytes(58)
+    for _ in range(3):
+        switch.ofctl("packet-out", "vl2of0", f"in_port=1,packet={frame.hex()},actions=resubmit(,0)")
+    until(lambda: br.flow_bytes(0x90) == {counting.key: 3 * len(frame)})
+
+
 def test_foreign_flows_are_neither_seen_nor_removed(switch, controller, br):
     """A flow without our mark is not read, not counted, and survives the removal of our flow of the same key."""
     switch.ofctl("add-flow", "vl2of0", "table=0,priority=100,cookie=0x1234,reg1=1,actions=drop")

@@ -13,6 +13,7 @@ from controller.service import NotConfirmed
 from controller.views import (
     BalanceView,
     EdgePortView,
+    ElephantView,
     HealthView,
     HopView,
     HostView,
@@ -118,6 +119,7 @@ class WorldService:
                 LinkLoadView(b, 1, a, 1, None, None, None, None, None, None, None, None, None),
             ),
             (BalanceView(a, (1, 3), 0.75, 1.5), BalanceView(b, (1, 2), None, None)),
+            (ElephantView(a, IPv4Network("10.0.2.0/24"), 5, 0x3F, 3),),
         )
 
     def paths(self, source: str, target: str) -> PathsView:

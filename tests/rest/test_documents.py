@@ -65,6 +65,7 @@ def test_answers_are_as_documented(op) -> None:
         "LoadView": op("GET", "/v1/topology/load").body["load"],
         "LinkLoadView": op("GET", "/v1/topology/load").body["load"]["links"][0],
         "BalanceView": op("GET", "/v1/topology/load").body["load"]["next_hop_sets"][0],
+        "ElephantView": op("GET", "/v1/topology/load").body["load"]["elephants"][0],
         "HostView": op("GET", "/v1/hosts").body["hosts"][0],
         "PathsView": op("GET", "/v1/paths?from=h1&to=h2").body["paths"],
         "HealthView": op("GET", "/v1/health").body["health"],

@@ -37,6 +37,7 @@ SWITCH = {"datapath": f"{1:016x}", "kind": "fabric"}
         ("vl2_flow_mods_total", SWITCH, 10),
         ("vl2_group_mods_total", SWITCH, 2),
         ("vl2_refused_total", SWITCH, 0),
+        ("vl2_elephants_pinned", {}, 1),
         ("vl2_links_usable", {}, 1),
         ("vl2_hosts", {}, 2),
         ("vl2_hosts_connected", {}, 2),
