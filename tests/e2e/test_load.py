@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ SETTINGS = {
         "elephant_interval": 2,
     }
 }
+LEFT, RIGHT = ("vm1", "vm3"), ("vm2", "vm4")
 PAYLOAD = 1400
 ON_THE_WIRE = (PAYLOAD + 28 + 14 + 36 + 14) / PAYLOAD
 """UDP and IP, the inner Ethernet header, VXLAN over UDP and IP, the outer Ethernet header."""
@@ -41,7 +43,7 @@ def net(scene: Scene) -> Net:
     net = scene.network("red")
     for number in range(1, 5):
         scene.vm(f"vm{number}", f"h{number}", net)
-    for near, far in (("vm1", "vm3"), ("vm2", "vm4")):
+    for near, far in (LEFT, RIGHT):
         wait(lambda near=near, far=far: scene.reaches(near, scene.ip(far)), f"{near} reaches {far}")
     return net
 
@@ -49,7 +51,8 @@ def net(scene: Scene) -> Net:
 class Stream:
     """One UDP stream of iperf3 with ports of its own, so that its hash is the same whenever it runs."""
 
-    def __init__(self, scene: Scene, source: str, target: str, port: int, mbits: float, seconds: int) -> None:
+    def __init__(self, scene: Scene, ends: tuple[str, str], port: int, mbits: float, seconds: int) -> None:
+        source, target = ends
         serve = ["iperf3", "-s", "-1", "-J", "-p", "5201"]
         self._server = self._start(scene.lab.command(target, serve))
         wait(lambda: ":5201" in scene.lab.run(target, ["ss", "-lnt"]).stdout, "iperf3 listens")
@@ -107,10 +110,10 @@ def elephants(scene: Scene) -> list[dict[str, Any]]:
     return found
 
 
-def uplink_of(scene: Scene, source: str, target: str, port: int) -> int:
+def uplink_of(scene: Scene, ends: tuple[str, str], port: int) -> int:
     """By which up-link a stream with this source port goes."""
     wait(lambda: all(rate < QUIET for rate in rates(scene).values()), "the up-links are quiet")
-    with stream(scene, source, target, port, 2, 20):
+    with stream(scene, ends, port, 2, 20):
         return wait(lambda: next((up for up, rate in rates(scene).items() if rate > BUSY), 0), "the stream is seen")
 
 
@@ -118,7 +121,7 @@ def uplink_of(scene: Scene, source: str, target: str, port: int) -> int:
 def test_a_load_is_seen_as_it_is(scene: Scene) -> None:
     """Rate and utilisation of the link that a stream takes are within a fifth of what iperf3 says that it sent."""
     wait(lambda: len(rates(scene)) == 2, "both up-links are counted")
-    with stream(scene, "vm1", "vm3", 40000, 8, 8) as it:
+    with stream(scene, LEFT, 40000, 8, 8) as it:
         began = time.time()
         steady = wait(
             lambda: next(
@@ -143,8 +146,7 @@ def test_metrics_tell_the_same(scene: Scene) -> None:
     """The running controller is scraped with the operator's token, and counts the bytes of every up-link."""
     told = scene.lab.status().controller
     assert told is not None
-    with open(told.operator_token_file, encoding="utf-8") as file:
-        token = file.read().strip()
+    token = Path(told.operator_token_file).read_text().strip()
     url = f"http://{told.rest_host}:{told.rest_port}/metrics"
     done = subprocess.run(
         ["curl", "-sf", "-H", f"Authorization: Bearer {token}", url], capture_output=True, text=True, check=True
@@ -158,12 +160,12 @@ def test_metrics_tell_the_same(scene: Scene) -> None:
 @pytest.mark.usefixtures("net")
 def test_elephants_that_collide_part_ways(scene: Scene) -> None:
     """Two streams that hash onto one up-link, which is too narrow for both, end on different ones, and lose nothing."""
-    shared = uplink_of(scene, "vm1", "vm3", 40000)
-    colliding = next(port for port in range(40001, 40021) if uplink_of(scene, "vm2", "vm4", port) == shared)
+    shared = uplink_of(scene, LEFT, 40000)
+    colliding = next(port for port in range(40001, 40021) if uplink_of(scene, RIGHT, port) == shared)
     wait(lambda: all(rate < QUIET for rate in rates(scene).values()), "the up-links are quiet")
     with (
-        stream(scene, "vm1", "vm3", 40000, ELEPHANT, 25) as one,
-        stream(scene, "vm2", "vm4", colliding, ELEPHANT, 25) as other,
+        stream(scene, LEFT, 40000, ELEPHANT, 25) as one,
+        stream(scene, RIGHT, colliding, ELEPHANT, 25) as other,
     ):
         wait(lambda: elephants(scene), "an elephant is pinned", 25)
         wait(
