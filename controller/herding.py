@@ -19,7 +19,7 @@ from controller.events import Session, Sink
 from controller.fabric.detours import bin_of
 from controller.fabric.elephants import NO_HERD, Bin, Herd, Ports, Rule, Seen, decide
 from controller.fabric.graph import Fabric
-from controller.fabric.load import Load, Reading, capacity, growth, rate
+from controller.fabric.load import Load, Sample, capacity, growth
 from controller.fabric.pipeline import FabricCookie
 from controller.fabric.plan import PortRef
 from controller.fabric.routes import Link
@@ -70,8 +70,8 @@ class Herding:
         self._herds: dict[DatapathId, Herd] = {}
         self._next = 0.0
         self._asked: dict[DatapathId, Session] = {}
-        self._ports: dict[DatapathId, Mapping[int, Reading]] = {}
-        """The readings with which the present interval began."""
+        self._samples: dict[DatapathId, Sample | None] = {}
+        """What the ports had carried when the present interval began."""
         self._bins: dict[DatapathId, tuple[float, Mapping[Bin, int]]] = {}
         """When bins were last read, and what they had met."""
 
@@ -89,6 +89,8 @@ class Herding:
         if self._rule is None or now < self._next:
             return frozenset()
         self._next = now + self._rule.interval
+        for gone in self._herds.keys() - sessions.keys():
+            del self._herds[gone]
         changed = set()
         for datapath_id, session in sessions.items():
             if datapath_id in self._herds:
@@ -137,9 +139,9 @@ class Herding:
 
     def _rates(self, datapath_id: DatapathId) -> dict[int, float]:
         """Find what each port has sent since this was last asked, and begin the next interval."""
-        before, now = self._ports.get(datapath_id, {}), self._load.readings(datapath_id)
-        self._ports[datapath_id] = now
-        found = {port: rate(before.get(port), reading.counters, reading.at) for port, reading in now.items()}
+        before, now = self._samples.get(datapath_id), self._load.sample(datapath_id)
+        self._samples[datapath_id] = now
+        found = {} if now is None else {port: now.rate(port, before) for port in now.ports}
         return {port: each.bits for port, each in found.items() if each is not None}
 
     def _capacities(self, datapath_id: DatapathId) -> dict[int, float]:

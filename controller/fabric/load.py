@@ -53,48 +53,58 @@ def growth(before: int, after: int) -> int | None:
     return after - before + _COUNTER if after < _COUNTER // 2 <= before else None
 
 
-def rate(before: Reading | None, after: PortCounters, now: float) -> Rate | None:
+def rate(before: PortCounters, after: PortCounters, seconds: float) -> Rate | None:
     """Find the rate between two counts of one port; None where one of its counters started anew, or no time passed."""
-    if before is None or now <= before.at:
-        return None
-    seconds = now - before.at
-    was = before.counters
     grown = (
-        growth(was.tx_bytes, after.tx_bytes),
-        growth(was.tx_packets, after.tx_packets),
-        growth(was.tx_dropped, after.tx_dropped),
+        growth(before.tx_bytes, after.tx_bytes),
+        growth(before.tx_packets, after.tx_packets),
+        growth(before.tx_dropped, after.tx_dropped),
     )
     match grown:
-        case (int(octets), int(packets), int(drops)):
+        case (int(octets), int(packets), int(drops)) if seconds > 0:
             return Rate(octets * _BITS / seconds, packets / seconds, drops / seconds)
         case _:
             return None
 
 
+class Sample(NamedTuple):
+    """What all ports of a switch had carried at one moment, of a clock that only goes forward."""
+
+    at: float
+    ports: Mapping[int, PortCounters]
+
+    def rate(self, port: int, before: Sample | None) -> Rate | None:
+        """Find a port's rate since an earlier sample."""
+        was = None if before is None else before.ports.get(port)
+        now = self.ports.get(port)
+        return None if before is None or was is None or now is None else rate(was, now, self.at - before.at)
+
+
 class Load:
-    """The latest readings of every switch's ports."""
+    """The two latest samples of every switch; rates are found when they are asked for."""
 
     def __init__(self) -> None:
-        self._of: dict[DatapathId, dict[int, Reading]] = {}
+        self._of: dict[DatapathId, tuple[Sample, Sample | None]] = {}
 
     def counted(self, datapath_id: DatapathId, counters: Iterable[PortCounters], now: float) -> None:
         """Take what a switch has counted."""
-        before = self._of.get(datapath_id, {})
-        self._of[datapath_id] = {
-            each.port: Reading(each, rate(before.get(each.port), each, now), now) for each in counters
-        }
+        self._of[datapath_id] = Sample(now, {each.port: each for each in counters}), self.sample(datapath_id)
 
     def lost(self, datapath_id: DatapathId) -> None:
         """Forget a switch that does not answer."""
         self._of.pop(datapath_id, None)
 
+    def sample(self, datapath_id: DatapathId) -> Sample | None:
+        """Give what a switch counted last."""
+        known = self._of.get(datapath_id)
+        return None if known is None else known[0]
+
     def at(self, end: PortRef) -> Reading | None:
         """Give the latest reading of a port."""
-        return self._of.get(end.datapath_id, {}).get(end.port)
-
-    def readings(self, datapath_id: DatapathId) -> Mapping[int, Reading]:
-        """Give the latest readings of a switch, by port."""
-        return self._of.get(datapath_id, {})
+        latest, before = self._of.get(end.datapath_id, (None, None))
+        if latest is None or end.port not in latest.ports:
+            return None
+        return Reading(latest.ports[end.port], latest.rate(end.port, before), latest.at)
 
     def rate(self, end: PortRef) -> Rate | None:
         """Give the rate of a port."""

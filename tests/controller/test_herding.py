@@ -172,6 +172,15 @@ def test_a_slow_switch_is_not_asked_twice(bench: Bench) -> None:
     assert not bench.herding.counted(BinsCounted(TOR, MemorySession(), {}, bench.now))
 
 
+def test_a_switch_that_is_forgotten_has_no_elephants(bench: Bench) -> None:
+    """What was pinned on a switch that the fabric does not know any more is forgotten with it."""
+    bench.passes(one=20)
+    assert bench.tick()
+    bench.now += SECONDS
+    bench.herding.tick({}, bench.now)
+    assert bench.herding.herds == {}
+
+
 def test_off_is_off() -> None:
     """Without a rule nothing is ever counted, asked or pinned, however busy a link is."""
     bench = Bench(None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from controller.events import PortChanged, PortCounters
 from controller.fabric.graph import Fabric
-from controller.fabric.load import Load, Rate, Reading, balances, capacity, fairness, growth, link_loads, rate
+from controller.fabric.load import Load, Rate, balances, capacity, fairness, growth, link_loads, rate
 from controller.fabric.plan import PortRef
 from overlay.values import DatapathId
 
@@ -56,25 +56,24 @@ def test_a_counter_that_starts_anew_has_no_growth(before: int, data: st.DataObje
 
 def test_a_rate_is_growth_over_time() -> None:
     """Bits, packets and drops per second are those between two counts, over the time between them."""
-    before = Reading(counted(1, octets=1000, packets=10, drops=1), None, 5.0)
-    assert rate(before, counted(1, octets=2000, packets=30, drops=5), 7.0) == Rate(4000.0, 10.0, 2.0)
-    assert rate(before, before.counters, 6.0) == Rate(0.0, 0.0, 0.0)
+    before = counted(1, octets=1000, packets=10, drops=1)
+    assert rate(before, counted(1, octets=2000, packets=30, drops=5), 2.0) == Rate(4000.0, 10.0, 2.0)
+    assert rate(before, before, 1.0) == Rate(0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
-    ("after", "now"),
+    ("after", "seconds"),
     [
-        (counted(1, octets=10, packets=30, drops=5), 7.0),
-        (counted(1, octets=2000, packets=3, drops=5), 7.0),
-        (counted(1, octets=2000, packets=30, drops=0), 7.0),
-        (counted(1, octets=2000, packets=30, drops=5), 5.0),
-        (counted(1, octets=2000, packets=30, drops=5), 4.0),
+        (counted(1, octets=10, packets=30, drops=5), 2.0),
+        (counted(1, octets=2000, packets=3, drops=5), 2.0),
+        (counted(1, octets=2000, packets=30, drops=0), 2.0),
+        (counted(1, octets=2000, packets=30, drops=5), 0.0),
+        (counted(1, octets=2000, packets=30, drops=5), -1.0),
     ],
 )
-def test_what_started_anew_has_no_rate(after: PortCounters, now: float) -> None:
+def test_what_started_anew_has_no_rate(after: PortCounters, seconds: float) -> None:
     """A port with any counter that started anew, or counted twice at one moment, has no rate until the next count."""
-    assert rate(Reading(counted(1, octets=1000, packets=10, drops=1), None, 5.0), after, now) is None
-    assert rate(None, after, now) is None
+    assert rate(counted(1, octets=1000, packets=10, drops=1), after, seconds) is None
 
 
 def test_a_load_follows_its_switches() -> None:
@@ -88,10 +87,13 @@ def test_a_load_follows_its_switches() -> None:
     assert load.rate(PortRef(TOR, 2)) is None
     load.counted(TOR, [counted(1, octets=20), counted(2)], 2.0)
     assert load.rate(PortRef(TOR, 2)) is None
-    assert set(load.readings(TOR)) == {1, 2}
+    sample = load.sample(TOR)
+    assert sample is not None
+    assert (sample.at, set(sample.ports)) == (2.0, {1, 2})
     load.lost(TOR)
     load.lost(AGG)
-    assert load.readings(TOR) == {}
+    assert load.sample(TOR) is None
+    assert load.at(PortRef(TOR, 1)) is None
 
 
 def test_a_link_is_as_fast_as_its_slower_port() -> None:
