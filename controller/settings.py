@@ -16,8 +16,11 @@ from typing import Final
 
 from controller.configuration import Endpoint, Section, SettingsError
 from controller.counting import Watch
-from controller.fabric.elephants import Rule
+from controller.fabric.elephants import Rule, check_policy
+from controller.fabric.flaps import PENALTY, Damping
+from controller.fabric.policies import PATHS_MAX, policy_named
 from controller.tokens import Token, checked_token
+from overlay.refusals import Refusal
 from overlay.values import Mac, Vni
 
 OPERATOR: Final = "operator"
@@ -54,15 +57,21 @@ class OverlaySettings:
 
 @dataclass(frozen=True, slots=True)
 class FabricSettings:
-    """The underlay.  ``lldp_interval`` and the other intervals are in seconds, ``hold`` in missed intervals."""
+    """The underlay.  ``lldp_interval`` is in seconds, ``hold`` in missed intervals.
+
+    ``policy`` and ``paths`` hold until the operator chooses others at run time; ``damping`` is None when it is off.
+    ``watch`` is how the load of its links is watched.
+    """
 
     edge_prefix_length: int
     la_supernet: IPv4Network
     lldp_interval: float
     hold: int
     router_mac: Mac
+    policy: str
+    paths: int
+    damping: Damping | None
     watch: Watch
-    """How its load is watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,19 +188,23 @@ def _fabric(section: Section) -> FabricSettings:
         raise SettingsError(
             f"fabric.edge_prefix_length: /{length} is wider than fabric.la_supernet {supernet}, which it divides"
         )
+    policy = _policy(section)
     fabric = FabricSettings(
         edge_prefix_length=length,
         la_supernet=supernet,
         lldp_interval=section.seconds("lldp_interval", 0.5),
         hold=section.whole("hold", 3, 1, 1000),
         router_mac=section.mac("router_mac", "02:56:4c:32:00:01"),
-        watch=_watch(section),
+        policy=policy,
+        paths=section.whole("paths", 2, 1, PATHS_MAX),
+        damping=_damping(section.section("damping")),
+        watch=_watch(section, policy),
     )
     section.end()
     return fabric
 
 
-def _watch(section: Section) -> Watch:
+def _watch(section: Section, policy: str) -> Watch:
     on = section.flag("elephants", default=False)
     rule = Rule(section.fraction("elephant_threshold", 0.8, 0.1), section.seconds("elephant_interval", 5.0))
     interval = section.seconds("counters_interval", 1.0, zero=True)
@@ -201,7 +214,35 @@ def _watch(section: Section) -> Watch:
         raise SettingsError(
             f"fabric.elephant_interval: {rule.interval:g} s is shorter than fabric.counters_interval {interval:g} s"
         )
+    if on:
+        try:
+            check_policy(policy)
+        except Refusal as refusal:
+            raise SettingsError(f"fabric.{refusal.message}") from refusal
     return Watch(interval, section.whole("capacity_mbps", 0, 0, _CAPACITY_MAX), rule if on else None)
+
+
+def _policy(section: Section) -> str:
+    name = section.text("policy", "ecmp")
+    try:
+        return policy_named(name).name
+    except Refusal as refusal:
+        raise SettingsError(f"fabric.{refusal.message}") from refusal
+
+
+def _damping(section: Section) -> Damping | None:
+    """Losses of a link count 1; the count halves with time (RFC 2439)."""
+    on = section.flag("on", default=True)
+    suppress = section.whole("suppress", 3, 1, 100)
+    reuse = section.whole("reuse", 1, 1, 100)
+    longest = section.whole("ceiling", 12, 1, 1000)
+    half_life = section.seconds("half_life", 10.0)
+    section.end()
+    try:
+        damping = Damping(suppress * PENALTY, reuse * PENALTY, half_life, longest * PENALTY)
+    except Refusal as refusal:
+        raise SettingsError(f"fabric.{refusal.message}") from refusal
+    return damping if on else None
 
 
 def _tokens(section: Section) -> Mapping[str, Token]:

@@ -8,13 +8,14 @@ group alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import Final
 
 from controller.fabric.elephants import BIN_MASK, Bin, Herd, Pin, Ports
+from controller.fabric.groups import GroupAssignment
 from controller.fabric.load import shares
 from controller.fabric.pipeline import (
     ELEPHANTS,
@@ -26,7 +27,7 @@ from controller.fabric.pipeline import (
     FabricCookie,
     RoutePriority,
 )
-from controller.fabric.routes import NextHops
+from controller.fabric.targets import Target
 from overlay.flow import MARK, Bucket, DecTtl, FieldValue, Flow, FlowKey, Group, Output, ToGroup, cookie
 
 _CACHED: Final = 1 << 16
@@ -36,38 +37,43 @@ _ALL_BITS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Detours:
-    """Flows and groups for elephants; ``prefixes`` are those whose routes are among the flows."""
+    """Flows and groups for elephants; ``targets`` are those whose routes are among the flows."""
 
     flows: tuple[Flow, ...] = ()
     groups: tuple[Group, ...] = ()
-    prefixes: frozenset[IPv4Network] = frozenset()
+    targets: frozenset[Target] = frozenset()
 
 
 _NONE: Final = Detours()
 
 
-def detours(herd: Herd, routes: Mapping[IPv4Network, tuple[int, NextHops]]) -> Detours:
+def detours(herd: Herd, assignment: GroupAssignment) -> Detours:
     """Compile what a switch holds for its elephants.
 
     Whatever the herd says of a prefix whose next hops are other ones by now is left out.
 
-    :param routes: the group and the next hops of each prefix that is routed there.
+    :param assignment: the groups of the switch's routes.
     """
     if not herd:
         return _NONE
+    ports = {group_id: tuple(sorted(shares(hops))) for group_id, hops in assignment.hops_of.items()}
+
+    def holds(prefix: IPv4Network, chosen: Ports) -> bool:
+        group_id = assignment.group_of.get(Target.of_prefix(prefix))
+        return group_id is not None and ports[group_id] == chosen
+
+    pins = {each: pin for each, pin in herd.pins.items() if holds(each.prefix, pin.ports)}
+    counted = {prefix for prefix, chosen in herd.counted.items() if holds(prefix, chosen)}
+    targets = {prefix: Target.of_prefix(prefix) for prefix in counted | {each.prefix for each in pins}}
     flows: list[Flow] = []
-    ports = {prefix: tuple(sorted(shares(hops))) for prefix, (_, hops) in routes.items()}
-    pins = {each: pin for each, pin in herd.pins.items() if ports.get(each.prefix) == pin.ports}
-    counted = {prefix for prefix, chosen in herd.counted.items() if ports.get(prefix) == chosen}
-    prefixes = counted | {each.prefix for each in pins}
-    for prefix in sorted(prefixes):
-        group_id, _ = routes[prefix]
+    for prefix, target in sorted(targets.items()):
+        group_id = assignment.group_of[target]
         flows += (onward(prefix), rest(prefix, group_id))
         if prefix in counted:
             bins = (Bin(prefix, value) for value in range(BIN_MASK + 1))
             flows += (in_bin(each, group_id) for each in bins if each not in pins)
     flows += (in_bin(each, pin_group(pin.slot)) for each, pin in sorted(pins.items()))
-    return Detours(tuple(flows), tuple(_groups(pins.values())), frozenset(prefixes))
+    return Detours(tuple(flows), tuple(_groups(pins.values())), frozenset(targets.values()))
 
 
 def _groups(pins: Iterable[Pin]) -> Iterable[Group]:

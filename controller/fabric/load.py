@@ -154,10 +154,10 @@ class Balance:
 def capacity(fabric: Fabric, link: Link, usual_mbps: int = 0) -> float | None:
     """Say what a link carries in a second, in bits: as the operator said, or else what its slower port can.
 
-    :param usual_mbps: what the operator said of all links; 0 for nothing.
+    :param usual_mbps: what the operator said of all links that are not tuned; 0 for nothing.
     """
-    if usual_mbps:
-        return float(usual_mbps * MBIT)
+    if said := fabric.upkeep.tuning(link).capacity_mbps or usual_mbps:
+        return float(said * MBIT)
     speeds = [
         port.speed
         for end in link
@@ -177,7 +177,10 @@ def link_loads(fabric: Fabric, load: Load, usual_mbps: int = 0) -> tuple[LinkLoa
 
 def shares(hops: NextHops) -> Mapping[int, int]:
     """Say which weight each port of a next-hop set has."""
-    return Counter(hops)
+    weights: Counter[int] = Counter()
+    for hop in hops:
+        weights[hop.port] += hop.weight
+    return weights
 
 
 def balances(sets: Mapping[DatapathId, Iterable[NextHops]], load: Load) -> tuple[Balance, ...]:

@@ -65,7 +65,9 @@ def _samples() -> list[tuple[str, Flow]]:
     ports = (1, 2)
     prefix = IPv4Network("10.0.2.0/24")
     herd = Herd({prefix: ports}, {Bin(prefix, 0): Pin(1, 0, ports)})
-    for flow in chain.from_iterable(program(fabric, _EDGE, GroupAssignment(), each).flows for each in (NO_HERD, herd)):
+    for flow in chain.from_iterable(
+        program(fabric, _EDGE, GroupAssignment(), herd=each).flows for each in (NO_HERD, herd)
+    ):
         kind = FabricCookie(flow.cookie >> _KIND_SHIFT & 0xFF)
         shape = (flow.table, kind, tuple(condition.field for condition in flow.match))
         samples.setdefault(shape, (_KINDS[kind].capitalize(), flow))

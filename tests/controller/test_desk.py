@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import cast
 
 import eventlet
 import pytest
 
+from controller.configuration import SettingsError
 from controller.counting import Watch
 from controller.desk import Desk
 from controller.discovery import Announcer
 from controller.events import PortCounters, SwitchUp
+from controller.fabric.changes import PolicyChosen
+from controller.fabric.documents import of_policy
 from controller.fabric.elephants import Rule
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
-from controller.store import Store
+from controller.process import restore
+from controller.settings import parse
+from controller.store import SqliteStore, Store
 from controller.views import LinkLoadView
 from overlay.flow import Set
+from overlay.refusals import Conflict
 from overlay.values import DatapathId
 from overlay.world import World
 from tests.controller.switches import MemorySession
@@ -105,6 +112,28 @@ def test_what_a_switch_counts_is_shown(owner: Owner, desk: Desk) -> None:
 
 def _first_uplink(desk: Desk) -> LinkLoadView:
     return next(link for link in desk.load().links if (link.from_datapath_id, link.from_port) == (TOR, 1))
+
+
+@pytest.mark.parametrize("policy", ["shortest", "vlb"])
+def test_a_policy_that_leaves_elephants_no_way_is_refused(owner: Owner, policy: str) -> None:
+    """While elephants are on, neither choosing nor previewing such a policy is possible, and nothing changes."""
+    underlay = owner.underlay
+    for act in (underlay.order, underlay.preview):
+        with pytest.raises(Conflict, match=f"{policy} does not go together with fabric.elephants"):
+            act(PolicyChosen(policy))
+    assert underlay.fabric.policy.name == "ecmp"
+    underlay.order(PolicyChosen("ecmp"))
+
+
+def test_a_policy_that_was_chosen_before_is_in_the_way(tmp_path: Path) -> None:
+    """A controller does not start with elephants on if the operator has chosen a policy without room for them."""
+    store = SqliteStore(tmp_path / "state")
+    store.commit((of_policy("vlb", 2),))
+    wanted = {"state_dir": str(tmp_path / "state"), "fabric": {"elephants": True}}
+    with pytest.raises(SettingsError, match="fabric.elephants: the policy that was chosen is in the way: policy: vlb"):
+        restore(parse(wanted), store)
+    assert restore(parse({**wanted, "fabric": {}}), store).underlay.fabric.policy.name == "vlb"
+    store.close()
 
 
 def test_failures_are_counted_in_health(owner: Owner, desk: Desk) -> None:

@@ -29,6 +29,8 @@ from controller.fabric.groups import GroupAssignment, is_ours
 from controller.fabric.pipeline import ELEPHANTS, FABRIC, ROUTE
 from controller.fabric.plan import PortRef
 from controller.fabric.program import program
+from controller.fabric.routes import Hop
+from controller.fabric.targets import Target
 from controller.openflow import codec
 from controller.openflow.codec import FlowCommand
 from controller.reconcile import Contents, difference
@@ -224,9 +226,9 @@ def test_the_policy_of_equal_cost_is_welcome() -> None:
 # ── what the switch holds ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def encoded(fabric: graphs.Fabric, switch: DatapathId, *herd: Herd) -> list[bytes]:
+def encoded(fabric: graphs.Fabric, switch: DatapathId, herd: Herd = NO_HERD) -> list[bytes]:
     """The program of a switch, as bytes."""
-    made = program(fabric, switch, NOTHING, *herd)
+    made = program(fabric, switch, NOTHING, herd=herd)
     return [
         *(codec.flow_mod(flow, FlowCommand.ADD, 0) for flow in made.flows),
         *(codec.group_mod(group, codec.Command.ADD, 0) for group in made.groups),
@@ -251,7 +253,7 @@ def test_without_elephants_nothing_of_them_is_there(name: str) -> None:
 def test_a_counted_prefix_is_forwarded_as_before() -> None:
     """Counting alone sends every packet to the group that the plain route sends it to, in one bin each."""
     fabric = graphs.build(graphs.vl2())
-    plain, counting = program(fabric, TOR, NOTHING), program(fabric, TOR, NOTHING, Herd({THERE: (1, 2)}))
+    plain, counting = program(fabric, TOR, NOTHING), program(fabric, TOR, NOTHING, herd=Herd({THERE: (1, 2)}))
     (route,) = (flow for flow in plain.flows if flow.table == ROUTE.id and flow not in counting.flows)
     (onward,) = (flow for flow in counting.flows if flow.goto == ELEPHANTS.id)
     assert onward.key == route.key
@@ -266,7 +268,7 @@ def test_a_pinned_bin_prefers_its_port_and_has_the_others_behind() -> None:
     """A pinned bin goes to a failover group of its own, whose first bucket is its port; moving it changes only that."""
     fabric = graphs.build(graphs.vl2())
     herds = [Herd(pins={ONE: Pin(port, 0, (1, 2))}) for port in (2, 1)]
-    first, second = (program(fabric, TOR, NOTHING, herd) for herd in herds)
+    first, second = (program(fabric, TOR, NOTHING, herd=herd) for herd in herds)
     (flow,) = (flow for flow in first.flows if bin_of(flow.key) == ONE)
     assert flow.actions == (ToGroup(pin_group(0)),)
     (group,) = (group for group in first.groups if group.failover)
@@ -280,8 +282,8 @@ def test_what_the_herd_says_of_other_next_hops_is_left_out() -> None:
     """A program never follows a pin or a count of a next-hop set that its prefix does not have any more."""
     fabric = graphs.build(graphs.vl2())
     stale = Herd({THERE: (1, 9)}, {ONE: Pin(9, 0, (1, 9)), Bin(IPv4Network("10.9.9.0/24"), 0): Pin(1, 1, (1, 2))})
-    assert program(fabric, TOR, NOTHING, stale) == program(fabric, TOR, NOTHING)
-    assert detours(NO_HERD, {}).flows == ()
+    assert program(fabric, TOR, NOTHING, herd=stale) == program(fabric, TOR, NOTHING)
+    assert detours(NO_HERD, NOTHING).flows == ()
 
 
 def test_elephants_reach_their_end_whatever_dies() -> None:
@@ -290,7 +292,7 @@ def test_elephants_reach_their_end_whatever_dies() -> None:
     fabric = graphs.build(wiring)
     deployed = Deployed(fabric)
     herd = Herd({THERE: (1, 2)}, {ONE: Pin(2, 0, (1, 2))})
-    deployed.programs[TOR] = program(fabric, TOR, NOTHING, herd)
+    deployed.programs[TOR] = program(fabric, TOR, NOTHING, herd=herd)
     wires = dict(wiring.cables) | {far: near for near, far in wiring.cables}
     la = IPv4Address("10.0.4.11")
     start = wiring.hosts[IPv4Address("10.0.1.11")]
@@ -303,7 +305,7 @@ def test_a_restart_takes_pins_off_and_keeps_the_groups_of_routes() -> None:
     """Read back with pins in place, routes keep the groups that they have, and pins are none of them."""
     fabric = graphs.build(graphs.vl2())
     herd = Herd({THERE: (1, 2)}, {ONE: Pin(2, 0, (1, 2))})
-    held = program(fabric, TOR, NOTHING, herd)
+    held = program(fabric, TOR, NOTHING, herd=herd)
     read = Installed(tuple((flow, 0) for flow in held.flows), held.groups, held.meters)
     assignment = GroupAssignment.from_installed((flow for flow, _ in read.flows), read.groups)
     assert assignment == held.assignment
@@ -320,6 +322,6 @@ def _parts(made):
 def test_a_flow_of_another_shape_is_in_no_bin() -> None:
     """What has no UDP source port counts no bin; a /32 is a prefix like others."""
     lone = IPv4Network("10.0.4.9/32")
-    flows = detours(Herd({lone: (1, 2)}), {lone: (7, (1, 2))}).flows
+    flows = detours(Herd({lone: (1, 2)}), GroupAssignment({Target.of_prefix(lone): 7}, {7: (Hop(1), Hop(2))})).flows
     assert {bin_of(flow.key) for flow in flows} == {None, *(Bin(lone, n) for n in range(BIN_MASK + 1))}
     assert bin_of(FlowKey(0, 0, ())) is None

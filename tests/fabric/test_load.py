@@ -12,6 +12,7 @@ from controller.events import PortChanged, PortCounters
 from controller.fabric.graph import Fabric
 from controller.fabric.load import Load, Rate, balances, capacity, fairness, growth, link_loads, rate
 from controller.fabric.plan import PortRef
+from controller.fabric.routes import Hop, NextHops
 from overlay.values import DatapathId
 
 from . import graphs
@@ -24,6 +25,11 @@ TOR, AGG = D(100), D(200)
 def counted(port: int, *, octets: int = 0, packets: int = 0, drops: int = 0) -> PortCounters:
     """Counters of which only what leaves matters."""
     return PortCounters(port, 7, packets, 7, octets, 7, drops, 7, 7)
+
+
+def hops(*ports: int) -> NextHops:
+    """Equal next hops."""
+    return tuple(map(Hop, ports))
 
 
 def carrying(**bits: float) -> Load:
@@ -128,29 +134,29 @@ def test_both_directions_of_every_usable_link_are_listed() -> None:
 
 def test_a_balance_tells_how_equal_next_hops_are_used() -> None:
     """One of two next hops that carries all is half fair and twice the mean; equal ones are wholly fair."""
-    sets = {TOR: [(1, 2)], AGG: [(1, 2)]}
+    sets = {TOR: [hops(1, 2)], AGG: [hops(1, 2)]}
     one, other = balances(sets, carrying(p1=8e6, p2=0))
     assert (one.datapath_id, one.ports, one.fairness, one.peak) == (TOR, (1, 2), 0.5, 2.0)
     assert (other.fairness, other.peak) == (None, None)  # nobody counted there
-    equal = balances({TOR: [(1, 2)]}, carrying(p1=8e6, p2=8e6))
+    equal = balances({TOR: [hops(1, 2)]}, carrying(p1=8e6, p2=8e6))
     assert [(each.fairness, each.peak) for each in equal] == [(1.0, 1.0)]
 
 
 def test_an_idle_set_has_no_balance() -> None:
     """Where nothing is carried, nothing is unfair: the figures are absent."""
-    (idle,) = balances({TOR: [(1, 2)]}, carrying(p1=0, p2=0))
+    (idle,) = balances({TOR: [hops(1, 2)]}, carrying(p1=0, p2=0))
     assert (idle.fairness, idle.peak) == (None, None)
 
 
 def test_each_set_is_told_once_and_only_where_there_is_a_choice() -> None:
     """Routes that share a next-hop set are one row, and a set of one port is none."""
-    found = balances({TOR: [(1, 2), (3,), (1, 2), (2, 3)]}, carrying(p1=8, p2=8, p3=8))
+    found = balances({TOR: [hops(1, 2), hops(3), hops(1, 2), hops(2, 3)]}, carrying(p1=8, p2=8, p3=8))
     assert [each.ports for each in found] == [(1, 2), (2, 3)]
 
 
 def test_a_share_is_by_weight() -> None:
-    """A next hop that is there twice carries twice its share, and that is fair."""
-    (found,) = balances({TOR: [(1, 1, 2)]}, carrying(p1=16e6, p2=8e6))
+    """A next hop of twice the weight carries twice its share, and that is fair."""
+    (found,) = balances({TOR: [(Hop(1, 2), Hop(2))]}, carrying(p1=16e6, p2=8e6))
     assert (found.ports, found.fairness, found.peak) == ((1, 2), 1.0, 1.0)
 
 

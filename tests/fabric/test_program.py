@@ -10,6 +10,7 @@ from controller.fabric.elephants import Herd
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.pipeline import FABRIC, FabricCookie, object_name
 from controller.fabric.plan import PortRef
+from controller.fabric.policies import POLICIES
 from controller.fabric.program import hash_basis, program
 from overlay.flow import ToController
 from overlay.values import DatapathId
@@ -76,7 +77,8 @@ def test_cookies_name_their_objects() -> None:
     herd = Herd({IPv4Network("10.0.2.0/24"): (1,), IPv4Network("10.0.4.0/24"): (1, 2)})
     named = {
         (kind, object_name(kind, flow.cookie & (1 << 40) - 1))
-        for flow in program(graphs.build(wiring), D(100), NOTHING, herd).flows
+        for policy in ("ecmp", "vlb")
+        for flow in program(graphs.build(wiring, policy=POLICIES[policy]), D(100), NOTHING, herd=herd).flows
         for kind in [FabricCookie(flow.cookie >> 40 & 0xFF)]
     }
     assert (FabricCookie.DISCOVERY, "port 1") in named
@@ -84,6 +86,7 @@ def test_cookies_name_their_objects() -> None:
     assert (FabricCookie.PREFIX, "10.0.2.0/24") in named
     assert (FabricCookie.ELEPHANT, "10.0.4.0/24") in named
     assert (FabricCookie.ROUTED, "") in named
+    assert (FabricCookie.TAG, "tag 1") in named
     assert {kind for kind, _ in named} == set(FabricCookie)
 
 

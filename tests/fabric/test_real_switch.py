@@ -322,7 +322,7 @@ def test_the_next_tier_spreads_what_the_first_has_chosen(
     With the basis of the first tier all of it would take one way: what the test would see if it were not spread.
     """
     group_of = program(fabric, TOR, GroupAssignment()).assignment.group_of
-    first = next(group for prefix, group in group_of.items() if BOTH_WAYS in prefix)
+    first = next(group for target, group in group_of.items() if BOTH_WAYS in target.prefix)
     ways = {port: Bucket((Output(port),), watch_port=port) for port in (11, 12)}
     switch.vsctl(
         "add-br", "next", "--", "set", "bridge", "next", "datapath_type=netdev", "fail_mode=secure",
@@ -380,7 +380,7 @@ def test_a_pinned_bin_takes_its_port_and_goes_round_it_when_it_is_dead(switch: S
     What the switch holds then reads back as what it was given; flows of other bins are spread as before.
     """
     plain = program(fabric, TOR, GroupAssignment())
-    prefix = next(prefix for prefix in plain.assignment.group_of if BOTH_WAYS in prefix)
+    prefix = next(target.prefix for target in plain.assignment.group_of if BOTH_WAYS in target.prefix)
     pin = Pin(1, 0, UPLINKS)
 
     def used(source_port: int) -> set[int]:
@@ -389,7 +389,8 @@ def test_a_pinned_bin_takes_its_port_and_goes_round_it_when_it_is_dead(switch: S
         )
         return {int(port) for trace in traces for port in re.findall(r"output:(\d+)", trace)}
 
-    wanted = program(fabric, TOR, plain.assignment, Herd({prefix: UPLINKS}, {Bin(prefix, 40000 & BIN_MASK): pin}))
+    herd = Herd({prefix: UPLINKS}, {Bin(prefix, 40000 & BIN_MASK): pin})
+    wanted = program(fabric, TOR, plain.assignment, herd=herd)
     switch.load(replace(wanted, meters=(), groups=tuple(group for group in wanted.groups if group.failover)))
     try:
         read = Contents.of(switch.read())

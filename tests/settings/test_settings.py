@@ -119,6 +119,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[fabric]\ncounters_interval = -1", "fabric.counters_interval"),
         ("[fabric]\ncapacity_mbps = 0.5", "fabric.capacity_mbps"),
         ("[fabric]\nelephants = 1", "fabric.elephants"),
+        ("[fabric]\nelephants = true\npolicy = 'shortest'", "fabric.policy"),
+        ("[fabric]\nelephants = true\npolicy = 'vlb'", "fabric.policy"),
         ("[fabric]\nelephants = true\ncounters_interval = 0", "fabric.elephants"),
         ("[fabric]\nelephants = true\nelephant_interval = 0.5", "fabric.elephant_interval"),
         ("[fabric]\nelephant_interval = 0", "fabric.elephant_interval"),
