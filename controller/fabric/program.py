@@ -76,6 +76,8 @@ class SwitchProgram:
     groups: tuple[Group, ...]
     meters: tuple[Meter, ...]
     assignment: GroupAssignment
+    herd: Herd = NO_HERD
+    """The elephants that it was made for."""
 
 
 def program(
@@ -126,6 +128,7 @@ def program(
         (*groups, *around.groups),
         tuple(map(allowance, ports)),
         assignment,
+        herd,
     )
 
 

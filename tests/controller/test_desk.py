@@ -130,7 +130,9 @@ def test_a_policy_that_was_chosen_before_is_in_the_way(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "state")
     store.commit((of_policy("vlb", 2),))
     wanted = {"state_dir": str(tmp_path / "state"), "fabric": {"elephants": True}}
-    with pytest.raises(SettingsError, match="fabric.elephants: the policy that was chosen is in the way: policy: vlb"):
+    with pytest.raises(
+        SettingsError, match=r"fabric\.elephants: the policy that was chosen is in the way: policy: vlb"
+    ):
         restore(parse(wanted), store)
     assert restore(parse({**wanted, "fabric": {}}), store).underlay.fabric.policy.name == "vlb"
     store.close()
