@@ -39,12 +39,17 @@ class Views(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Make the samples of this moment."""
-        health = self._service.health()
-        yield InfoMetricFamily("vl2", "What runs.", value={"version": health.version, "framework": health.framework})
-        yield from _of_health(health)
-        yield from _of_moves(self._service.moves())
-        yield from _of_topology(self._service.topology())
-        yield from _of_load(self._service.load())
+        service = self._service
+        yield from families(service.health(), service.moves(), service.topology(), service.load())
+
+
+def families(health: HealthView, moves: Iterable[MoveView], topology: TopologyView, load: LoadView) -> Iterator[Metric]:
+    """Turn views into samples, family by family; every family is there, with samples or without."""
+    yield InfoMetricFamily("vl2", "What runs.", value={"version": health.version, "framework": health.framework})
+    yield from _of_health(health)
+    yield from _of_moves(moves)
+    yield from _of_topology(topology)
+    yield from _of_load(load)
 
 
 def _of_health(health: HealthView) -> Iterator[Metric]:
