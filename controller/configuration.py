@@ -112,6 +112,15 @@ class Section:
             raise self._error(key, f"{'0 or ' if zero else ''}a whole number from {least} to {most}")
         return value
 
+    def fraction(self, key: str, default: float, least: float) -> float:
+        """A share of a whole: a number from ``least`` to 1."""
+        value = self._get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= 1:
+            raise self._error(key, f"a number from {least:g} to 1")
+        return float(value)
+
     def seconds(self, key: str, default: float, *, zero: bool = False) -> float:
         """A length of time."""
         value = self._get(key)

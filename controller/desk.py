@@ -13,18 +13,24 @@ from typing import Final
 from controller import framework
 from controller.bulk import Creation
 from controller.channel import Channel
+from controller.fabric.elephants import BIN_MASK
+from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
 from controller.fabric.paths import paths as fabric_paths
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
 from controller.service import NotConfirmed
 from controller.views import (
+    BalanceView,
     ClashView,
     EdgePortView,
+    ElephantView,
     HealthView,
     HopView,
     HostView,
+    LinkLoadView,
     LinkView,
+    LoadView,
     LocatorView,
     MoveStep,
     MoveView,
@@ -131,6 +137,28 @@ class Desk:
             prefixes=tuple(PrefixView(prefix, datapath_id) for prefix, datapath_id in sorted(fabric.located.items())),
         )
 
+    def load(self) -> LoadView:
+        """What the fabric's links carry."""
+        underlay = self._owner.underlay
+        counting = underlay.counting
+        epoch = time.time() - time.monotonic()
+        return LoadView(
+            counting.interval,
+            tuple(
+                _link_load_view(each, epoch)
+                for each in link_loads(underlay.fabric, counting.load, underlay.watch.capacity_mbps)
+            ),
+            tuple(
+                BalanceView(each.datapath_id, each.ports, each.fairness, each.peak)
+                for each in balances(underlay.next_hop_sets(), counting.load)
+            ),
+            tuple(
+                ElephantView(switch, each.prefix, each.value, BIN_MASK, pin.port)
+                for switch, herd in sorted(underlay.herding.herds.items())
+                for each, pin in sorted(herd.pins.items())
+            ),
+        )
+
     def paths(self, source: str, target: str) -> PathsView:
         """List the ways from one port or hypervisor to another."""
         start, end = self._end(source, "from"), self._end(target, "to")
@@ -199,6 +227,7 @@ class Desk:
             hosts=len(self.world.hosts),
             hosts_connected=sum(hypervisors.is_connected(name) for name in self.world.hosts),
             pending=sum(not channel.settled for channel in (*fabric.channels.values(), *hypervisors.channels.values())),
+            failures=self._owner.failures,
             clashes=tuple(ClashView(clash.host, clash.la, clash.holder) for clash in self.world.clashes),
             problems=tuple(problems),
         )
@@ -251,3 +280,21 @@ class Desk:
     def _refusals(self) -> list[tuple[DatapathId, str]]:
         channels = (*self._owner.underlay.channels.values(), *self._owner.hypervisors.channels.values())
         return [(channel.datapath_id, channel.refusals[-1]) for channel in channels if channel.refusals]
+
+
+def _link_load_view(load: LinkLoad, epoch: float) -> LinkLoadView:
+    rate, reading = load.rate, load.reading
+    counters = None if reading is None else reading.counters
+    return LinkLoadView(
+        *load.source,
+        *load.target,
+        bits_per_second=None if rate is None else rate.bits,
+        packets_per_second=None if rate is None else rate.packets,
+        drops_per_second=None if rate is None else rate.drops,
+        capacity_mbps=None if load.capacity is None else load.capacity / MBIT,
+        utilisation=load.utilisation,
+        bytes=None if counters is None else counters.tx_bytes,
+        packets=None if counters is None else counters.tx_packets,
+        drops=None if counters is None else counters.tx_dropped,
+        measured_at=None if reading is None else epoch + reading.at,
+    )

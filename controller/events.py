@@ -6,10 +6,11 @@ overlay (``overlay.changes``) travel on the same queue.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
-from overlay.flow import Flow, Group, Meter, Set
+from overlay.flow import Flow, FlowKey, Group, Meter, Set
 from overlay.values import DatapathId, HostName
 
 
@@ -25,6 +26,20 @@ class SwitchPort:
     hw_addr: str
     up: bool
     speed: int = 0
+
+
+class PortCounters(NamedTuple):
+    """What one port has carried so far, 64-bit counters that wrap; what the switch does not count is zero."""
+
+    port: int
+    rx_packets: int
+    tx_packets: int
+    rx_bytes: int
+    tx_bytes: int
+    rx_dropped: int
+    tx_dropped: int
+    rx_errors: int
+    tx_errors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,18 @@ class Session(Protocol):
 
     def count(self) -> int:
         """How many flows with our mark the switch holds (OFPMP_AGGREGATE); blocks the calling greenlet only."""
+
+    def flow_bytes(self, kind: int) -> Mapping[FlowKey, int]:
+        """How many bytes our flows of one kind (of cookie) have met; blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer within the session's time.
+        """
+
+    def port_counters(self) -> tuple[PortCounters, ...]:
+        """What every port has carried (OFPMP_PORT_STATS); blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer within the session's time.
+        """
 
     def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:
         """Emit one frame from a port, after these fields were set (a tunnel's destination, say)."""

@@ -20,6 +20,7 @@ import eventlet.queue
 
 from controller.bulk import Creation, apply_all
 from controller.channel import Counted, ReadBack
+from controller.counting import UNWATCHED, PortsCounted, Watch
 from controller.discovery import Announcer
 from controller.events import (
     HostReachable,
@@ -34,6 +35,7 @@ from controller.events import (
 )
 from controller.fabric.changes import Order
 from controller.fabric.graph import Fabric
+from controller.herding import BinsCounted
 from controller.hypervisors import Hypervisors, is_hypervisor
 from controller.journal import Journal
 from controller.service import NotStored
@@ -87,6 +89,7 @@ class Owner:
     :param lldp_interval: seconds between two announcements from each fabric port.
     :param lost_after: seconds without a session after which nobody waits for a host any more.
     :param audit_interval: seconds between two checks of what the switches hold.
+    :param watch: how the fabric's load is watched.
     :param clock: seconds since the epoch, for what is stored and shown.
     """
 
@@ -100,6 +103,7 @@ class Owner:
         lldp_interval: float,
         lost_after: float,
         audit_interval: float,
+        watch: Watch = UNWATCHED,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.world = world
@@ -109,6 +113,7 @@ class Owner:
             announcer,
             las=lambda: [host.la for host in world.hosts.values()],
             lldp_interval=lldp_interval,
+            watch=watch,
             spawn=self.spawn,
             sink=self.put,
         )
@@ -228,7 +233,7 @@ class Owner:
                 return item.outcome
             case SwitchUp() | SwitchDown() | PortChanged() | PacketArrived() | MessageConfirmed() | MessageRejected():
                 return self._from_switch(item)
-            case ReadBack() | Counted():
+            case ReadBack() | Counted() | PortsCounted() | BinsCounted():
                 return self._checked(item)
             case HostSnapshot():
                 outcome = self.world.apply(item, self._clock())
@@ -254,7 +259,10 @@ class Owner:
             case _:
                 return self._applied(*self.hypervisors.take(event))
 
-    def _checked(self, event: ReadBack | Counted) -> Outcome:
+    def _checked(self, event: ReadBack | Counted | PortsCounted | BinsCounted) -> Outcome:
+        if isinstance(event, PortsCounted | BinsCounted):
+            self.underlay.watched(event)
+            return Outcome()
         if self.stuck:  # what is wanted is not compiled yet; comparing now would take flows away
             self.spawn(lambda: self.put(event), after=_TICK_SECONDS)
             return Outcome()

@@ -19,6 +19,7 @@ from controller import green
 from controller.configuration import SettingsError
 from controller.desk import Desk
 from controller.discovery import Announcer
+from controller.fabric.elephants import check_policy
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan
 from controller.fabric.policies import policy_named
@@ -32,6 +33,7 @@ from controller.settings import Settings, load
 from controller.store import SqliteStore, StoreError
 from controller.tokens import operator_token, secret
 from overlay.changes import DocumentKind
+from overlay.refusals import Refusal
 from overlay.world import Settings as WorldSettings
 from overlay.world import World
 
@@ -92,7 +94,10 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
 
 
 def restore(settings: Settings, store: SqliteStore) -> Owner:
-    """Build the owner with the worlds that the store remembers."""
+    """Build the owner with the worlds that the store remembers.
+
+    :raises SettingsError: when the settings do not go together with what the operator has chosen since.
+    """
     documents = store.load()
     world = World.restore(
         (document for document in documents if document.kind in _OVERLAY_KINDS),
@@ -115,6 +120,13 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
         paths=settings.fabric.paths,
         damping=settings.fabric.damping,
     )
+    if settings.fabric.watch.elephants is not None:
+        try:
+            check_policy(fabric.policy.name)
+        except Refusal as refusal:
+            raise SettingsError(
+                f"fabric.elephants: the policy that was chosen is in the way: {refusal.message}"
+            ) from refusal
     return Owner(
         world,
         fabric,
@@ -123,6 +135,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
         lldp_interval=settings.fabric.lldp_interval,
         lost_after=settings.overlay.host_lost_after,
         audit_interval=settings.audit_interval,
+        watch=settings.fabric.watch,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from controller.bulk import Creation
-from controller.views import HealthView, HostView, MoveView, PathsView, TopologyView
+from controller.views import HealthView, HostView, LoadView, MoveView, PathsView, TopologyView
 from overlay.changes import Intent, Outcome
 from overlay.refusals import Refusal
 from overlay.values import HostName, PortStatus
@@ -64,6 +64,9 @@ class Service(Protocol):
 
     def topology(self) -> TopologyView:
         """The fabric as it is known now."""
+
+    def load(self) -> LoadView:
+        """What the fabric's links carry."""
 
     def paths(self, source: str, target: str) -> PathsView:
         """The ways from one port or hypervisor to another.

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from controller.configuration import Endpoint, Section, SettingsError
+from controller.counting import Watch
+from controller.fabric.elephants import Rule, check_policy
 from controller.fabric.flaps import PENALTY, Damping
 from controller.fabric.policies import PATHS_MAX, policy_named
 from controller.tokens import Token, checked_token
@@ -29,6 +31,7 @@ _PORT_RATE_LEAST: Final = 64
 """Below it not even ARP and DHCP would be a network."""
 _PORT_RATE_MOST: Final = 400_000_000
 """400 Gbit/s: the fastest card that there is; a typing error beyond, and still a number of 32 bits in OpenFlow."""
+_CAPACITY_MAX: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class FabricSettings:
     """The underlay.  ``lldp_interval`` is in seconds, ``hold`` in missed intervals.
 
     ``policy`` and ``paths`` hold until the operator chooses others at run time; ``damping`` is None when it is off.
+    ``watch`` is how the load of its links is watched.
     """
 
     edge_prefix_length: int
@@ -73,6 +77,7 @@ class FabricSettings:
     policy: str
     paths: int
     damping: Damping | None
+    watch: Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +195,38 @@ def _fabric(section: Section) -> FabricSettings:
         raise SettingsError(
             f"fabric.edge_prefix_length: /{length} is wider than fabric.la_supernet {supernet}, which it divides"
         )
+    policy = _policy(section)
     fabric = FabricSettings(
         edge_prefix_length=length,
         la_supernet=supernet,
         lldp_interval=section.seconds("lldp_interval", 0.5),
         hold=section.whole("hold", 3, 1, 1000),
         router_mac=section.mac("router_mac", "02:56:4c:32:00:01"),
-        policy=_policy(section),
+        policy=policy,
         paths=section.whole("paths", 2, 1, PATHS_MAX),
         damping=_damping(section.section("damping")),
+        watch=_watch(section, policy),
     )
     section.end()
     return fabric
+
+
+def _watch(section: Section, policy: str) -> Watch:
+    on = section.flag("elephants", default=False)
+    rule = Rule(section.fraction("elephant_threshold", 0.8, 0.1), section.seconds("elephant_interval", 5.0))
+    interval = section.seconds("counters_interval", 1.0, zero=True)
+    if on and not interval:
+        raise SettingsError("fabric.elephants: needs the ports' counters, but fabric.counters_interval is 0")
+    if on and rule.interval < interval:
+        raise SettingsError(
+            f"fabric.elephant_interval: {rule.interval:g} s is shorter than fabric.counters_interval {interval:g} s"
+        )
+    if on:
+        try:
+            check_policy(policy)
+        except Refusal as refusal:
+            raise SettingsError(f"fabric.{refusal.message}") from refusal
+    return Watch(interval, section.whole("capacity_mbps", 0, 0, _CAPACITY_MAX), rule if on else None)
 
 
 def _policy(section: Section) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from ipaddress import IPv4Address
+from collections.abc import Callable, Collection, Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from controller.channel import Channel, Counted, ReadBack, Spawn
+from controller.counting import UNWATCHED, Counting, PortsCounted, Watch
 from controller.discovery import Announcer, arp_request, claim
 from controller.events import (
     MessageConfirmed,
@@ -32,18 +33,23 @@ from controller.fabric.changes import (
     HostSighted,
     LinkSeen,
     Order,
+    PolicyChosen,
     SwitchConnected,
     SwitchDisconnected,
     Tick,
 )
+from controller.fabric.elephants import Ports, check_policy
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
+from controller.fabric.load import shares
 from controller.fabric.plan import PortRef
 from controller.fabric.preview import Preview, previews
 from controller.fabric.probes import probes_wanted
 from controller.fabric.program import SwitchProgram, program
 from controller.fabric.rollout import Stage, stages
+from controller.fabric.routes import NextHops
 from controller.fabric.targets import Desired, Target, TargetKind, desired, ranks
+from controller.herding import BinsCounted, Herding
 from controller.reconcile import Contents, difference
 from overlay.changes import Document
 from overlay.refusals import Refusal
@@ -59,6 +65,7 @@ class Underlay:
 
     :param las: the locator addresses of the hypervisors that joined, asked for while the fabric has not seen them.
     :param lldp_interval: seconds between two announcements from each port.
+    :param watch: how the load of its links is watched.
     """
 
     def __init__(
@@ -70,9 +77,21 @@ class Underlay:
         lldp_interval: float,
         spawn: Spawn,
         sink: Sink,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self.fabric = fabric
         self.channels: dict[DatapathId, Channel] = {}
+        self.watch = watch
+        self.counting = Counting(interval=watch.interval, spawn=spawn, sink=sink)
+        self.herding = Herding(
+            fabric,
+            self.counting.load,
+            rule=watch.elephants,
+            usual_mbps=watch.capacity_mbps,
+            next_hops=self._next_hops,
+            spawn=spawn,
+            sink=sink,
+        )
         self._announcer = announcer
         self._las = las
         self._lldp_interval = lldp_interval
@@ -121,10 +140,18 @@ class Underlay:
         if event.installed is not None and event.datapath_id not in self._programs:
             # the groups that a predecessor chose are kept: a restart must not renumber them
             held = GroupAssignment.from_installed((flow for flow, _ in event.installed.flows), event.installed.groups)
-            self._programs[event.datapath_id] = program(self.fabric, event.datapath_id, held)
+            herd = self.herding.of(event.datapath_id)
+            self._programs[event.datapath_id] = program(self.fabric, event.datapath_id, held, herd=herd)
             self._held[event.datapath_id] = desired(self.fabric, event.datapath_id)
             self._dirty.discard(event.datapath_id)
         channel.read_back(event)
+
+    def watched(self, event: PortsCounted | BinsCounted) -> None:
+        """Follow what a switch has counted."""
+        if isinstance(event, PortsCounted):
+            self.counting.counted(event)
+        elif self.herding.counted(event):
+            self._dirty.add(event.datapath_id)
 
     # ── what the operator says ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -133,6 +160,7 @@ class Underlay:
 
         :raises Refusal: when it cannot be; then nothing changed.
         """
+        self._check(order)
         self._follow(self.fabric.apply(order, time.monotonic()))
         for gone in self._programs.keys() - self.fabric.switches.keys():
             del self._programs[gone], self._held[gone], self.channels[gone]
@@ -142,9 +170,14 @@ class Underlay:
 
         :raises Refusal: when it could not be.
         """
+        self._check(order)
         twin = self.fabric.twin(time.monotonic())
         twin.apply(order, time.monotonic())
         return previews(self._programs, self._held, twin)
+
+    def _check(self, order: Order) -> None:
+        if self.watch.elephants is not None and isinstance(order, PolicyChosen):
+            check_policy(order.name)
 
     @property
     def rolling(self) -> bool:
@@ -226,7 +259,7 @@ class Underlay:
             before = self._programs[switch]
             if routes is not None:
                 self._held[switch] = routes
-            after = program(self.fabric, switch, before.assignment, self._held[switch])
+            after = program(self.fabric, switch, before.assignment, self._held[switch], herd=self.herding.of(switch))
             self._programs[switch] = after
             mods = difference(_contents(before), _contents(after))
             if mods:
@@ -241,6 +274,8 @@ class Underlay:
                 if channel.session is not None:
                     self._announce(PortRef(datapath_id, port.number) for port in self.fabric.ports(datapath_id))
             self._ask_for_hosts()
+        self.counting.tick(self.sessions(), now)
+        self._dirty |= self.herding.tick(self.sessions(), now)
         self._apply(Tick())
 
     def audit(self, *, thorough: bool) -> None:
@@ -252,6 +287,14 @@ class Underlay:
         """After a failure of ours: compute everything anew and compare every switch."""
         self._dirty |= self.channels.keys()
         self.audit(thorough=True)
+
+    def next_hop_sets(self) -> Mapping[DatapathId, Collection[NextHops]]:
+        """List the sets of next hops among which each switch chooses."""
+        return {datapath_id: made.assignment.hops_of.values() for datapath_id, made in sorted(self._programs.items())}
+
+    def _next_hops(self, datapath_id: DatapathId) -> Mapping[IPv4Network, Ports]:
+        routes = self._held.get(datapath_id, {})
+        return {to.prefix: tuple(sorted(shares(hops))) for to, hops in routes.items() if to.kind is TargetKind.PREFIX}
 
     def sessions(self) -> Mapping[DatapathId, Session | None]:
         """List the switches with their present sessions."""

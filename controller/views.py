@@ -110,6 +110,68 @@ class TopologyView:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkLoadView:
+    """What one direction of a usable link carries: a rate over the last interval, and totals of the sending port.
+
+    All is null where the port was not counted lately, and the utilisation where nobody knows the link's capacity.
+    ``drops`` are those that the switch itself counts.
+    """
+
+    from_datapath_id: Dpid
+    from_port: int
+    to_datapath_id: Dpid
+    to_port: int
+    bits_per_second: float | None
+    packets_per_second: float | None
+    drops_per_second: float | None
+    capacity_mbps: float | None
+    utilisation: float | None
+    bytes: int | None
+    packets: int | None
+    drops: int | None
+    measured_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceView:
+    """How evenly a switch uses the next hops of one set.
+
+    ``fairness`` is Jain's index of the rates per weight (1 when all carry their share, 1/n when one carries all),
+    ``peak_over_mean`` the largest of them over their mean; both are null while nothing is carried.
+    """
+
+    datapath_id: Dpid
+    ports: tuple[int, ...]
+    fairness: float | None
+    peak_over_mean: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ElephantView:
+    """Heavy flows that a switch sends by one next hop instead of by their hash.
+
+    Those to ``prefix`` of which the outer UDP source port, under ``mask``, is ``udp_src``; ``port`` is where they go
+    while it lives.
+    """
+
+    datapath_id: Dpid
+    prefix: IPv4Network
+    udp_src: int
+    mask: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadView:
+    """What the fabric carries now; ``interval`` is how often it is counted (0: never)."""
+
+    interval: float
+    links: tuple[LinkLoadView, ...]
+    next_hop_sets: tuple[BalanceView, ...]
+    elephants: tuple[ElephantView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HostView:
     """A hypervisor: ``connected`` is its br-int's OpenFlow session, ``problems`` are sentences for its operator."""
 
@@ -222,5 +284,7 @@ class HealthView:
     hosts: int
     hosts_connected: int
     pending: int
+    failures: int = 0
+    """How often the owner of the world failed since it started, and compared every switch anew."""
     clashes: tuple[ClashView, ...] = ()
     problems: tuple[str, ...] = ()

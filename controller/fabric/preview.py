@@ -46,7 +46,8 @@ def previews(
     """
     found = []
     for switch in sorted(programs.keys() & fabric.switches.keys()):
-        now, then = programs[switch], program(fabric, switch, programs[switch].assignment)
+        now = programs[switch]
+        then = program(fabric, switch, now.assignment, herd=now.herd)
         routes = desired(fabric, switch)
         groups = {group.group_id: group for group in now.groups}, {group.group_id: group for group in then.groups}
         preview = Preview(

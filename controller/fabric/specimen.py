@@ -6,11 +6,13 @@ of a small fabric: two uplinks, and one hypervisor.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
+from itertools import chain
 from typing import Final
 
 from controller.events import SwitchPort
 from controller.fabric.changes import HostSighted, LinkSeen, SwitchConnected
+from controller.fabric.elephants import NO_HERD, Bin, Herd, Pin
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.pipeline import FABRIC, REG_ASKER, FabricCookie
@@ -32,6 +34,7 @@ _KINDS: Final = {
     FabricCookie.SELF: "per hypervisor here",
     FabricCookie.HOST: "per hypervisor here",
     FabricCookie.PREFIX: "per edge switch elsewhere",
+    FabricCookie.ELEPHANT: "per edge switch elsewhere while an up-link that leads there is busy",
 }
 
 INTRODUCTION: Final = """\
@@ -58,7 +61,13 @@ def _fabric() -> Fabric:
 def _samples() -> list[tuple[str, Flow]]:
     """One flow of each shape: the same table, cookie kind and fields."""
     samples: dict[tuple[object, ...], tuple[str, Flow]] = {}
-    for flow in program(_fabric(), _EDGE, GroupAssignment()).flows:
+    fabric = _fabric()
+    ports = (1, 2)
+    prefix = IPv4Network("10.0.2.0/24")
+    herd = Herd({prefix: ports}, {Bin(prefix, 0): Pin(1, 0, ports)})
+    for flow in chain.from_iterable(
+        program(fabric, _EDGE, GroupAssignment(), herd=each).flows for each in (NO_HERD, herd)
+    ):
         kind = FabricCookie(flow.cookie >> _KIND_SHIFT & 0xFF)
         shape = (flow.table, kind, tuple(condition.field for condition in flow.match))
         samples.setdefault(shape, (_KINDS[kind].capitalize(), flow))

@@ -74,6 +74,11 @@ def group(group: Group) -> str:
         f"bucket=weight:{b.weight},watch_port:{b.watch_port},actions={','.join(map(action, b.actions))}"
         for b in group.buckets
     ]
+    if group.failover:
+        buckets = [
+            f"bucket=watch_port:{b.watch_port},actions={','.join(map(action, b.actions))}" for b in group.buckets
+        ]
+        return ",".join([f"group_id={group.group_id}", "type=ff", *buckets])
     choice = ["type=select", "selection_method=dp_hash", f"selection_method_param={group.basis}"]
     return ",".join([f"group_id={group.group_id}", *choice, *buckets])
 

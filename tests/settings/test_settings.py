@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from controller.configuration import Endpoint, SettingsError
+from controller.counting import Watch
+from controller.fabric.elephants import Rule
 from controller.settings import default_state_dir, load, parse
 from overlay.values import Mac
 
@@ -29,6 +31,7 @@ def test_defaults_are_sane() -> None:
     assert settings.fabric.lldp_interval == 0.5
     assert settings.fabric.hold == 3
     assert settings.fabric.router_mac == Mac.parse("02:56:4c:32:00:01")
+    assert settings.fabric.watch == Watch(1.0, 0, None)
     assert settings.audit_interval == 5.0
     assert settings.operator_token_file == settings.state_dir / "operator.token"
     assert settings.tokens == {}
@@ -61,6 +64,11 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         lldp_interval = 0.1
         hold = 5
         router_mac = "02:00:00:00:00:01"
+        counters_interval = 0.5
+        capacity_mbps = 1000
+        elephants = true
+        elephant_threshold = 0.5
+        elephant_interval = 2
         [tokens]
         blue = "blue-0123456789-blue"
         "red team" = "red-0123456789-red"
@@ -76,6 +84,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert settings.overlay.grace_seconds == 0.0
     assert settings.overlay.port_rate_kbps == 20_000
     assert settings.fabric.edge_prefix_length == 26
+    assert settings.fabric.watch == Watch(0.5, 1000, Rule(0.5, 2.0))
     assert settings.tokens["blue"].matches("blue-0123456789-blue")
     assert not settings.tokens["red team"].matches("blue-0123456789-blue")
 
@@ -115,6 +124,18 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[fabric]\nla_supernet = '10.0.0.1/16'", "fabric.la_supernet"),
         ("[fabric]\nla_supernet = 'fd00::/16'", "fabric.la_supernet"),
         ("[fabric]\nhold = 0", "fabric.hold"),
+        ("[fabric]\ncounters_interval = -1", "fabric.counters_interval"),
+        ("[fabric]\ncapacity_mbps = 0.5", "fabric.capacity_mbps"),
+        ("[fabric]\nelephants = 1", "fabric.elephants"),
+        ("[fabric]\nelephants = true\npolicy = 'shortest'", "fabric.policy"),
+        ("[fabric]\nelephants = true\npolicy = 'vlb'", "fabric.policy"),
+        ("[fabric]\nelephants = true\ncounters_interval = 0", "fabric.elephants"),
+        ("[fabric]\nelephants = true\nelephant_interval = 0.5", "fabric.elephant_interval"),
+        ("[fabric]\nelephant_interval = 0", "fabric.elephant_interval"),
+        ("[fabric]\nelephant_threshold = 0.05", "fabric.elephant_threshold"),
+        ("[fabric]\nelephant_threshold = 1.5", "fabric.elephant_threshold"),
+        ("[fabric]\nelephant_threshold = nan", "fabric.elephant_threshold"),
+        ("[fabric]\nelephant_threshold = true", "fabric.elephant_threshold"),
         ("[fabric]\nhold = 1.5", "fabric.hold"),
         ("[fabric]\nrouter_mac = '01:00:00:00:00:01'", "fabric.router_mac"),
         ("state_dir = 'relative'", "state_dir"),
