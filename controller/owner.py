@@ -22,6 +22,10 @@ from controller.bulk import Creation, apply_all
 from controller.channel import Counted, ReadBack
 from controller.discovery import Announcer
 from controller.events import (
+    FabricEvent,
+    FabricReachable,
+    FabricUnreachable,
+    HostEvent,
     HostReachable,
     HostUnreachable,
     MessageConfirmed,
@@ -84,6 +88,7 @@ class Owner:
     """The one owner of overlay and fabric.
 
     :param lldp_interval: seconds between two announcements from each fabric port.
+    :param bfd: whether the ends of fabric links give each other signs of life.
     :param lost_after: seconds without a session after which nobody waits for a host any more.
     :param audit_interval: seconds between two checks of what the switches hold.
     :param clock: seconds since the epoch, for what is stored and shown.
@@ -97,6 +102,7 @@ class Owner:
         *,
         announcer: Announcer,
         lldp_interval: float,
+        bfd: bool = True,
         lost_after: float,
         audit_interval: float,
         clock: Callable[[], float] = time.time,
@@ -108,6 +114,7 @@ class Owner:
             announcer,
             las=lambda: [host.la for host in world.hosts.values()],
             lldp_interval=lldp_interval,
+            bfd=bfd,
             spawn=self.spawn,
             sink=self.put,
         )
@@ -224,12 +231,18 @@ class Owner:
                 return outcome
             case Tick():
                 return self._ticked(item)
-            case HostReachable() | HostUnreachable():
-                return Outcome()  # flows do not depend on it; the hosts API asks the OVSDB server itself
+            case HostReachable() | HostUnreachable() | FabricReachable() | FabricUnreachable():
+                self._called(item)
+                return Outcome()
             case _ if isinstance(item, Event):
                 return self.world.apply(item, self._clock())
             case _:
                 raise TypeError(f"nobody handles {item!r}")
+
+    def _called(self, event: HostEvent | FabricEvent) -> None:
+        """An OVSDB session came or went; no flow depends on a hypervisor's, and the hosts API asks the server."""
+        if isinstance(event, FabricReachable | FabricUnreachable):
+            self.underlay.configurable(event)
 
     def _from_switch(self, event: SwitchEvent) -> Outcome:
         if not is_hypervisor(event.datapath_id):

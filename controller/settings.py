@@ -22,6 +22,8 @@ OPERATOR: Final = "operator"
 """The project that the operator's own objects belong to; no tenant may be called so."""
 
 _LINK_PREFIX_MAX: Final = 30
+_BFD_LEAST: Final = 0.01
+_BFD_MOST: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,15 @@ class OverlaySettings:
 
 @dataclass(frozen=True, slots=True)
 class FabricSettings:
-    """The underlay.  ``lldp_interval`` is in seconds, ``hold`` in missed intervals."""
+    """The underlay.  ``lldp_interval`` and ``bfd_interval`` are in seconds, ``hold`` in missed announcements."""
 
     edge_prefix_length: int
     la_supernet: IPv4Network
     lldp_interval: float
     hold: int
     router_mac: Mac
+    bfd: bool
+    bfd_interval: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +184,20 @@ def _fabric(section: Section) -> FabricSettings:
         lldp_interval=section.seconds("lldp_interval", 0.5),
         hold=section.whole("hold", 3, 1, 1000),
         router_mac=section.mac("router_mac", "02:56:4c:32:00:01"),
+        bfd=section.flag("bfd", default=True),
+        bfd_interval=_bfd_interval(section),
     )
     section.end()
     return fabric
+
+
+def _bfd_interval(section: Section) -> float:
+    interval = section.seconds("bfd_interval", 0.05)
+    if not _BFD_LEAST <= interval <= _BFD_MOST:
+        raise SettingsError(
+            f"fabric.bfd_interval: must be from {_BFD_LEAST:g} to {_BFD_MOST:g} seconds, not {interval:g}"
+        )
+    return interval
 
 
 def _tokens(section: Section) -> Mapping[str, Token]:

@@ -15,6 +15,7 @@ from typing import Final
 from controller.channel import Channel, Counted, ReadBack, Spawn
 from controller.discovery import Announcer, arp_request, claim
 from controller.events import (
+    FabricEvent,
     MessageConfirmed,
     MessageRejected,
     PacketArrived,
@@ -31,6 +32,7 @@ from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import PortRef
 from controller.fabric.probes import probes_wanted
 from controller.fabric.program import SwitchProgram, program
+from controller.liveness import Liveness
 from controller.reconcile import Contents, difference
 from overlay.changes import Document
 from overlay.refusals import Refusal
@@ -44,6 +46,7 @@ class Underlay:
 
     :param las: the locator addresses of the hypervisors that joined, asked for while the fabric has not seen them.
     :param lldp_interval: seconds between two announcements from each port.
+    :param bfd: whether the ends of links give each other signs of life.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Underlay:
         *,
         las: Callable[[], Iterable[IPv4Address]],
         lldp_interval: float,
+        bfd: bool,
         spawn: Spawn,
         sink: Sink,
     ) -> None:
@@ -68,6 +72,8 @@ class Underlay:
         self._dirty: set[DatapathId] = set()
         self._next_announcement = 0.0
         self._turn = 0
+        self._liveness = Liveness(fabric, enabled=bfd, is_settled=self._is_settled)
+        self._ticked = False
 
     # ── what switches tell ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -88,6 +94,10 @@ class Underlay:
                 self._channel(datapath_id).confirm(ticket)
             case MessageRejected(datapath_id, ticket, reason):
                 self._channel(datapath_id).reject(ticket, reason)
+
+    def configurable(self, event: FabricEvent) -> None:
+        """Follow which switches can be configured over OVSDB."""
+        self._liveness.take(event)
 
     def checked(self, event: ReadBack | Counted) -> None:
         """Repair what a reading found."""
@@ -119,6 +129,9 @@ class Underlay:
             mods = difference(_contents(before), _contents(after))
             if mods:
                 self._channel(datapath_id).push(mods)
+        if self._ticked:
+            self._ticked = False
+            self._liveness.refresh()
 
     def tick(self) -> None:
         """Announce, ask for hosts not seen yet, and give up what was not seen for too long."""
@@ -130,6 +143,7 @@ class Underlay:
                     self._announce(PortRef(datapath_id, port.number) for port in self.fabric.ports(datapath_id))
             self._ask_for_hosts()
         self._apply(Tick())
+        self._ticked = True
 
     def audit(self, *, thorough: bool) -> None:
         """Ask every switch whether it still holds what it should."""
@@ -158,6 +172,10 @@ class Underlay:
             )
         return channel
 
+    def _is_settled(self, datapath_id: DatapathId) -> bool:
+        channel = self.channels.get(datapath_id)
+        return channel is not None and channel.settled
+
     def _wanted(self, datapath_id: DatapathId) -> Contents:
         return _contents(self._programs[datapath_id])
 
@@ -175,6 +193,8 @@ class Underlay:
         except Refusal as refusal:
             _LOG.warning("%s", refusal.message)
             return
+        if effect:
+            self._liveness.changed()
         self._documents += effect.documents
         self._dirty |= effect.switches
         if effect.routes:

@@ -1,8 +1,9 @@
 """What do the rows of the host's database say that we care about?
 
 A copy of the few tables and columns of the Open_vSwitch schema (ovs-vswitchd.conf.db(5)) that a hypervisor's br-int and
-the liveness of a fabric switch's links are made of, kept current by ``monitor_cond`` (ovsdb-server(7) §4.1.12: RFC 7047's monitor, but sending differences, so that
-plugging one port into a bridge of thousands does not repeat the thousands).  Work per update is bounded by the update.
+the liveness of a fabric switch's links are made of.  It is kept current by ``monitor_cond`` (ovsdb-server(7) §4.1.12:
+RFC 7047's monitor, but sending differences, so that plugging one port into a bridge of thousands does not repeat the
+thousands).  Work per update is bounded by the update.
 """
 
 from __future__ import annotations

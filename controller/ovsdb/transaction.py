@@ -73,7 +73,7 @@ class Pen:
         mutations += [[column, "insert", insert]] if insert is not None else []
         self._operations.append({"op": "mutate", "table": table, "where": _is(row_id), "mutations": mutations})
 
-    def mend_map(
+    def mend_map(  # noqa: PLR0917  (a place, what is there and what shall be)
         self,
         table: str,
         row_id: RowId,

@@ -59,10 +59,10 @@ def plan_watch(replica: Replica, bridge: BridgeRow, datapath_id: DatapathId, wis
         stage = row.external_ids.get(MARK)
         if stage is not None and row.name in wish.off:
             pen.stop(row_id, row)
-        elif row.name in wish.on and (stage is not None or not _is_watched(row)):
-            pen.watch(row_id, row, stage)
         elif stage is not None and row.bfd.get("enable") == "true":
-            pen.watch(row_id, row, stage)
+            pen.keep(row_id, row, stage)
+        elif row.name in wish.on and (stage is not None or not _is_watched(row)):
+            pen.start(row_id, row)
     return pen.repair()
 
 
@@ -81,11 +81,16 @@ class _Watchman(Pen):
         self._bfd = {"enable": "true", "min_tx": str(interval_ms), "min_rx": str(interval_ms)}
         self._cfm = {"cfm_extended": "true", "cfm_interval": str(_CFM_INTERVAL_MS)}
 
-    def watch(self, row_id: RowId, row: InterfaceRow, stage: str | None) -> None:
-        """Go one step further with an interface, or keep it as it is."""
-        if stage is None or row.bfd.get("enable") != "true":
-            self._start(row_id, row)
-            return
+    def start(self, row_id: RowId, row: InterfaceRow) -> None:
+        """Put BFD on, guarded."""
+        self.mutate("Interface", row_id, "bfd", delete=set_of(_BFD_KEYS), insert=map_of(self._bfd))
+        # What an earlier session was like must not be taken for this one.
+        self.update("Interface", row_id, "", bfd_status=map_of({}))
+        self._mark(row_id, GUARDED)
+        self._guard(row_id, row, f"BFD on {row.name}")
+
+    def keep(self, row_id: RowId, row: InterfaceRow, stage: str) -> None:
+        """Mend what is ours, and arm it when its session is up."""
         self.mend_map("Interface", row_id, "bfd", row.bfd, self._bfd, f"BFD's intervals on {row.name}")
         if stage == ARMED:
             return
@@ -100,13 +105,6 @@ class _Watchman(Pen):
         self.mutate("Interface", row_id, "bfd", delete=set_of(_BFD_KEYS), reason=f"no BFD on {row.name}")
         self.mutate("Interface", row_id, "external_ids", delete=set_of([MARK]))
         self._drop_guard(row_id, "")
-
-    def _start(self, row_id: RowId, row: InterfaceRow) -> None:
-        self.mutate("Interface", row_id, "bfd", delete=set_of(_BFD_KEYS), insert=map_of(self._bfd))
-        # What an earlier session was like must not be taken for this one.
-        self.update("Interface", row_id, "", bfd_status=map_of({}))
-        self._mark(row_id, GUARDED)
-        self._guard(row_id, row, f"BFD on {row.name}")
 
     def _mark(self, row_id: RowId, stage: str) -> None:
         self.mutate("Interface", row_id, "external_ids", delete=set_of([MARK]), insert=map_of({MARK: stage}))
