@@ -192,7 +192,7 @@ def _fabric(section: Section) -> FabricSettings:
 
 
 def _bfd_interval(section: Section) -> float:
-    interval = section.seconds("bfd_interval", 0.05)
+    interval = section.seconds("bfd_interval", 0.06)
     if not _BFD_LEAST <= interval <= _BFD_MOST:
         raise SettingsError(
             f"fabric.bfd_interval: must be from {_BFD_LEAST:g} to {_BFD_MOST:g} seconds, not {interval:g}"

@@ -33,8 +33,8 @@ _SESSIONS: Final = 8192
 """Callers at a time; more are hung up on, so that strangers cannot use up all file descriptors."""
 _REST_AFTER_ERROR: Final = 0.2
 
-BFD_INTERVAL: Final = 0.05
-"""Seconds, where the operator names none: a dead neighbour is noticed within 0.15 s."""
+BFD_INTERVAL: Final = 0.06
+"""Seconds, where the operator names none: a dead neighbour is noticed within 0.18 s."""
 
 
 @dataclass(frozen=True, slots=True)
