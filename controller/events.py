@@ -16,7 +16,9 @@ from overlay.values import DatapathId, HostName
 
 @dataclass(frozen=True, slots=True)
 class SwitchPort:
-    """A port of a switch: OpenFlow number, name, hardware address, and whether packets can pass (admin and link).
+    """A port of a switch: OpenFlow number, name, hardware address, and whether packets can pass.
+
+    They can where the port is up by configuration, has a link, and is live, the switch's own word, with BFD in it.
 
     :param speed: its current rate in kbit/s as the switch tells it, 0 where it does not.
     """
@@ -182,7 +184,31 @@ class HostUnreachable:
     name: HostName
 
 
+class WatchSession(Protocol):
+    """One live OVSDB connection to a fabric switch, as the owner uses it."""
+
+    def watch(self, on: frozenset[str], off: frozenset[str]) -> None:
+        """Have BFD run on these interfaces and not on those, by name; leave the others alone; never blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class FabricReachable:
+    """A fabric switch's OVSDB session is up: the liveness of its links can be configured."""
+
+    datapath_id: DatapathId
+    session: WatchSession
+
+
+@dataclass(frozen=True, slots=True)
+class FabricUnreachable:
+    """A fabric switch's OVSDB session ended; what it was told goes on.  A newer session may already be up."""
+
+    datapath_id: DatapathId
+    session: WatchSession
+
+
 HostEvent: TypeAlias = HostReachable | HostUnreachable
+FabricEvent: TypeAlias = FabricReachable | FabricUnreachable
 SwitchEvent: TypeAlias = SwitchUp | SwitchDown | PortChanged | PacketArrived | MessageConfirmed | MessageRejected
 
 

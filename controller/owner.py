@@ -23,6 +23,10 @@ from controller.channel import Counted, ReadBack
 from controller.counting import UNWATCHED, PortsCounted, Watch
 from controller.discovery import Announcer
 from controller.events import (
+    FabricEvent,
+    FabricReachable,
+    FabricUnreachable,
+    HostEvent,
     HostReachable,
     HostUnreachable,
     MessageConfirmed,
@@ -87,6 +91,7 @@ class Owner:
     """The one owner of overlay and fabric.
 
     :param lldp_interval: seconds between two announcements from each fabric port.
+    :param bfd: whether the ends of fabric links give each other signs of life.
     :param lost_after: seconds without a session after which nobody waits for a host any more.
     :param audit_interval: seconds between two checks of what the switches hold.
     :param watch: how the fabric's load is watched.
@@ -101,6 +106,7 @@ class Owner:
         *,
         announcer: Announcer,
         lldp_interval: float,
+        bfd: bool = True,
         lost_after: float,
         audit_interval: float,
         watch: Watch = UNWATCHED,
@@ -114,6 +120,7 @@ class Owner:
             las=lambda: [host.la for host in world.hosts.values()],
             lldp_interval=lldp_interval,
             watch=watch,
+            bfd=bfd,
             spawn=self.spawn,
             sink=self.put,
         )
@@ -241,12 +248,18 @@ class Owner:
                 return outcome
             case Tick():
                 return self._ticked(item)
-            case HostReachable() | HostUnreachable():
-                return Outcome()  # flows do not depend on it; the hosts API asks the OVSDB server itself
+            case HostReachable() | HostUnreachable() | FabricReachable() | FabricUnreachable():
+                self._called(item)
+                return Outcome()
             case _ if isinstance(item, Event):
                 return self.world.apply(item, self._clock())
             case _:
                 raise TypeError(f"nobody handles {item!r}")
+
+    def _called(self, event: HostEvent | FabricEvent) -> None:
+        """An OVSDB session came or went; no flow depends on a hypervisor's, and the hosts API asks the server."""
+        if isinstance(event, FabricReachable | FabricUnreachable):
+            self.underlay.configurable(event)
 
     def _from_switch(self, event: SwitchEvent) -> Outcome:
         if not is_hypervisor(event.datapath_id):

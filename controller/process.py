@@ -75,7 +75,7 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: eventlet.spawn_after(0, _once, stop))
     tally = Tally()
-    hosts = HostsServer()
+    hosts = HostsServer(bfd_interval=settings.fabric.bfd_interval)
     loop = eventlet.spawn(owner.run)
     switches = openflow.listen(tuple((at.address, at.port) for at in settings.openflow.listen), owner.put, tally)
     try:
@@ -133,6 +133,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
         store,
         announcer=Announcer(secret(settings.state_dir / "discovery.secret").encode()),
         lldp_interval=settings.fabric.lldp_interval,
+        bfd=settings.fabric.bfd,
         lost_after=settings.overlay.host_lost_after,
         audit_interval=settings.audit_interval,
         watch=settings.fabric.watch,

@@ -32,6 +32,8 @@ _PORT_RATE_LEAST: Final = 64
 _PORT_RATE_MOST: Final = 400_000_000
 """400 Gbit/s: the fastest card that there is; a typing error beyond, and still a number of 32 bits in OpenFlow."""
 _CAPACITY_MAX: Final = 10_000_000
+_BFD_LEAST: Final = 0.01
+_BFD_MOST: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class OverlaySettings:
 
 @dataclass(frozen=True, slots=True)
 class FabricSettings:
-    """The underlay.  ``lldp_interval`` is in seconds, ``hold`` in missed intervals.
+    """The underlay.  ``lldp_interval`` and ``bfd_interval`` are in seconds, ``hold`` in missed announcements.
 
     ``policy`` and ``paths`` hold until the operator chooses others at run time; ``damping`` is None when it is off.
     ``watch`` is how the load of its links is watched.
@@ -78,6 +80,8 @@ class FabricSettings:
     paths: int
     damping: Damping | None
     watch: Watch
+    bfd: bool
+    bfd_interval: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,8 @@ def _fabric(section: Section) -> FabricSettings:
         paths=section.whole("paths", 2, 1, PATHS_MAX),
         damping=_damping(section.section("damping")),
         watch=_watch(section, policy),
+        bfd=section.flag("bfd", default=True),
+        bfd_interval=_bfd_interval(section),
     )
     section.end()
     return fabric
@@ -250,6 +256,15 @@ def _damping(section: Section) -> Damping | None:
     except Refusal as refusal:
         raise SettingsError(f"fabric.{refusal.message}") from refusal
     return damping if on else None
+
+
+def _bfd_interval(section: Section) -> float:
+    interval = section.seconds("bfd_interval", 0.06)
+    if not _BFD_LEAST <= interval <= _BFD_MOST:
+        raise SettingsError(
+            f"fabric.bfd_interval: must be from {_BFD_LEAST:g} to {_BFD_MOST:g} seconds, not {interval:g}"
+        )
+    return interval
 
 
 def _tokens(section: Section) -> Mapping[str, Token]:

@@ -17,6 +17,7 @@ from controller.channel import Channel, Counted, ReadBack, Spawn
 from controller.counting import UNWATCHED, Counting, PortsCounted, Watch
 from controller.discovery import Announcer, arp_request, claim
 from controller.events import (
+    FabricEvent,
     MessageConfirmed,
     MessageRejected,
     PacketArrived,
@@ -50,6 +51,7 @@ from controller.fabric.rollout import Stage, stages
 from controller.fabric.routes import NextHops
 from controller.fabric.targets import Desired, Target, TargetKind, desired, ranks
 from controller.herding import BinsCounted, Herding
+from controller.liveness import Liveness
 from controller.reconcile import Contents, difference
 from overlay.changes import Document
 from overlay.refusals import Refusal
@@ -66,6 +68,7 @@ class Underlay:
     :param las: the locator addresses of the hypervisors that joined, asked for while the fabric has not seen them.
     :param lldp_interval: seconds between two announcements from each port.
     :param watch: how the load of its links is watched.
+    :param bfd: whether the ends of links give each other signs of life.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Underlay:
         *,
         las: Callable[[], Iterable[IPv4Address]],
         lldp_interval: float,
+        bfd: bool,
         spawn: Spawn,
         sink: Sink,
         watch: Watch = UNWATCHED,
@@ -110,6 +114,8 @@ class Underlay:
         self._dirty: set[DatapathId] = set()
         self._next_announcement = 0.0
         self._turn = 0
+        self._liveness = Liveness(fabric, enabled=bfd, is_settled=self._is_settled)
+        self._ticked = False
 
     # ── what switches tell ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -130,6 +136,10 @@ class Underlay:
                 self._channel(datapath_id).confirm(ticket)
             case MessageRejected(datapath_id, ticket, reason):
                 self._channel(datapath_id).reject(ticket, reason)
+
+    def configurable(self, event: FabricEvent) -> None:
+        """Follow which switches can be configured over OVSDB."""
+        self._liveness.take(event)
 
     def checked(self, event: ReadBack | Counted) -> None:
         """Repair what a reading found."""
@@ -219,6 +229,9 @@ class Underlay:
             )
             self._until = None
         self._send(dict.fromkeys(sorted(dirty)) | self._due())
+        if self._ticked:
+            self._ticked = False
+            self._liveness.refresh()
 
     def _due(self) -> dict[DatapathId, Desired]:
         """Take the stages whose time has come; returns what switches are to hold now."""
@@ -277,6 +290,7 @@ class Underlay:
         self.counting.tick(self.sessions(), now)
         self._dirty |= self.herding.tick(self.sessions(), now)
         self._apply(Tick())
+        self._ticked = True
 
     def audit(self, *, thorough: bool) -> None:
         """Ask every switch whether it still holds what it should."""
@@ -313,6 +327,10 @@ class Underlay:
             )
         return channel
 
+    def _is_settled(self, datapath_id: DatapathId) -> bool:
+        channel = self.channels.get(datapath_id)
+        return channel is not None and channel.settled
+
     def _wanted(self, datapath_id: DatapathId) -> Contents:
         return _contents(self._programs[datapath_id])
 
@@ -333,6 +351,8 @@ class Underlay:
         self._follow(effect)
 
     def _follow(self, effect: Effect) -> None:
+        if effect:
+            self._liveness.changed()
         self._documents += effect.documents
         self._dirty |= effect.switches
         if effect.routes:

@@ -75,7 +75,7 @@ class Diamond:
         self.queue: list[object] = []
         announcer = Announcer(b"secret")
         self.underlay = Underlay(
-            Fabric(LaPlan()), announcer, las=lambda: (), lldp_interval=60.0,
+            Fabric(LaPlan()), announcer, las=lambda: (), lldp_interval=60.0, bfd=False,
             spawn=immediately, sink=self.queue.append,
         )  # fmt: skip
         self.switches = {each: Switch(each, self.queue.append) for each in (LEFT, UPPER, LOWER, RIGHT)}

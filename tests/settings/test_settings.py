@@ -32,6 +32,8 @@ def test_defaults_are_sane() -> None:
     assert settings.fabric.hold == 3
     assert settings.fabric.router_mac == Mac.parse("02:56:4c:32:00:01")
     assert settings.fabric.watch == Watch(1.0, 0, None)
+    assert settings.fabric.bfd
+    assert settings.fabric.bfd_interval == 0.06
     assert settings.audit_interval == 5.0
     assert settings.operator_token_file == settings.state_dir / "operator.token"
     assert settings.tokens == {}
@@ -69,6 +71,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         elephants = true
         elephant_threshold = 0.5
         elephant_interval = 2
+        bfd = false
+        bfd_interval = 1
         [tokens]
         blue = "blue-0123456789-blue"
         "red team" = "red-0123456789-red"
@@ -85,6 +89,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert settings.overlay.port_rate_kbps == 20_000
     assert settings.fabric.edge_prefix_length == 26
     assert settings.fabric.watch == Watch(0.5, 1000, Rule(0.5, 2.0))
+    assert not settings.fabric.bfd
+    assert settings.fabric.bfd_interval == 1.0
     assert settings.tokens["blue"].matches("blue-0123456789-blue")
     assert not settings.tokens["red team"].matches("blue-0123456789-blue")
 
@@ -138,6 +144,9 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[fabric]\nelephant_threshold = true", "fabric.elephant_threshold"),
         ("[fabric]\nhold = 1.5", "fabric.hold"),
         ("[fabric]\nrouter_mac = '01:00:00:00:00:01'", "fabric.router_mac"),
+        ("[fabric]\nbfd = 1", "fabric.bfd"),
+        ("[fabric]\nbfd_interval = 0.001", "fabric.bfd_interval"),
+        ("[fabric]\nbfd_interval = 11", "fabric.bfd_interval"),
         ("state_dir = 'relative'", "state_dir"),
         ("state_dir = ''", "state_dir"),
         ("state_dir = 5", "state_dir"),
