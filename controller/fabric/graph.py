@@ -153,7 +153,7 @@ class Fabric:
 
     def twin(self, now: float) -> Fabric:
         """Make a fabric that knows the same, to try a change on."""
-        return Fabric.restore(
+        twin = Fabric.restore(
             self.documents(),
             self.plan,
             now,
@@ -163,6 +163,8 @@ class Fabric:
             damping=self._damping,
             damped=self.damped,
         )
+        twin.switches.update(self.switches)  # their sessions are in no document
+        return twin
 
     def documents(self) -> tuple[Document, ...]:
         """Write down everything from which a fabric can be restored."""
@@ -266,11 +268,9 @@ class Fabric:
         tuned = self.upkeep.tuning(link).capacity_mbps
         if tuned is not None:
             return tuned
-        speeds = [
-            port.speed // _KBIT
-            for end in link
-            if (port := self.switches[end.datapath_id].ports.get(end.port)) is not None and port.speed >= _KBIT
-        ]
+        switches = ((self.switches.get(end.datapath_id), end.port) for end in link)
+        ports = (switch.ports.get(number) for switch, number in switches if switch is not None)
+        speeds = (port.speed // _KBIT for port in ports if port is not None and port.speed >= _KBIT)
         return min(speeds, default=CAPACITY_UNKNOWN)
 
     # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -504,16 +504,14 @@ class Fabric:
 
         :raises Conflict: naming the hosts.
         """
-        maintained = {link for link, tuning in self.upkeep.links.items() if tuning.maintenance}
-        homes = {edge: len(self.hosts_at(edge)) for edge in self.switches if self.hosts_at(edge)}
-        already, after = (
-            cut_off(self.links(), homes, without_switches=away, without_links=gone)
-            for away, gone in (
-                (self.upkeep.switches, maintained),
-                (self.upkeep.switches | switches, maintained | links),
-            )
+        staying = self.switches.keys() - self.upkeep.switches
+        lost = cut_off(
+            [link for link in self.links() if not self.upkeep.avoids(link)],
+            {switch: len(self.hosts_at(switch)) for switch in staying if self.hosts_at(switch)},
+            without_switches=switches,
+            without_links=links,
         )
-        parted = sorted(la for edge in after - already for la in self.hosts_at(edge))
+        parted = sorted(la for edge in lost for la in self.hosts_at(edge))
         if parted and not force:
             raise Conflict(
                 f"maintenance would cut off {', '.join(map(str, parted))}; force it if that is meant",
@@ -531,19 +529,20 @@ class Fabric:
         for source in sorted(touched.cables):
             known = self.cables.get(source)
             touched.documents.append(documents.no_link(source) if known is None else documents.of_link(known))
-        changed = self._rewire(touched.wiring | {source.datapath_id for source in touched.cables}, now)
-        if touched.routes or changed:
-            self._steering = NO_STEERING if self.policy.steer is None else None
+        rewired = self._rewire(touched.wiring | {source.datapath_id for source in touched.cables}, now)
+        changed = self.routes.update() if rewired else set()
+        if touched.routes or rewired:
+            self._steering = None
         return Effect(
-            routes=touched.routes or bool(changed and self.policy.steer),
+            routes=touched.routes or (rewired and self.policy.steer is not None),
             switches=frozenset(touched.switches | changed),
             documents=tuple(touched.documents),
             announce=tuple(sorted(touched.announce)),
         )
 
-    def _rewire(self, datapath_ids: Iterable[DatapathId], now: float) -> set[DatapathId]:
-        """Bring the graph's edges at these switches up to date; returns the switches of which next hops changed."""
-        pairs: list[tuple[DatapathId, DatapathId]] = []
+    def _rewire(self, datapath_ids: Iterable[DatapathId], now: float) -> bool:
+        """Bring the graph's edges at these switches up to date; returns whether any has changed."""
+        rewired = False
         for near in sorted(datapath_ids):
             if near not in self.switches:
                 continue
@@ -564,8 +563,8 @@ class Fabric:
                     self.graph.add_edge(near, other, **after)
                 else:
                     self.graph.remove_edge(near, other)
-                pairs.append((near, other))
-        return self.routes.update(pairs) if pairs else set()
+                rewired = True
+        return rewired
 
     def _links_of(self, near: DatapathId) -> frozenset[Link]:
         """Find a switch's usable links to other switches."""

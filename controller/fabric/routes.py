@@ -47,7 +47,7 @@ COST: Final = "cost"
 WEIGHTS: Final = "weights"
 """The edge attribute for the capacity (Mbit/s) of the link behind each of ``PORTS``."""
 
-LAST_RESORT: Final = 1 << 20
+LAST_RESORT: Final = 1 << 32
 """Added to the cost of a link that is to be used only where nothing else leads (as OSPF's stub router, RFC 6987)."""
 
 _WEIGHT_MAX: Final = 64
@@ -160,12 +160,11 @@ class Routes:
         self._towards.clear()
         self._costs.clear()
 
-    def update(self, pairs: Iterable[tuple[DatapathId, DatapathId]]) -> set[DatapathId]:
-        """Follow a change of the graph's edges between these pairs of switches.
+    def update(self) -> set[DatapathId]:
+        """Follow a change of the graph's edges.
 
         :returns: the switches of which next hops that were asked for have changed.
         """
-        del pairs
         self._costs.clear()
         changed: set[DatapathId] = set()
         for destination, before in self._towards.items():
