@@ -16,6 +16,7 @@ from typing import Final
 
 from controller.configuration import Endpoint, Section, SettingsError
 from controller.fabric.flaps import PENALTY, Damping
+from controller.fabric.pipeline import is_tag
 from controller.fabric.policies import PATHS_MAX, policy_named
 from controller.tokens import Token, checked_token
 from overlay.refusals import Refusal
@@ -188,13 +189,20 @@ def _fabric(section: Section) -> FabricSettings:
         la_supernet=supernet,
         lldp_interval=section.seconds("lldp_interval", 0.5),
         hold=section.whole("hold", 3, 1, 1000),
-        router_mac=section.mac("router_mac", "02:56:4c:32:00:01"),
+        router_mac=_router_mac(section),
         policy=_policy(section),
         paths=section.whole("paths", 2, 1, PATHS_MAX),
         damping=_damping(section.section("damping")),
     )
     section.end()
     return fabric
+
+
+def _router_mac(section: Section) -> Mac:
+    mac = section.mac("router_mac", "02:56:4c:32:00:01")
+    if is_tag(mac):
+        raise SettingsError(f"fabric.router_mac: {mac} is among those that carry locator tags (02:56:4d:…)")
+    return mac
 
 
 def _policy(section: Section) -> str:

@@ -203,18 +203,17 @@ def disjoint_paths(graph: Graph, source: DatapathId, target: DatapathId, most: i
     Each round adds the cheapest path through what the paths so far leave over, where going against one of them takes
     its link away from it and gives its cost back.
     """
+    ahead = distances(graph, {target} & graph.nodes)
+    if source == target or source not in ahead:
+        return ()
     flow = _Flow()
-    ahead = distances(graph, (target,))
-    while most and source in ahead and source != target:
+    for _ in range(most):
         path = _cheapest(graph, flow, ahead, source, target)
-        if not path:
-            break
         for one, other in itertools.pairwise(path):
             if flow[other, one]:
                 flow[other, one] -= 1
             else:
                 flow[one, other] += 1
-        most -= 1
     return _unravelled(graph, flow, source, target)
 
 

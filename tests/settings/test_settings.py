@@ -109,6 +109,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[fabric]\nhold = 0", "fabric.hold"),
         ("[fabric]\nhold = 1.5", "fabric.hold"),
         ("[fabric]\nrouter_mac = '01:00:00:00:00:01'", "fabric.router_mac"),
+        ("[fabric]\nrouter_mac = '02:56:4d:00:00:01'", "fabric.router_mac"),
         ("state_dir = 'relative'", "state_dir"),
         ("state_dir = ''", "state_dir"),
         ("state_dir = 5", "state_dir"),
