@@ -32,7 +32,8 @@ from controller.fabric.changes import (
 from controller.fabric.flaps import Damping
 from controller.fabric.plan import LaPlan, PortRef, Sighting
 from controller.fabric.policies import NO_STEERING, PATHS_MAX, POLICIES, Policy, Steering, policy_named
-from controller.fabric.routes import Link, Routes
+from controller.fabric.routes import Link
+from controller.fabric.routing import Routes
 from controller.fabric.sightings import Clash, Sightings
 from controller.fabric.upkeep import UNTUNED, Tuning, cut_off
 from controller.fabric.wiring import RESERVED_PORTS, Switch, Wiring
@@ -124,7 +125,7 @@ class Fabric(Wiring):
             if plan.admits(sighting.la, sighting.mac):
                 fabric._sightings.put(sighting, now, assumed=True)
         fabric.graph.add_nodes_from(fabric.switches)
-        fabric._rewire(fabric.switches, now)
+        fabric.routes.update(fabric._rewire(fabric.switches, now))
         fabric._steering = None
         return fabric
 
@@ -239,7 +240,9 @@ class Fabric(Wiring):
         before: Mapping[int, SwitchPort] = {} if known is None else known.ports
         switch = Switch(change.datapath_id, {port.number: port for port in change.ports}, now)
         self.switches[change.datapath_id] = switch
-        self.graph.add_node(change.datapath_id)
+        if known is None:
+            self.graph.add_node(change.datapath_id)
+            self.routes.update([(change.datapath_id, change.datapath_id)])
         touched = _Touched()
         if known is None or before != switch.ports:
             touched.documents.append(documents.of_switch(switch.datapath_id, switch.ports.values()))
@@ -335,7 +338,7 @@ class Fabric(Wiring):
         touched.switches.discard(datapath_id)
         effect = self._finish(touched, now)
         self.graph.remove_node(datapath_id)
-        self.routes.renew()
+        self.routes.update([(datapath_id, datapath_id)])
         self._steering = None
         self._usable.pop(datapath_id, None)
         del self.switches[datapath_id]
@@ -449,12 +452,12 @@ class Fabric(Wiring):
         for source in sorted(touched.cables):
             known = self.cables.get(source)
             touched.documents.append(documents.no_link(source) if known is None else documents.of_link(known))
-        rewired = self._rewire(touched.wiring | {source.datapath_id for source in touched.cables}, now)
-        changed = self.routes.update() if rewired else set()
-        if touched.routes or rewired:
+        pairs = self._rewire(touched.wiring | {source.datapath_id for source in touched.cables}, now)
+        changed = self.routes.update(pairs) if pairs else set()
+        if touched.routes or pairs:
             self._steering = None
         return Effect(
-            routes=touched.routes or (rewired and self.policy.steer is not None),
+            routes=touched.routes or bool(pairs and self.policy.steer),
             switches=frozenset(touched.switches | changed),
             documents=tuple(touched.documents),
             announce=tuple(sorted(touched.announce)),

@@ -111,9 +111,9 @@ class Wiring:
         speeds = (port.speed // _KBIT for port in ports if port is not None and port.speed >= _KBIT)
         return min(speeds, default=CAPACITY_UNKNOWN)
 
-    def _rewire(self, datapath_ids: Iterable[DatapathId], now: float) -> bool:
-        """Bring the graph's edges at these switches up to date; returns whether any has changed."""
-        rewired = False
+    def _rewire(self, datapath_ids: Iterable[DatapathId], now: float) -> list[tuple[DatapathId, DatapathId]]:
+        """Bring the graph's edges at these switches up to date; returns between whom any has changed."""
+        pairs: list[tuple[DatapathId, DatapathId]] = []
         for near in sorted(datapath_ids):
             if near not in self.switches:
                 continue
@@ -134,8 +134,8 @@ class Wiring:
                     self.graph.add_edge(near, other, **after)
                 else:
                     self.graph.remove_edge(near, other)
-                rewired = True
-        return rewired
+                pairs.append((near, other))
+        return pairs
 
     def _links_of(self, near: DatapathId) -> frozenset[Link]:
         """Find a switch's usable links to other switches."""
