@@ -18,6 +18,7 @@ from controller.configuration import Endpoint, Section, SettingsError
 from controller.counting import Watch
 from controller.fabric.elephants import Rule, check_policy
 from controller.fabric.flaps import PENALTY, Damping
+from controller.fabric.pipeline import is_tag
 from controller.fabric.policies import PATHS_MAX, policy_named
 from controller.tokens import Token, checked_token
 from overlay.refusals import Refusal
@@ -205,7 +206,7 @@ def _fabric(section: Section) -> FabricSettings:
         la_supernet=supernet,
         lldp_interval=section.seconds("lldp_interval", 0.5),
         hold=section.whole("hold", 3, 1, 1000),
-        router_mac=section.mac("router_mac", "02:56:4c:32:00:01"),
+        router_mac=_router_mac(section),
         policy=policy,
         paths=section.whole("paths", 2, 1, PATHS_MAX),
         damping=_damping(section.section("damping")),
@@ -233,6 +234,13 @@ def _watch(section: Section, policy: str) -> Watch:
         except Refusal as refusal:
             raise SettingsError(f"fabric.{refusal.message}") from refusal
     return Watch(interval, section.whole("capacity_mbps", 0, 0, _CAPACITY_MAX), rule if on else None)
+
+
+def _router_mac(section: Section) -> Mac:
+    mac = section.mac("router_mac", "02:56:4c:32:00:01")
+    if is_tag(mac):
+        raise SettingsError(f"fabric.router_mac: {mac} is among those that carry locator tags (02:56:4d:…)")
+    return mac
 
 
 def _policy(section: Section) -> str:

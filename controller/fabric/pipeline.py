@@ -40,6 +40,11 @@ def mac_of_tag(tag: int) -> int:
     return TAG_SPACE | tag
 
 
+def is_tag(mac: int) -> bool:
+    """Whether a MAC carries a locator tag."""
+    return mac & TAG_MASK == TAG_SPACE
+
+
 def tag_of(mac: int) -> int:
     """Read the locator tag off a destination MAC."""
     return mac & ~TAG_MASK

@@ -26,7 +26,7 @@ class Preview:
     """What would change on one switch.
 
     :param groups: ids of the groups that would be put, changed or removed.
-    :param flows: how many flows would be put or removed.
+    :param flows: how many flows would be put, changed or removed.
     """
 
     datapath_id: DatapathId
@@ -62,7 +62,7 @@ def previews(
                 for number in sorted(groups[0].keys() | groups[1].keys())
                 if groups[0].get(number) != groups[1].get(number)
             ),
-            len(set(now.flows) ^ set(then.flows)),
+            len({flow.key for flow in set(now.flows) ^ set(then.flows)}),
         )
         if preview.routes or preview.groups or preview.flows:
             found.append(preview)

@@ -47,7 +47,7 @@ COST: Final = "cost"
 WEIGHTS: Final = "weights"
 """The edge attribute for the capacity (Mbit/s) of the link behind each of ``PORTS``."""
 
-LAST_RESORT: Final = 1 << 20
+LAST_RESORT: Final = 1 << 32
 """Added to the cost of a link that is to be used only where nothing else leads (as OSPF's stub router, RFC 6987)."""
 
 _WEIGHT_MAX: Final = 64

@@ -147,6 +147,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[fabric]\nbfd = 1", "fabric.bfd"),
         ("[fabric]\nbfd_interval = 0.001", "fabric.bfd_interval"),
         ("[fabric]\nbfd_interval = 11", "fabric.bfd_interval"),
+        ("[fabric]\nrouter_mac = '02:56:4d:00:00:01'", "fabric.router_mac"),
         ("state_dir = 'relative'", "state_dir"),
         ("state_dir = ''", "state_dir"),
         ("state_dir = 5", "state_dir"),
