@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from controller.bulk import Creation
-from controller.views import HealthView, HostView, MoveView, PathsView, TopologyView
+from controller.fabric.drawing import Format
+from controller.views import DifferenceView, HealthView, HostView, IntendedView, MoveView, PathsView, TopologyView
 from overlay.changes import Intent, Outcome
 from overlay.refusals import Refusal
 from overlay.values import HostName, PortStatus
@@ -71,6 +72,32 @@ class Service(Protocol):
         :param source: a port's id, or else a hypervisor's name; likewise ``target``.
         :raises NotFound: field ``from`` or ``to`` when there is neither a port nor a hypervisor of that name.
         :raises Conflict: when an end is a port that is not bound, or no route leads there at present.
+        """
+
+    def intended(self) -> IntendedView:
+        """The topology that the fabric is meant to have.
+
+        :raises NotFound: where nobody said (kind ``IntendedTopologyNotFound``).
+        """
+
+    def intend(self, language: Format, document: str) -> None:
+        """Say which topology the fabric is meant to have; returns when it is stored.
+
+        :raises Invalid: for a document that cannot be read or contradicts itself.
+        :raises Conflict: when the configuration says what is intended.
+        """
+
+    def intend_nothing(self) -> None:
+        """Take the intended topology away.
+
+        :raises NotFound: where there is none.
+        :raises Conflict: when the configuration says what is intended.
+        """
+
+    def differences(self) -> tuple[DifferenceView, ...]:
+        """In what the fabric differs from the intended topology.
+
+        :raises NotFound: where nobody said what is intended.
         """
 
     def hosts(self) -> tuple[HostView, ...]:

@@ -51,13 +51,17 @@ class OverlaySettings:
 
 @dataclass(frozen=True, slots=True)
 class FabricSettings:
-    """The underlay.  ``lldp_interval`` is in seconds, ``hold`` in missed intervals."""
+    """The underlay.  ``lldp_interval`` is in seconds, ``hold`` in missed intervals.
+
+    :param intended: a file with the topology that the fabric is to have, as GraphML or JSON; None for no such file.
+    """
 
     edge_prefix_length: int
     la_supernet: IPv4Network
     lldp_interval: float
     hold: int
     router_mac: Mac
+    intended: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,7 @@ def _fabric(section: Section) -> FabricSettings:
         lldp_interval=section.seconds("lldp_interval", 0.5),
         hold=section.whole("hold", 3, 1, 1000),
         router_mac=section.mac("router_mac", "02:56:4c:32:00:01"),
+        intended=section.path("intended"),
     )
     section.end()
     return fabric

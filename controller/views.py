@@ -110,6 +110,59 @@ class TopologyView:
 
 
 @dataclass(frozen=True, slots=True)
+class EndView:
+    """A switch, or one port of it; no port where any will do, or where the switch as a whole is meant."""
+
+    datapath_id: Dpid
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IntendedSwitchView:
+    """A fabric switch that is meant to be there."""
+
+    datapath_id: Dpid
+    name: str
+    role: Literal["edge", "aggregation", "intermediate"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class IntendedLinkView:
+    """A cable that is meant to be there.  ``capacity`` is in Mbit/s."""
+
+    a: EndView
+    b: EndView
+    weight: int | None
+    capacity: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class IntendedView:
+    """The topology that the fabric is meant to have: what was said, where, and how it was understood."""
+
+    format: Literal["graphml", "json"]
+    document: str
+    file: str
+    """The file that the configuration names; empty for what came over the API."""
+    switches: tuple[IntendedSwitchView, ...]
+    links: tuple[IntendedLinkView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceView:
+    """One thing that is not as it was intended.
+
+    ``at`` is the switch or one end of the link, ``expected`` what was intended there and ``seen`` what is.
+    """
+
+    kind: Literal["missing_switch", "unknown_switch", "wrong_cabling", "missing_link", "unexpected_link"]
+    sentence: str
+    at: EndView
+    expected: EndView | None
+    seen: EndView | None
+
+
+@dataclass(frozen=True, slots=True)
 class HostView:
     """A hypervisor: ``connected`` is its br-int's OpenFlow session, ``problems`` are sentences for its operator."""
 
