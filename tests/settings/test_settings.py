@@ -28,6 +28,7 @@ def test_defaults_are_sane() -> None:
     assert settings.fabric.lldp_interval == 0.5
     assert settings.fabric.hold == 3
     assert settings.fabric.router_mac == Mac.parse("02:56:4c:32:00:01")
+    assert settings.fabric.intended is None
     assert settings.audit_interval == 5.0
     assert settings.operator_token_file == settings.state_dir / "operator.token"
     assert settings.tokens == {}
@@ -59,6 +60,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         lldp_interval = 0.1
         hold = 5
         router_mac = "02:00:00:00:00:01"
+        intended = "{tmp_path}/fabric.graphml"
         [tokens]
         blue = "blue-0123456789-blue"
         "red team" = "red-0123456789-red"
@@ -73,6 +75,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert (settings.overlay.vni_first, settings.overlay.vni_last) == (1000, 1999)
     assert settings.overlay.grace_seconds == 0.0
     assert settings.fabric.edge_prefix_length == 26
+    assert settings.fabric.intended == tmp_path / "fabric.graphml"
     assert settings.tokens["blue"].matches("blue-0123456789-blue")
     assert not settings.tokens["red team"].matches("blue-0123456789-blue")
 
@@ -109,6 +112,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[fabric]\nhold = 0", "fabric.hold"),
         ("[fabric]\nhold = 1.5", "fabric.hold"),
         ("[fabric]\nrouter_mac = '01:00:00:00:00:01'", "fabric.router_mac"),
+        ("[fabric]\nintended = 'fabric.json'", "fabric.intended"),
+        ("[fabric]\nintended = 5", "fabric.intended"),
         ("state_dir = 'relative'", "state_dir"),
         ("state_dir = ''", "state_dir"),
         ("state_dir = 5", "state_dir"),
