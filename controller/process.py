@@ -23,6 +23,7 @@ from controller.discovery import Announcer
 from controller.fabric import drawing, intended
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan
+from controller.fabric.policies import policy_named
 from controller.openflow import app as openflow
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
@@ -112,6 +113,9 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
         plan,
         time.monotonic(),
         hold=settings.fabric.hold * settings.fabric.lldp_interval,
+        policy=policy_named(settings.fabric.policy),
+        paths=settings.fabric.paths,
+        damping=settings.fabric.damping,
     )
     return Owner(
         world,
