@@ -13,35 +13,26 @@ from typing import Final
 from controller import framework
 from controller.bulk import Creation
 from controller.channel import Channel
-from controller.fabric.differences import differences as fabric_differences
-from controller.fabric.drawing import Format
-from controller.fabric.intended import Statement, stated
 from controller.fabric.paths import paths as fabric_paths
+from controller.fabric_desk import FabricDesk
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
-from controller.owner import Owner, not_intended
+from controller.owner import Owner
 from controller.service import NotConfirmed
 from controller.views import (
     ClashView,
-    DifferenceView,
     EdgePortView,
-    EndView,
     HealthView,
     HopView,
     HostView,
-    IntendedLinkView,
-    IntendedSwitchView,
-    IntendedView,
     LinkView,
     LocatorView,
     MoveStep,
     MoveView,
     PathEnd,
     PathsView,
-    PortView,
     PrefixView,
     SwitchCounters,
-    SwitchView,
     TopologyView,
 )
 from overlay.changes import Intent, Outcome
@@ -50,20 +41,18 @@ from overlay.refusals import Conflict, NotFound
 from overlay.values import DatapathId, HostName, PortStatus
 from overlay.world import World
 
-_DIFFERENCES_TOLD: Final = 20
-"""How many differences from the intended topology are told as problems one by one."""
 _CONFIRMED: Final = frozenset({Phase.GRACE, Phase.SETTLED})
 _FAILED: Final = frozenset({Phase.CANCELLED, Phase.FAILED})
 
 
-class Desk:
+class Desk(FabricDesk):
     """Answers for one owner.
 
     :param version: of the product.
     """
 
     def __init__(self, owner: Owner, hosts: HostsServer, tally: Tally, *, version: str) -> None:
-        self._owner = owner
+        super().__init__(owner)
         self._hosts = hosts
         self._tally = tally
         self._version = version
@@ -114,15 +103,7 @@ class Desk:
         links = fabric.links()
         usable = {(link.a, link.b) for link in links} | {(link.b, link.a) for link in links}
         return TopologyView(
-            switches=tuple(
-                SwitchView(
-                    datapath_id,
-                    connected=self._session_is_up(datapath_id),
-                    edge=bool(fabric.hosts_at(datapath_id)),
-                    ports=tuple(PortView(port.number, port.name, port.up) for port in fabric.ports(datapath_id)),
-                )
-                for datapath_id in sorted(fabric.switches)
-            ),
+            switches=self.switches(),
             links=tuple(
                 LinkView(
                     *known.source, *known.target, usable=(known.source, known.target) in usable, assumed=known.assumed
@@ -154,44 +135,6 @@ class Desk:
             raise Conflict(f"to: no route leads from {start.host} to {end.host} at present", field="to")
         return PathsView(
             start, end, tuple(tuple(HopView(*step) for step in path) for path in found.paths), found.truncated
-        )
-
-    def intended(self) -> IntendedView:
-        """The topology that the fabric is meant to have."""
-        statement = self._stated()
-        return IntendedView(
-            statement.language.value,
-            statement.text,
-            statement.file,
-            tuple(
-                IntendedSwitchView(node.datapath_id, node.name, None if node.role is None else node.role.value)
-                for node in statement.intended.switches.values()
-            ),
-            tuple(
-                IntendedLinkView(EndView(*cable.a), EndView(*cable.b), cable.weight, cable.capacity)
-                for cable in statement.intended.cables
-            ),
-        )
-
-    def intend(self, language: Format, document: str) -> None:
-        """Say which topology the fabric is meant to have."""
-        self._owner.intend(stated(document, language))
-
-    def intend_nothing(self) -> None:
-        """Take the intended topology away."""
-        self._owner.intend(None)
-
-    def differences(self) -> tuple[DifferenceView, ...]:
-        """In what the fabric differs from the intended topology."""
-        return tuple(
-            DifferenceView(
-                found.kind.value,
-                found.sentence,
-                EndView(*found.at),
-                None if found.expected is None else EndView(*found.expected),
-                None if found.seen is None else EndView(*found.seen),
-            )
-            for found in fabric_differences(self._stated().intended, self._owner.underlay.fabric)
         )
 
     def hosts(self) -> tuple[HostView, ...]:
@@ -234,7 +177,7 @@ class Desk:
             f" {clash.contender.at.datapath_id} port {clash.contender.at.port}"
             for clash in fabric.fabric.clashes
         ]
-        problems += self._miscabled()
+        problems += self.miscabled()
         if self._owner.stuck:
             problems.append("the store fails: changes wait for it, see the log")
         if self._owner.failures:
@@ -253,21 +196,6 @@ class Desk:
         )
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _stated(self) -> Statement:
-        if self._owner.intended is None:
-            raise not_intended()
-        return self._owner.intended
-
-    def _miscabled(self) -> list[str]:
-        """Tell in what the fabric is not as it was intended, at not too great length."""
-        if self._owner.intended is None:
-            return []
-        found = fabric_differences(self._owner.intended.intended, self._owner.underlay.fabric)
-        told = [difference.sentence for difference in found[:_DIFFERENCES_TOLD]]
-        if len(found) > len(told):
-            told.append(f"{len(found) - len(told)} more differences from the intended topology")
-        return told
 
     def _end(self, name: str, field: str) -> PathEnd:
         port = self.world.ports.get(name)
@@ -296,10 +224,6 @@ class Desk:
             tuple(sorted(cost.switches)),
             None if began is None or ended is None else (ended - began) * 1000,
         )
-
-    def _session_is_up(self, datapath_id: DatapathId) -> bool:
-        channel = self._owner.underlay.channels.get(datapath_id)
-        return channel is not None and channel.session is not None
 
     def _counters(self, channel: Channel, kind: str) -> SwitchCounters:
         tally = self._tally.per_datapath[channel.datapath_id]

@@ -46,12 +46,19 @@ class PortView:
 
 @dataclass(frozen=True, slots=True)
 class SwitchView:
-    """One fabric switch.  ``edge`` is whether hypervisors hang off it; a switch without a session keeps its flows."""
+    """One fabric switch.  ``edge`` is whether hypervisors hang off it; a switch without a session keeps its flows.
+
+    ``name`` is that of the intended topology.  A switch in ``maintenance`` is avoided wherever another way leads;
+    ``drained`` means that all switches have confirmed that they send nothing through it.
+    """
 
     datapath_id: Dpid
     connected: bool
     edge: bool
     ports: tuple[PortView, ...]
+    name: str = ""
+    maintenance: bool = False
+    drained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,86 @@ class LinkView:
     to_port: int
     usable: bool
     assumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndView:
+    """A switch, or one port of it; no port where any will do, or where the switch as a whole is meant."""
+
+    datapath_id: Dpid
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CableView:
+    """A cable between two fabric switches, both directions of it.
+
+    ``id`` names its lower end, ``<datapath id>:<port>``; that of either end will do to ask for it.  ``weight`` is what
+    a way over it costs, ``capacity_mbps`` what it is taken to carry: what the operator said, or else its ports.  A
+    cable in ``maintenance``, or ``damped`` because it came and went too often, is avoided wherever another way leads;
+    ``drained`` means that both ends have confirmed that they send nothing over it.
+    """
+
+    id: str
+    a: EndView
+    b: EndView
+    weight: int
+    capacity_mbps: int
+    capacity_set: bool
+    maintenance: bool
+    damped: bool
+    usable: bool
+    drained: bool
+    assumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """One way of choosing ways through the fabric, and where the idea comes from."""
+
+    name: str
+    purpose: str
+    source: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PoliciesView:
+    """The chosen policy, over how many paths ``disjoint`` spreads, and all policies that there are."""
+
+    name: str
+    paths: int
+    purpose: str
+    source: str
+    available: tuple[PolicyView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NextHopView:
+    """A port that leads on, its share of the flows, and the locator tag that is written there (0 for none)."""
+
+    port: int
+    weight: int
+    tag: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChangeView:
+    """The next hops of one target (a prefix, or a locator tag) before and after; null where there is no route."""
+
+    target: str
+    before: tuple[NextHopView, ...] | None
+    after: tuple[NextHopView, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchChangeView:
+    """What would change on one switch: routes, ids of groups, and how many flows."""
+
+    datapath_id: Dpid
+    routes: tuple[RouteChangeView, ...]
+    groups: tuple[int, ...]
+    flows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +194,6 @@ class TopologyView:
     edge_ports: tuple[EdgePortView, ...]
     locators: tuple[LocatorView, ...]
     prefixes: tuple[PrefixView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EndView:
-    """A switch, or one port of it; no port where any will do, or where the switch as a whole is meant."""
-
-    datapath_id: Dpid
-    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

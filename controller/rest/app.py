@@ -16,7 +16,18 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from controller.rest import bindings, discovery, documents, errors, networks, operations, ports, subnets, topology
+from controller.rest import (
+    bindings,
+    discovery,
+    documents,
+    errors,
+    intended,
+    networks,
+    operations,
+    ports,
+    subnets,
+    topology,
+)
 from controller.rest.access import HEADER, Access, Caller
 from controller.rest.errors import BadRequest, ErrorAnswer, WrongMediaType
 from controller.service import Service
@@ -88,6 +99,7 @@ def build(
         bindings.blueprint(service, activation_seconds),
         operations.blueprint(service),
         topology.blueprint(service),
+        intended.blueprint(service),
     ):
         app.register_api(api)
     app.register_blueprint(documents.blueprint())

@@ -3,118 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from controller.desk import Desk
-from controller.discovery import Announcer
 from controller.fabric import intended
 from controller.fabric.drawing import Format
-from controller.fabric.graph import Fabric
-from controller.openflow.tally import Tally
-from controller.owner import Owner, _Ask
-from overlay.changes import Document, Outcome
-from overlay.world import World
-from tests.fabric import graphs
+from overlay.changes import Document
 
-JSON = {"Content-Type": "application/json"}
-
-
-class Shelf:
-    """A store in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[tuple[str, str], object] = {}
-        self.revision = 0
-
-    def load(self) -> tuple[Document, ...]:
-        return ()
-
-    def commit(self, documents: Iterable[Document]) -> int:
-        for document in documents:
-            self.kept[document.kind, document.id] = document.body
-        self.revision += 1
-        return self.revision
-
-    def close(self) -> None:
-        pass
-
-
-class Prompt(Owner):
-    """An owner that takes what it is asked at once, in the greenlet that asks."""
-
-    def _ask(self, apply: Any) -> Outcome:
-        ask = _Ask(apply)
-        self.turn(ask)
-        outcome: Outcome = ask.done.wait()
-        return outcome
-
-
-def owner(fabric: Fabric, shelf: Shelf, statement: intended.Statement | None = None) -> Prompt:
-    """An owner of a fabric that has been discovered, and of an empty overlay."""
-    return Prompt(
-        World(),
-        fabric,
-        shelf,
-        announcer=Announcer(b"secret"),
-        lldp_interval=0.5,
-        lost_after=30.0,
-        audit_interval=5.0,
-        intended=statement,
-    )
-
-
-@pytest.fixture
-def shelf() -> Shelf:
-    """An empty store."""
-    return Shelf()
-
-
-@pytest.fixture
-def fabric() -> Fabric:
-    """Three leaves on two spines, each by two links."""
-    return graphs.build(graphs.leafspine())
-
-
-@pytest.fixture
-def desk(served, fabric: Fabric, shelf: Shelf) -> Desk:
-    """A real desk of a real owner, behind the server."""
-    stand, _ = served
-    desk = Desk(owner(fabric, shelf), SimpleNamespace(hosts=lambda: ()), Tally(), version="0")
-    stand.behind = desk
-    return desk
-
-
-@pytest.fixture
-def op(edge, desk):
-    """The operator, at the desk."""
-    assert desk is not None
-    return edge.as_("operator")
-
-
-def state(desk: Desk, shelf: Shelf) -> tuple[object, ...]:
-    """All that a request could have changed."""
-    kept = desk._owner.underlay.fabric
-    return (
-        dict(shelf.kept),
-        shelf.revision,
-        desk._owner.intended,
-        dict(kept.switches),
-        tuple(kept.cables),
-        json.dumps(sorted(map(repr, kept.graph.edges(data=True)))),
-    )
-
-
-@pytest.fixture
-def unchanged(desk: Desk, shelf: Shelf) -> Iterator[None]:
-    """At the end all must be as it was."""
-    before = state(desk, shelf)
-    yield
-    assert state(desk, shelf) == before
-
+pytestmark = pytest.mark.usefixtures("desk")
 
 NODES = [{"id": f"n{n}", "dpid": n} for n in (100, 101, 102, 200, 201)]
 EDGES = [
@@ -128,7 +25,7 @@ def put(op: Any, document: object, language: str = "json") -> Any:
     return op("PUT", "/v1/topology/intended", {"intended": {"format": language, "document": document}})
 
 
-def test_what_is_intended_can_be_said_and_seen(op, shelf: Shelf) -> None:
+def test_what_is_intended_can_be_said_and_seen(op, shelf) -> None:
     """An intended topology is stored as it was said, shown as it was understood, and gone when it is deleted."""
     answer = put(op, SOUND)
     assert answer.status == 200, answer
@@ -186,18 +83,16 @@ def test_what_differs_is_told_and_is_a_problem(op) -> None:
     assert problems[-1] == "27 more differences from the intended topology"
 
 
-def test_what_is_intended_survives_a_restart(op, shelf: Shelf) -> None:
+def test_what_is_intended_survives_a_restart(op, shelf) -> None:
     """What was stored is what the next controller holds intended."""
     put(op, SOUND)
     found = [intended.restored(Document(kind, id_, body)) for (kind, id_), body in shelf.kept.items()]
     assert intended.stated(json.dumps(SOUND), Format.JSON) in found
 
 
-def test_the_configuration_has_the_last_word(op, served, fabric: Fabric, shelf: Shelf) -> None:
+def test_the_configuration_has_the_last_word(op, desk, shelf) -> None:
     """Where the configuration says what is intended, the API shows it with its file and refuses to change it."""
-    stand, _ = served
-    statement = intended.stated(json.dumps(SOUND), Format.JSON, "/etc/vl2/fabric.json")
-    stand.behind = Desk(owner(fabric, shelf, statement), SimpleNamespace(hosts=lambda: ()), Tally(), version="0")
+    desk.owner.intended = intended.stated(json.dumps(SOUND), Format.JSON, "/etc/vl2/fabric.json")
     assert op("GET", "/v1/topology/intended").body["intended"]["file"] == "/etc/vl2/fabric.json"
     for answer in (put(op, SOUND), op("DELETE", "/v1/topology/intended")):
         assert (answer.status, answer.error["type"]) == (409, "IntendedTopologyInUse")
@@ -230,25 +125,23 @@ BAD_BODIES = [
 
 @pytest.mark.parametrize("there", [False, True], ids=["none", "one"])
 @pytest.mark.parametrize(("body", "why"), [pytest.param(*row, id=f"{n}: {row[1]}") for n, row in enumerate(BAD_BODIES)])
-def test_what_cannot_be_intended(op, desk: Desk, shelf: Shelf, body: object, why: str, there: bool) -> None:  # noqa: PLR0917
+def test_what_cannot_be_intended(op, same_fabric, body: object, why: str, there: bool) -> None:
     """An intended topology that does not parse or contradicts itself is refused by its place, and nothing changes."""
     if there:
         put(op, SOUND)
-    before = state(desk, shelf)
+    same_fabric()
     answer = op("PUT", "/v1/topology/intended", body)
     assert answer.status == 400, answer
     assert why in answer.error["message"], answer
-    assert state(desk, shelf) == before
 
 
-@pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize(
     ("method", "path"),
     [("GET", "intended"), ("PUT", "intended"), ("DELETE", "intended"), ("GET", "differences")],
 )
-def test_the_topology_is_the_operators(desk, edge, method: str, path: str) -> None:
+def test_the_topology_is_the_operators(same_fabric, edge, method: str, path: str) -> None:
     """A project may neither see nor say what is intended."""
-    assert desk is not None
+    same_fabric()
     body = {"intended": {"format": "json", "document": SOUND}} if method == "PUT" else None
     answer = edge.as_("blue")(method, f"/v1/topology/{path}", body)
     assert (answer.status, answer.error["type"]) == (403, "PolicyNotAuthorized")
