@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -38,18 +39,21 @@ def fabric(scene: Scene, *words: str) -> str:
     return result.output
 
 
-def still(scene: Scene) -> bool:
-    """Whether all switches that are there hold, and have confirmed, what the fabric wants."""
+def owed(scene: Scene) -> list[object]:
+    """What switches that are there do not hold yet, or have not confirmed."""
     policy = scene.ask("GET", "/v1/topology/policy")["policy"]
     same = {"policy": {"name": policy["name"], "paths": policy["paths"]}}
-    left = scene.ask("PUT", "/v1/topology/policy?dry_run=true", same)["changes"]
+    changes: list[object] = scene.ask("PUT", "/v1/topology/policy?dry_run=true", same)["changes"]
     health = scene.health()
-    return not left and health["pending"] == sum(not each["connected"] for each in health["switches"])
+    waiting = health["pending"] - sum(not each["connected"] for each in health["switches"])
+    return [*changes, *([f"{waiting} pending"] if waiting else [])]
 
 
 def settle(scene: Scene) -> None:
     """Let all switches confirm, and some hundred probes follow."""
-    wait(lambda: still(scene), "all switches have confirmed")
+    deadline = time.monotonic() + 20
+    while left := owed(scene):
+        assert time.monotonic() < deadline, left
     argv = ["ping", "-n", "-q", "-c4", "-i0.1", "-W1", scene.ip("right")]
     assert "4 received" in scene.lab.run("left", argv).stdout
 
