@@ -19,11 +19,12 @@ from bench.record import Notebook
 from controller import framework
 from controller.events import SwitchPort
 from controller.fabric.changes import HostSighted, LinkSeen, SwitchConnected
-from controller.fabric.engine import PORTS, Graph, ShortestPaths
+from controller.fabric.engine import ShortestPaths
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import LaPlan, PortRef
 from controller.fabric.program import program
+from controller.fabric.routes import PORTS, Graph
 from controller.openflow import codec
 from controller.openflow.codec import FlowCommand
 from overlay.changes import (

@@ -15,37 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from math import gcd
 from typing import Any, Final, NamedTuple, TypeAlias
 
-import networkx as nx
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
+from controller.fabric.routes import COST, PORTS, WEIGHTS, Graph, Hops, NextHops, weighted
 from overlay.values import DatapathId
-
-Graph: TypeAlias = "nx.Graph[DatapathId]"
-
-PORTS = "ports"
-COST = "cost"
-WEIGHTS = "weights"
-
-
-class Hop(NamedTuple):
-    """One way on: a port, its share of the traffic, and the locator tag to write (0 leaves it)."""
-
-    port: int
-    weight: int = 1
-    tag: int = 0
-
-
-NextHops: TypeAlias = tuple[Hop, ...]
-"""The ways on that are equally good, sorted by port."""
-
-Hops: TypeAlias = Mapping[DatapathId, NextHops]
-"""The next hops of every switch that reaches one destination; the destination itself has none."""
 
 _Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -54,9 +32,6 @@ _FAR: Final = 1 << 62
 
 _TAIL: Final = 32
 """An arc's key is its tail's row shifted by so many bits, and its head's row: so arcs sort by switch."""
-
-_HEAVIEST: Final = 64
-"""The greatest weight of a next hop: a switch hashes onto 256 slots at most."""
 
 _MANY: Final = 8
 """When more than one in so many switches is the end of a changed link, all is computed anew."""
@@ -75,20 +50,9 @@ class _Wire(NamedTuple):
     weights: tuple[int, ...]
 
 
-def reduced(weights: Iterable[int]) -> tuple[int, ...]:
-    """Give the smallest weights of the same proportion; where they exceed 64, the nearest ones that do not."""
-    given = tuple(weights)
-    divisor = gcd(*given)
-    heaviest = max(given, default=0)
-    if heaviest <= _HEAVIEST * divisor:
-        return tuple(weight // divisor for weight in given)
-    return tuple(max(1, (weight * _HEAVIEST + heaviest // 2) // heaviest) for weight in given)
-
-
 @lru_cache(_CACHED)
 def _next_hops(wires: tuple[_Wire, ...]) -> NextHops:
-    weights = reduced(weight for wire in wires for weight in wire.weights)
-    return tuple(sorted(map(Hop, (port for wire in wires for port in wire.ports), weights)))
+    return weighted(pair for wire in wires for pair in zip(wire.ports, wire.weights, strict=True))
 
 
 class _Sets(dict[bytes, NextHops]):
