@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 import networkx as nx
@@ -185,10 +186,13 @@ def disjoint_paths(graph: Graph, source: DatapathId, target: DatapathId, most: i
     Each round adds the cheapest path through what the paths so far leave over, where going against one of them takes
     its link away from it and gives its cost back.
     """
+    # In one order whatever the graph's history was: among equally cheap paths the first one found is taken, and a
+    # restarted controller has to take the same.
+    links = sorted(((*sorted((near, far)), link) for near, far, link in graph.edges(data=True)), key=itemgetter(0, 1))
     flow: Counter[tuple[DatapathId, DatapathId]] = Counter()
     for _ in range(most if source in graph and target in graph else 0):
         left: nx.DiGraph[DatapathId] = nx.DiGraph()
-        for near, far, link in graph.edges(data=True):
+        for near, far, link in links:
             for one, other in ((near, far), (far, near)):
                 if flow[other, one]:
                     left.add_edge(one, other, cost=-link.get(COST, 1))
