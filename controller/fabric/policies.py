@@ -188,7 +188,8 @@ def disjoint_paths(graph: Graph, source: DatapathId, target: DatapathId, most: i
     """
     # In one order whatever the graph's history was: among equally cheap paths the first one found is taken, and a
     # restarted controller has to take the same.
-    links = sorted(((*sorted((near, far)), link) for near, far, link in graph.edges(data=True)), key=itemgetter(0, 1))
+    links = [(min(near, far), max(near, far), link) for near, far, link in graph.edges(data=True)]
+    links.sort(key=itemgetter(0, 1))
     flow: Counter[tuple[DatapathId, DatapathId]] = Counter()
     for _ in range(most if source in graph and target in graph else 0):
         left: nx.DiGraph[DatapathId] = nx.DiGraph()
