@@ -16,6 +16,7 @@ from controller.channel import Channel
 from controller.fabric.elephants import BIN_MASK
 from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
 from controller.fabric.paths import paths as fabric_paths
+from controller.fabric_desk import FabricDesk
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
@@ -36,10 +37,8 @@ from controller.views import (
     MoveView,
     PathEnd,
     PathsView,
-    PortView,
     PrefixView,
     SwitchCounters,
-    SwitchView,
     TopologyView,
 )
 from overlay.changes import Intent, Outcome
@@ -52,14 +51,14 @@ _CONFIRMED: Final = frozenset({Phase.GRACE, Phase.SETTLED})
 _FAILED: Final = frozenset({Phase.CANCELLED, Phase.FAILED})
 
 
-class Desk:
+class Desk(FabricDesk):
     """Answers for one owner.
 
     :param version: of the product.
     """
 
     def __init__(self, owner: Owner, hosts: HostsServer, tally: Tally, *, version: str) -> None:
-        self._owner = owner
+        super().__init__(owner)
         self._hosts = hosts
         self._tally = tally
         self._version = version
@@ -110,15 +109,7 @@ class Desk:
         links = fabric.links()
         usable = {(link.a, link.b) for link in links} | {(link.b, link.a) for link in links}
         return TopologyView(
-            switches=tuple(
-                SwitchView(
-                    datapath_id,
-                    connected=self._session_is_up(datapath_id),
-                    edge=bool(fabric.hosts_at(datapath_id)),
-                    ports=tuple(PortView(port.number, port.name, port.up) for port in fabric.ports(datapath_id)),
-                )
-                for datapath_id in sorted(fabric.switches)
-            ),
+            switches=self.switches(),
             links=tuple(
                 LinkView(
                     *known.source, *known.target, usable=(known.source, known.target) in usable, assumed=known.assumed
@@ -214,6 +205,7 @@ class Desk:
             f" {clash.contender.at.datapath_id} port {clash.contender.at.port}"
             for clash in fabric.fabric.clashes
         ]
+        problems += self.miscabled()
         if self._owner.stuck:
             problems.append("the store fails: changes wait for it, see the log")
         if self._owner.failures:
@@ -261,10 +253,6 @@ class Desk:
             tuple(sorted(cost.switches)),
             None if began is None or ended is None else (ended - began) * 1000,
         )
-
-    def _session_is_up(self, datapath_id: DatapathId) -> bool:
-        channel = self._owner.underlay.channels.get(datapath_id)
-        return channel is not None and channel.session is not None
 
     def _counters(self, channel: Channel, kind: str) -> SwitchCounters:
         tally = self._tally.per_datapath[channel.datapath_id]

@@ -39,6 +39,7 @@ from controller.events import (
 )
 from controller.fabric.changes import Order
 from controller.fabric.graph import Fabric
+from controller.fabric.intended import Statement, written
 from controller.herding import BinsCounted
 from controller.hypervisors import Hypervisors, is_hypervisor
 from controller.journal import Journal
@@ -54,7 +55,7 @@ from overlay.changes import (
     Outcome,
     Tick,
 )
-from overlay.refusals import Refusal
+from overlay.refusals import Conflict, NotFound, Refusal
 from overlay.world import World
 
 _LOG: Final = logging.getLogger(__name__)
@@ -63,6 +64,11 @@ _BATCH: Final = 256
 _THOROUGH_EVERY: Final = 6
 """Every so many audits read a switch's flows instead of counting them."""
 _TICK_SECONDS: Final = 0.1
+
+
+def not_intended() -> NotFound:
+    """What whoever asks for the intended topology hears where there is none."""
+    return NotFound("No intended topology was given", field="intended", kind="IntendedTopologyNotFound")
 
 
 class _Ask:
@@ -95,6 +101,7 @@ class Owner:
     :param lost_after: seconds without a session after which nobody waits for a host any more.
     :param audit_interval: seconds between two checks of what the switches hold.
     :param watch: how the fabric's load is watched.
+    :param intended: the topology that the fabric is meant to have, where anybody said.
     :param clock: seconds since the epoch, for what is stored and shown.
     """
 
@@ -110,9 +117,12 @@ class Owner:
         lost_after: float,
         audit_interval: float,
         watch: Watch = UNWATCHED,
+        intended: Statement | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.world = world
+        self.intended = intended
+        """The topology that the fabric is meant to have; changed by :meth:`intend` only."""
         self.hypervisors = Hypervisors(world, spawn=self.spawn, sink=self.put, lost_after=lost_after)
         self.underlay = Underlay(
             fabric,
@@ -160,6 +170,27 @@ class Owner:
         :raises Refusal: that of the first object that could not be; then nothing changed.
         """
         return self._ask(lambda: apply_all(self.world, creations, self._clock()))
+
+    def intend(self, statement: Statement | None) -> None:
+        """Have another intended topology put in the place of the present one, or none; blocks the calling greenlet.
+
+        :raises Conflict: when the configuration says what is intended.
+        :raises NotFound: when there is none to be taken away.
+        """
+
+        def apply() -> Outcome:
+            if self.intended is not None and self.intended.file:
+                raise Conflict(
+                    f"intended: the configuration says what is intended (fabric.intended = {self.intended.file!r})",
+                    field="intended",
+                    kind="IntendedTopologyInUse",
+                )
+            if self.intended is None and statement is None:
+                raise not_intended()
+            self.intended = statement
+            return Outcome(documents=(written(statement),))
+
+        self._ask(apply)
 
     def order(self, order: Order) -> None:
         """Have the fabric follow what its operator says, and store it; blocks the calling greenlet.

@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from controller import green
 from controller.configuration import SettingsError
 from controller.desk import Desk
 from controller.discovery import Announcer
+from controller.fabric import drawing, intended
 from controller.fabric.elephants import check_policy
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan
@@ -32,8 +34,8 @@ from controller.rest.server import Server
 from controller.settings import Settings, load
 from controller.store import SqliteStore, StoreError
 from controller.tokens import operator_token, secret
-from overlay.changes import DocumentKind
-from overlay.refusals import Refusal
+from overlay.changes import Document, DocumentKind
+from overlay.refusals import Invalid, Refusal
 from overlay.world import Settings as WorldSettings
 from overlay.world import World
 
@@ -57,7 +59,7 @@ def main(config: Path | None) -> int:
 def run(settings: Settings) -> None:
     """Run a controller with these settings until SIGTERM or SIGINT.
 
-    :raises SettingsError: when the operator's token cannot be made or read.
+    :raises SettingsError: when the operator's token cannot be made or read, or the intended topology cannot be used.
     :raises StoreError: when the store cannot be used.
     :raises OSError: when an address cannot be listened on.
     """
@@ -137,7 +139,37 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
         lost_after=settings.overlay.host_lost_after,
         audit_interval=settings.audit_interval,
         watch=settings.fabric.watch,
+        intended=_intended(settings.fabric.intended, documents),
     )
+
+
+def _intended(path: Path | None, documents: Iterable[Document]) -> intended.Statement | None:
+    """Read the topology that the configuration, or else the store, says is intended.
+
+    :raises SettingsError: when the configuration's file cannot be read or contradicts itself.
+    """
+    if path is None:
+        return _stored(documents)
+    try:
+        with path.open("rb") as file:
+            text = file.read(drawing.LARGEST + 1)
+        return intended.stated(text, drawing.guess(text), str(path))
+    except OSError as error:
+        raise SettingsError(f"fabric.intended: {path}: {error.strerror}") from error
+    except Invalid as wrong:
+        raise SettingsError(f"fabric.intended: {path} {wrong.message.removeprefix('document: ')}") from wrong
+
+
+def _stored(documents: Iterable[Document]) -> intended.Statement | None:
+    for document in documents:
+        try:
+            statement = intended.restored(document)
+        except Invalid as wrong:
+            _LOG.warning("the stored intended topology is not taken any more: %s", wrong.message)
+        else:
+            if statement is not None:
+                return statement
+    return None
 
 
 def _once(stop: eventlet.event.Event) -> None:

@@ -70,6 +70,7 @@ class FabricSettings:
 
     ``policy`` and ``paths`` hold until the operator chooses others at run time; ``damping`` is None when it is off.
     ``watch`` is how the load of its links is watched.
+    ``intended`` is a file with the topology that the fabric is to have, as GraphML or JSON; None for no such file.
     """
 
     edge_prefix_length: int
@@ -83,6 +84,7 @@ class FabricSettings:
     watch: Watch
     bfd: bool
     bfd_interval: float
+    intended: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,7 @@ def _fabric(section: Section) -> FabricSettings:
         watch=_watch(section, policy),
         bfd=section.flag("bfd", default=True),
         bfd_interval=_bfd_interval(section),
+        intended=section.path("intended"),
     )
     section.end()
     return fabric

@@ -48,7 +48,7 @@ from controller.fabric.preview import Preview, previews
 from controller.fabric.probes import probes_wanted
 from controller.fabric.program import SwitchProgram, program
 from controller.fabric.rollout import Stage, stages
-from controller.fabric.routes import NextHops
+from controller.fabric.routes import Link, NextHops
 from controller.fabric.targets import Desired, Target, TargetKind, desired, ranks
 from controller.herding import BinsCounted, Herding
 from controller.liveness import Liveness
@@ -202,6 +202,30 @@ class Underlay:
             for target, hops in routes.items()
             if not self._ends_at(target, datapath_id)
             for hop in hops
+        )
+
+    def drained(self, datapath_id: DatapathId) -> bool:
+        """Whether all other switches have confirmed that they send nothing through this one."""
+        return self._unanimous(but={datapath_id}) and not self.carries(datapath_id)
+
+    def drained_link(self, link: Link) -> bool:
+        """Whether both ends of a link have confirmed that they send nothing over it."""
+        ends = {end.datapath_id for end in link}
+        return self._unanimous() and not any(
+            PortRef(switch, hop.port) in link
+            for switch in ends & self._held.keys()
+            for hops in self._held[switch].values()
+            for hop in hops
+        )
+
+    def _unanimous(self, *, but: Collection[DatapathId] = ()) -> bool:
+        """Whether every switch that has a link has confirmed its share of all that was ever decided."""
+        if self._stages or self._dirty:
+            return False
+        having = (switch for switch, degree in self.fabric.graph.degree() if degree and switch not in but)
+        return all(
+            switch in self._programs and self.channels[switch].confirmed == self.channels[switch].sent
+            for switch in having
         )
 
     def _ends_at(self, target: Target, datapath_id: DatapathId) -> bool:

@@ -16,7 +16,19 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from controller.rest import bindings, discovery, documents, errors, metrics, networks, operations, ports, subnets
+from controller.rest import (
+    bindings,
+    discovery,
+    documents,
+    errors,
+    intended,
+    metrics,
+    networks,
+    operations,
+    ports,
+    subnets,
+    topology,
+)
 from controller.rest.access import HEADER, Access, Caller
 from controller.rest.errors import BadRequest, ErrorAnswer, WrongMediaType
 from controller.service import Service
@@ -91,6 +103,8 @@ def build(
         bindings.blueprint(service, activation_seconds),
         operations.blueprint(service),
         metrics.blueprint(service),
+        topology.blueprint(service),
+        intended.blueprint(service),
     ):
         app.register_api(api)
     app.register_blueprint(documents.blueprint())

@@ -34,6 +34,7 @@ def test_defaults_are_sane() -> None:
     assert settings.fabric.watch == Watch(1.0, 0, None)
     assert settings.fabric.bfd
     assert settings.fabric.bfd_interval == 0.06
+    assert settings.fabric.intended is None
     assert settings.audit_interval == 5.0
     assert settings.operator_token_file == settings.state_dir / "operator.token"
     assert settings.tokens == {}
@@ -73,6 +74,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         elephant_interval = 2
         bfd = false
         bfd_interval = 1
+        intended = "{tmp_path}/fabric.graphml"
         [tokens]
         blue = "blue-0123456789-blue"
         "red team" = "red-0123456789-red"
@@ -91,6 +93,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert settings.fabric.watch == Watch(0.5, 1000, Rule(0.5, 2.0))
     assert not settings.fabric.bfd
     assert settings.fabric.bfd_interval == 1.0
+    assert settings.fabric.intended == tmp_path / "fabric.graphml"
     assert settings.tokens["blue"].matches("blue-0123456789-blue")
     assert not settings.tokens["red team"].matches("blue-0123456789-blue")
 
@@ -148,6 +151,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[fabric]\nbfd_interval = 0.001", "fabric.bfd_interval"),
         ("[fabric]\nbfd_interval = 11", "fabric.bfd_interval"),
         ("[fabric]\nrouter_mac = '02:56:4d:00:00:01'", "fabric.router_mac"),
+        ("[fabric]\nintended = 'fabric.json'", "fabric.intended"),
+        ("[fabric]\nintended = 5", "fabric.intended"),
         ("state_dir = 'relative'", "state_dir"),
         ("state_dir = ''", "state_dir"),
         ("state_dir = 5", "state_dir"),
