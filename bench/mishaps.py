@@ -1,0 +1,238 @@
+"""What fails next, and which failure explains an outage?
+
+The deciding half of the chaos run: no lab and no clock in here, so that a seed gives one story, and an outage one
+explanation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final, TypeAlias
+
+import networkx as nx
+
+from topologies.orders import LabStatus
+from topologies.probing import Outage
+
+Graph: TypeAlias = "nx.Graph[str]"
+
+HOST: Final = "host"
+"""The node attribute of hypervisors."""
+WINDOW_SECONDS: Final = 3.0
+"""So long after an event ended an outage that begins may still be its doing: a switch that is back needs about two."""
+_EARLY_NS: Final = 20_000_000
+"""An outage is dated by the last probe before it, which may have left a little before the event."""
+_TRIES: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """What can fail: a switch, or the cable between two."""
+
+    ends: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """Of which kind it is, in words."""
+        return "switch" if len(self.ends) == 1 else "link"
+
+    @property
+    def name(self) -> str:
+        """How it is called in the notes."""
+        return "–".join(self.ends)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something failed or came back; times are CLOCK_MONOTONIC."""
+
+    mishap: Mishap
+    back: bool
+    began_ns: int
+    done_ns: int
+    down: frozenset[Mishap]
+    """All that is down after it."""
+
+    @property
+    def name(self) -> str:
+        """What happened, in words."""
+        return f"{self.mishap.name} {'back' if self.back else 'down'}"
+
+
+def cabling(status: LabStatus) -> Graph:
+    """The lab's switches and hypervisors, joined by its cables."""
+    graph: Graph = nx.Graph()
+    graph.add_edges_from((link.one, link.other) for link in status.links)
+    graph.add_nodes_from((each.name for each in status.hypervisors), **{HOST: True})
+    return graph
+
+
+def standing(graph: Graph, down: Collection[Mishap]) -> Graph:
+    """What is left of it."""
+    left = graph.copy()
+    left.remove_edges_from(each.ends for each in down if each.kind == "link")
+    left.remove_nodes_from(each.ends[0] for each in down if each.kind == "switch")
+    return left
+
+
+def joined(graph: Graph, pairs: Collection[tuple[str, str]]) -> bool:
+    """Whether the hypervisors of every pair reach each other."""
+    return all(nx.has_path(graph, one, other) for one, other in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Odds:
+    """How wild the story is.
+
+    :param most: so many things are down at once at the most. :param cut: how readily hosts are cut off, 0 to 1.
+    """
+
+    most: int = 3
+    cut: float = 0.15
+
+
+def following(
+    rng: Random, graph: Graph, down: frozenset[Mishap], pairs: Collection[tuple[str, str]], odds: Odds
+) -> tuple[Mishap, bool]:
+    """Choose what happens next: something fails, or something that is down comes back (true)."""
+    if down and (len(down) >= odds.most or rng.random() < len(down) / (odds.most + 1)):
+        return rng.choice(sorted(down, key=lambda each: each.ends)), True
+    for _ in range(_TRIES):
+        chosen = _any(rng, graph, down)
+        if joined(standing(graph, {*down, chosen}), pairs) or rng.random() < odds.cut:
+            break
+    return chosen, False
+
+
+def _any(rng: Random, graph: Graph, down: frozenset[Mishap]) -> Mishap:
+    """A cable or a switch that stands free of what is down.
+
+    Whoever revives a switch raises its ends of all cables, so what hangs together must not be down twice.
+    """
+    hosts = {node for node, host in graph.nodes(data=HOST) if host}
+    hurt = {end for each in down for end in each.ends}
+    cables = [
+        Mishap((one, other))
+        for one, other in sorted(tuple(sorted(edge)) for edge in graph.edges)
+        if not hosts & {one, other} and not any(Mishap((end,)) in down for end in (one, other))
+        if Mishap((one, other)) not in down
+    ]
+    switches = [Mishap((name,)) for name in sorted(graph.nodes - hosts) if name not in hurt]
+    return rng.choice(rng.choice([each for each in (cables, switches) if each]))
+
+
+def spared(graph: Graph, mishap: Mishap, source: str, target: str) -> bool:
+    """Whether every switch that might have sent a packet of this pair into the failure had another next hop.
+
+    Then the switches repair it by themselves, and nothing has to wait for the controller.
+
+    :param graph: before the failure.
+    """
+    if not nx.has_path(graph, source, target):
+        return False
+    far = nx.single_source_shortest_path_length(graph, target)
+    frontier, seen = {source}, {source}
+    while frontier:
+        found = set()
+        for near in frontier:
+            hops = {each for each in graph.adj[near] if far.get(each, len(graph)) == far[near] - 1}
+            lost = {each for each in hops if _fails(mishap, near, each)}
+            if lost and lost == hops:
+                return False
+            found |= hops - seen
+        seen |= found
+        frontier = found
+    return True
+
+
+def _fails(mishap: Mishap, near: str, hop: str) -> bool:
+    return hop in mishap.ends if mishap.kind == "switch" else {near, hop} == set(mishap.ends)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An outage with its event (none: nobody knows why) and what it should have taken at most."""
+
+    source: str
+    target: str
+    outage: Outage
+    event: Event | None
+    kind: str
+    ms: float
+    """How long nothing got through; for hosts that were cut off, since they were joined again."""
+
+
+CUT: Final = "cut off: reachable again"
+RETURN: Final = "return"
+UNEXPLAINED: Final = "unexplained"
+
+
+class Story:
+    """What happened to a fabric, in order."""
+
+    def __init__(self, graph: Graph, events: Sequence[Event]) -> None:
+        self.graph = graph
+        self.events = tuple(events)
+
+    def states(self, since_ns: int, until_ns: int) -> Iterator[Graph]:
+        """What stood at any time between the two moments."""
+        before: frozenset[Mishap] = frozenset()
+        ends = [event.began_ns for event in self.events[1:]] + [2**63]
+        if not self.events or since_ns <= self.events[0].done_ns:
+            yield standing(self.graph, before)
+        for event, end in zip(self.events, ends, strict=False):
+            if event.began_ns <= until_ns and end >= since_ns:
+                yield standing(self.graph, event.down)
+
+    def before(self, event: Event) -> Graph:
+        """What stood before an event."""
+        at = self.events.index(event)
+        return standing(self.graph, self.events[at - 1].down if at else ())
+
+    def explain(self, source: str, target: str, outage: Outage) -> Explained:
+        """Find the event that an outage is due to."""
+        until = outage.until_ns or 2**63
+        event = next(
+            (
+                each
+                for each in reversed(self.events)
+                if each.began_ns - _EARLY_NS <= outage.since_ns <= each.done_ns + WINDOW_SECONDS * 1e9
+            ),
+            None,
+        )
+        for later in self.events:
+            # A little is lost when an end is cut off; it counts from when the ends are joined again.
+            if outage.since_ns <= later.done_ns and later.began_ns <= until:
+                apart = not joined(standing(self.graph, later.down), [(source, target)])
+                if apart:
+                    joint = self._joint(later, source, target)
+                    late = max(0.0, (until - joint) / 1e6) if joint and outage.until_ns else 0.0
+                    return Explained(source, target, outage, event or later, CUT, late)
+        if event is None:
+            return Explained(source, target, outage, None, UNEXPLAINED, outage.ms)
+        if event.back:
+            return Explained(source, target, outage, event, f"{event.mishap.kind}: {RETURN}", outage.ms)
+        return Explained(source, target, outage, event, self.failure(event, source, target), outage.ms)
+
+    def failure(self, event: Event, source: str, target: str) -> str:
+        """What kind of failure an event is to the packets of a pair."""
+        alone = spared(self.before(event), event.mishap, source, target)
+        return f"{event.mishap.kind} down, {'the switches repair it' if alone else 'the controller must'}"
+
+    def _joint(self, apart: Event, source: str, target: str) -> int:
+        """When the ends were joined again after an event had them cut off; 0 if never."""
+        for event in self.events[self.events.index(apart) :]:
+            if joined(standing(self.graph, event.down), [(source, target)]):
+                return event.done_ns
+        return 0
+
+    def longest(self, source: str, target: str, since_ns: int, until_ns: int) -> int:
+        """The most switches that a shortest way between two hypervisors had at any time between the moments."""
+        lengths = [
+            nx.shortest_path_length(graph, source, target) - 1
+            for graph in self.states(since_ns, until_ns)
+            if nx.has_path(graph, source, target)
+        ]
+        return max(lengths, default=0)
