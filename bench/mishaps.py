@@ -25,6 +25,7 @@ WINDOW_SECONDS: Final = 3.0
 _EARLY_NS: Final = 20_000_000
 """An outage is dated by the last probe before it, which may have left a little before the event."""
 _TRIES: Final = 200
+_NEVER: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Mishap:
         return "–".join(self.ends)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Event:
     """Something failed or came back; times are CLOCK_MONOTONIC."""
 
@@ -52,8 +53,8 @@ class Event:
     back: bool
     began_ns: int
     done_ns: int
-    down: frozenset[Mishap]
-    """All that is down after it."""
+    used_ns: int = 0
+    """When the controller counted it as usable again (seen by asking); 0 for a failure, or if it failed before that."""
 
     @property
     def name(self) -> str:
@@ -78,8 +79,8 @@ def standing(graph: Graph, down: Collection[Mishap]) -> Graph:
 
 
 def joined(graph: Graph, pairs: Collection[tuple[str, str]]) -> bool:
-    """Whether the hypervisors of every pair reach each other."""
-    return all(nx.has_path(graph, one, other) for one, other in pairs)
+    """Whether the nodes of every pair reach each other."""
+    return all(one in graph and other in graph and nx.has_path(graph, one, other) for one, other in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def spared(graph: Graph, mishap: Mishap, source: str, target: str) -> bool:
 
     :param graph: before the failure.
     """
-    if not nx.has_path(graph, source, target):
+    if not joined(graph, [(source, target)]):
         return False
     far = nx.single_source_shortest_path_length(graph, target)
     frontier, seen = {source}, {source}
@@ -164,75 +165,86 @@ class Explained:
     """How long nothing got through; for hosts that were cut off, since they were joined again."""
 
 
-CUT: Final = "cut off: reachable again"
-RETURN: Final = "return"
+CUT: Final = "cut off; since there was a way again"
+RETURNS: Final = "returns"
+BY_SWITCHES: Final = "the switches have another next hop"
+BY_CONTROLLER: Final = "the controller must repair"
 UNEXPLAINED: Final = "unexplained"
 
 
 class Story:
-    """What happened to a fabric, in order."""
+    """What happened to a fabric, in order.
+
+    What has come back counts as absent until the controller uses it: a switch whose power is back has carrier on all its
+    ports before it has a single flow.
+    """
 
     def __init__(self, graph: Graph, events: Sequence[Event]) -> None:
         self.graph = graph
         self.events = tuple(events)
+        steps: list[tuple[int, Mishap, bool]] = []
+        for event in events:
+            if not event.back:
+                steps.append((event.began_ns, event.mishap, True))
+            elif event.used_ns:
+                steps.append((event.used_ns, event.mishap, False))
+        absent: frozenset[Mishap] = frozenset()
+        self._timeline: list[tuple[int, frozenset[Mishap]]] = [(0, absent)]
+        for at, mishap, gone in sorted(steps, key=lambda step: step[0]):
+            absent = absent | {mishap} if gone else absent - {mishap}
+            self._timeline.append((at, absent))
+        self._standing: dict[frozenset[Mishap], Graph] = {}
 
-    def states(self, since_ns: int, until_ns: int) -> Iterator[Graph]:
-        """What stood at any time between the two moments."""
-        before: frozenset[Mishap] = frozenset()
-        ends = [event.began_ns for event in self.events[1:]] + [2**63]
-        if not self.events or since_ns <= self.events[0].done_ns:
-            yield standing(self.graph, before)
-        for event, end in zip(self.events, ends, strict=False):
-            if event.began_ns <= until_ns and end >= since_ns:
-                yield standing(self.graph, event.down)
-
-    def before(self, event: Event) -> Graph:
-        """What stood before an event."""
-        at = self.events.index(event)
-        return standing(self.graph, self.events[at - 1].down if at else ())
+    def states(self, since_ns: int, until_ns: int) -> Iterator[tuple[int, Graph]]:
+        """What stood at any time between the two moments, and since when."""
+        ends = [at for at, _ in self._timeline[1:]] + [_NEVER]
+        for (at, absent), end in zip(self._timeline, ends, strict=True):
+            if at <= until_ns and end >= since_ns:
+                yield at, self._left(absent)
 
     def explain(self, source: str, target: str, outage: Outage) -> Explained:
         """Find the event that an outage is due to."""
-        until = outage.until_ns or 2**63
+        until = outage.until_ns or _NEVER
         event = next(
             (
                 each
                 for each in reversed(self.events)
-                if each.began_ns - _EARLY_NS <= outage.since_ns <= each.done_ns + WINDOW_SECONDS * 1e9
+                if each.began_ns - _EARLY_NS <= outage.since_ns
+                and outage.since_ns <= max(each.done_ns, each.used_ns) + WINDOW_SECONDS * 1e9
             ),
             None,
         )
-        for later in self.events:
-            # A little is lost when an end is cut off; it counts from when the ends are joined again.
-            if outage.since_ns <= later.done_ns and later.began_ns <= until:
-                apart = not joined(standing(self.graph, later.down), [(source, target)])
-                if apart:
-                    joint = self._joint(later, source, target)
-                    late = max(0.0, (until - joint) / 1e6) if joint and outage.until_ns else 0.0
-                    return Explained(source, target, outage, event or later, CUT, late)
+        # Where nothing was left that joins the ends, only the time since there was something counts.
+        apart = [at for at, left in self.states(outage.since_ns, until) if not joined(left, [(source, target)])]
+        if apart:
+            joint = next((at for at, left in self.states(apart[-1], _NEVER) if joined(left, [(source, target)])), 0)
+            late = max(0.0, (until - joint) / 1e6) if joint and outage.until_ns else 0.0
+            return Explained(source, target, outage, self._latest(apart[-1]) or event, CUT, late)
         if event is None:
             return Explained(source, target, outage, None, UNEXPLAINED, outage.ms)
         if event.back:
-            return Explained(source, target, outage, event, f"{event.mishap.kind}: {RETURN}", outage.ms)
+            return Explained(source, target, outage, event, f"{event.mishap.kind} {RETURNS}", outage.ms)
         return Explained(source, target, outage, event, self.failure(event, source, target), outage.ms)
 
     def failure(self, event: Event, source: str, target: str) -> str:
         """What kind of failure an event is to the packets of a pair."""
-        alone = spared(self.before(event), event.mishap, source, target)
-        return f"{event.mishap.kind} down, {'the switches repair it' if alone else 'the controller must'}"
-
-    def _joint(self, apart: Event, source: str, target: str) -> int:
-        """When the ends were joined again after an event had them cut off; 0 if never."""
-        for event in self.events[self.events.index(apart) :]:
-            if joined(standing(self.graph, event.down), [(source, target)]):
-                return event.done_ns
-        return 0
+        *_, (_, before) = self.states(0, event.began_ns - 1)
+        alone = spared(before, event.mishap, source, target)
+        return f"{event.mishap.kind} fails, {BY_SWITCHES if alone else BY_CONTROLLER}"
 
     def longest(self, source: str, target: str, since_ns: int, until_ns: int) -> int:
         """The most switches that a shortest way between two hypervisors had at any time between the moments."""
         lengths = [
-            nx.shortest_path_length(graph, source, target) - 1
-            for graph in self.states(since_ns, until_ns)
-            if nx.has_path(graph, source, target)
+            nx.shortest_path_length(left, source, target) - 1
+            for _, left in self.states(since_ns, until_ns)
+            if joined(left, [(source, target)])
         ]
         return max(lengths, default=0)
+
+    def _left(self, absent: frozenset[Mishap]) -> Graph:
+        if absent not in self._standing:
+            self._standing[absent] = standing(self.graph, absent)
+        return self._standing[absent]
+
+    def _latest(self, at_ns: int) -> Event | None:
+        return next((each for each in reversed(self.events) if each.began_ns <= at_ns), None)
