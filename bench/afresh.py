@@ -138,7 +138,7 @@ def _read(path: str) -> Installed:
         pending = b""
         while _END not in answers:
             pending += channel.recv(1 << 16)
-            while len(pending) >= 8 and len(pending) >= (length := struct.unpack_from("!H", pending, 2)[0]):  # noqa: PLR2004
+            while len(pending) >= 8 and len(pending) >= (length := struct.unpack_from("!H", pending, 2)[0]):
                 answers.setdefault(struct.unpack_from("!I", pending, 4)[0], []).append(pending[:length])
                 pending = pending[length:]
     return Installed(
@@ -152,6 +152,7 @@ def restarted(place: Bed) -> tuple[int, int]:
     """Kill the controller and start it again; the flow-mods and group-mods that it then sends to fabric switches."""
     place.lab.kill_controller()
     place.lab.start_controller()
+    place.rest.close()
     place.rest = place.lab.rest()
     wait(place.settled, "the new controller has confirmed every switch", seconds=_READY_SECONDS)
     fabric = {each.dpid for each in place.status.switches}

@@ -2,8 +2,8 @@
 
 For minutes on end something fails or returns every second or so, up to three things down at once, while several pairs
 of machines send each other a thousand probes a second.  Mostly what is left still joins all of them; now and then a
-failure cuts somebody off.  Then everything comes back, and the questions are: was every probe lost in an outage that one
-event explains, and how long did each last?  Did any packet go round?  Do the switches hold exactly what a fresh
+failure cuts somebody off.  Then everything comes back, and the questions are: was every probe lost in an outage that
+one event explains, and how long did each last?  Did any packet go round?  Do the switches hold exactly what a fresh
 computation gives?  The seed decides what fails, and when; what the machine itself does to probes is the row *nothing
 fails*, measured before.
 """
@@ -27,6 +27,7 @@ from bench import afresh
 from bench.bed import Bed, bed, wait
 from bench.loops import BIN_SECONDS, Arrivals, Expired
 from bench.mishaps import (
+    BUSY,
     BY_CONTROLLER,
     BY_SWITCHES,
     CUT,
@@ -41,6 +42,7 @@ from bench.mishaps import (
     following,
     standing,
 )
+from bench.overflows import Overflows
 from bench.record import RESULTS, Notebook
 from topologies.probing import Probe, ProbeReport, probing
 
@@ -86,6 +88,8 @@ class Outcome:
     sent: int
     lost: int
     duplicated: int
+    overflowed: int
+    """Packets that the switches' own sockets have dropped."""
     lost_when_calm: int
     """Probes lost after everything had come back and was confirmed."""
     expired: dict[str, int]
@@ -107,7 +111,9 @@ def pairs_of(hosts: Sequence[str], rng: Random) -> tuple[Pair, ...]:
     """Pairs all over the fabric, disjoint as far as there are hypervisors."""
     order = list(hosts)
     rng.shuffle(order)
-    chain = [Pair(order[i], order[(i + 1) % len(order)]) for i in (*range(0, len(order) - 1, 2), *range(1, len(order), 2))]
+    chain = [
+        Pair(order[i], order[(i + 1) % len(order)]) for i in (*range(0, len(order) - 1, 2), *range(1, len(order), 2))
+    ]
     return tuple(chain[:PAIRS])
 
 
@@ -203,11 +209,12 @@ class Storm:
             time.sleep(min(left, _ASK_SECONDS if self._returning else left))
 
     def _cables(self, mishap: Mishap) -> set[frozenset[str]]:
-        """The cables of something, by their switches' datapath ids, as far as nothing else keeps them down."""
+        """The cables of something, by their switches' datapath ids, as far as nothing else keeps them from use."""
         dpids = {each.name: each.dpid for each in self.place.status.switches}
+        others = self._down | (self._returning.keys() - {mishap})
         return {
             frozenset((dpids[one], dpids[other]))
-            for one, other in standing(self.graph, self._down).edges
+            for one, other in standing(self.graph, others).edges
             if one in dpids and other in dpids and set(mishap.ends) <= {one, other}
         }
 
@@ -233,6 +240,7 @@ def run(
     with (
         Expired(place.status) as expired,
         Arrivals(place.status, {host for pair in storm.pairs for host in pair.hosts}) as arrivals,
+        Overflows(place.status, arrivals.descriptors) as overflows,
         ExitStack() as stack,
     ):
         probes = storm.probes(stack)
@@ -242,7 +250,7 @@ def run(
         calm_ns = time.monotonic_ns()
         time.sleep(_CALM_SECONDS)
         reports = [probe.stop() for probe in probes]
-    story = Story(storm.graph, storm.events)
+    story = Story(storm.graph, storm.events, overflows.seen)
     explained = tuple(
         story.explain(source, target, outage)
         for pair, report in zip(storm.pairs, reports, strict=True)
@@ -264,8 +272,11 @@ def run(
         sent=sum(report.sent for report in reports),
         lost=sum(report.lost for report in reports),
         duplicated=sum(report.duplicated for report in reports),
+        overflowed=overflows.dropped(),
         lost_when_calm=sum(
-            each.outage.lost for each in explained if not each.outage.until_ns or each.outage.since_ns > calm_ns
+            each.outage.lost
+            for each in explained
+            if each.kind != BUSY and (not each.outage.until_ns or each.outage.since_ns > calm_ns)
         ),
         expired=dict(expired.dropped),
         hops=dict(arrivals.hops()),
@@ -320,23 +331,27 @@ def write(book: Notebook, made: Outcome) -> None:
         book.take(events, kind, "longest outage of any probe", "ms", ms)
         if event.used_ns:
             book.take(events, kind, "used again after", "ms", (event.used_ns - event.done_ns) / 1e6, "< 1000 ms")
-    verdict = "The verdict"
-    book.take(verdict, name, "events", "", len(made.events), "")
-    book.take(verdict, name, "probes sent", "", made.sent)
-    book.take(verdict, name, "lost in outages", "", sum(each.outage.lost for each in made.explained))
-    book.take(verdict, name, "lost outside", "", made.lost - sum(each.outage.lost for each in made.explained), "0")
-    book.take(verdict, name, "outages without a cause", "", len(made.outages(UNEXPLAINED)), "0")
-    book.take(verdict, name, "lost after all was back", "", made.lost_when_calm, "0")
-    book.take(verdict, name, "duplicated", "", made.duplicated, "0")
-    book.take(verdict, name, "dropped by TTL", "", sum(made.expired.values()), "0")
-    book.take(verdict, name, "most switches passed", "", max(made.hops, default=0))
-    book.take(verdict, name, "on a longer way than any shortest", "", sum(made.detours.values()), "0")
-    book.take(verdict, name, "entries unlike those before", "", len(made.unlike_before), "0")
-    book.take(verdict, name, "unlike a fresh computation", "", len(made.unlike_fresh), "0")
+    packets = "The verdict on packets"
+    book.take(packets, name, "events", "", len(made.events), "")
+    book.take(packets, name, "probes sent", "", made.sent)
+    book.take(packets, name, "lost in outages", "", sum(each.outage.lost for each in made.explained))
+    book.take(packets, name, "lost outside", "", made.lost - sum(each.outage.lost for each in made.explained), "0")
+    book.take(packets, name, "outages without a cause", "", len(made.outages(UNEXPLAINED)), "0")
+    book.take(packets, name, "dropped by busy switches' sockets", "", made.overflowed)
+    book.take(packets, name, "lost after all was back", "", made.lost_when_calm, "0")
+    book.take(packets, name, "duplicated", "", made.duplicated, "0")
+    loops = "The verdict on loops"
+    book.take(loops, name, "packets dropped by TTL", "", sum(made.expired.values()), "0")
+    book.take(loops, name, "packets seen at the edge", "", sum(made.hops.values()))
+    book.take(loops, name, "most switches passed", "", max(made.hops, default=0))
+    book.take(loops, name, "on a longer way than any shortest", "", sum(made.detours.values()), "0")
+    entries = "The verdict on what the switches hold"
+    book.take(entries, name, "entries unlike those before", "", len(made.unlike_before), "0")
+    book.take(entries, name, "unlike a fresh computation", "", len(made.unlike_fresh), "0")
     if made.after_restart is not None:
         flow_mods, group_mods = made.after_restart
-        book.take(verdict, name, "flow-mods of a new controller", "", flow_mods, "0")
-        book.take(verdict, name, "group-mods", "", group_mods, "0")
+        book.take(entries, name, "flow-mods of a new controller", "", flow_mods, "0")
+        book.take(entries, name, "group-mods", "", group_mods, "0")
     late = [each for each in made.explained if each.ms > _limit(each.kind)]
     if late:
         worst = max(late, key=lambda each: each.ms)
@@ -354,6 +369,7 @@ def _kinds() -> Iterator[str]:
         yield f"{kind} fails, {BY_CONTROLLER}"
         yield f"{kind} {RETURNS}"
     yield CUT
+    yield BUSY
     yield UNEXPLAINED
 
 
@@ -366,6 +382,8 @@ def _per_event(made: Outcome) -> Iterator[tuple[Event, float]]:
 
 
 def _limit(kind: str) -> float:
+    if kind == BUSY:
+        return float("inf")
     if kind == CUT:
         return CUT_MS
     return LOCAL_MS if BY_SWITCHES in kind else GLOBAL_MS if BY_CONTROLLER in kind else 0.0
@@ -373,6 +391,8 @@ def _limit(kind: str) -> float:
 
 def _wanted(kind: str) -> str:
     limit = _limit(kind)
+    if limit == float("inf"):
+        return ""
     return f"{kind}: < {limit:g} ms" if limit else f"{kind}: none at all"
 
 
@@ -429,7 +449,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="the same seed tells the same story")
     parser.add_argument("--json", action="store_true", help="print every event and outage as JSON, and write no result")
     given = parser.parse_args(argv)
-    if not 0 < given.minutes <= 600:  # noqa: PLR2004
+    if not 0 < given.minutes <= 600:
         parser.error("--minutes is above 0 and up to 600")
     book = Notebook("chaos", "Does the fabric stay whole when switches and links fail and come back at random?")
     book.parameters = {"minutes": given.minutes, "topology": given.topology, "seed": given.seed, "pairs": PAIRS}

@@ -6,8 +6,8 @@ Two witnesses that have nothing to do with each other, and neither asks the cont
   count down is dropped and offered to controllers that asked for it, as a packet-in with reason *invalid TTL*
   (OpenFlow 1.5 §7.4.1).  So every switch gets a further, silent connection on its management socket that asks for
   these, and for nothing else.
-* **The edge reads what is left of the TTL.**  Open vSwitch starts a VXLAN packet with 64, each switch takes one off: what
-  arrives with less than the graph's ways allow has been on a longer one, or round.
+* **The edge reads what is left of the TTL.**  Open vSwitch starts a VXLAN packet with 64, each switch takes one off:
+  what arrives with less than the graph's ways allow has been on a longer one, or round.
 """
 
 from __future__ import annotations
@@ -161,6 +161,11 @@ class Arrivals:
         self._thread.join()
         for ear in self._ears.values():
             ear.close()
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Of its packet sockets."""
+        return tuple(ear.fileno() for ear in self._ears.values())
 
     def hops(self) -> Mapping[int, int]:
         """How many packets have passed how many switches."""

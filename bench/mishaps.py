@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import networkx as nx
 
+from bench.overflows import Overflow
 from topologies.orders import LabStatus
 from topologies.probing import Outage
 
@@ -20,10 +21,11 @@ Graph: TypeAlias = "nx.Graph[str]"
 
 HOST: Final = "host"
 """The node attribute of hypervisors."""
-WINDOW_SECONDS: Final = 3.0
-"""So long after an event ended an outage that begins may still be its doing: a switch that is back needs about two."""
+WINDOW_SECONDS: Final = 0.5
+"""An outage that begins so long after an event is not its doing; after a return, so long after it is used again."""
 _EARLY_NS: Final = 20_000_000
 """An outage is dated by the last probe before it, which may have left a little before the event."""
+_READ_LATE_NS: Final = 50_000_000
 _TRIES: Final = 200
 _NEVER: Final = 2**63
 
@@ -97,14 +99,21 @@ class Odds:
 def following(
     rng: Random, graph: Graph, down: frozenset[Mishap], pairs: Collection[tuple[str, str]], odds: Odds
 ) -> tuple[Mishap, bool]:
-    """Choose what happens next: something fails, or something that is down comes back (true)."""
+    """Choose what happens next: something fails, or something that is down comes back (true).
+
+    :raises IndexError: if nothing is down and nothing may fail.
+    """
     if down and (len(down) >= odds.most or rng.random() < len(down) / (odds.most + 1)):
-        return rng.choice(sorted(down, key=lambda each: each.ends)), True
+        return _first(rng, down), True
     for _ in range(_TRIES):
         chosen = _any(rng, graph, down)
         if joined(standing(graph, {*down, chosen}), pairs) or rng.random() < odds.cut:
-            break
-    return chosen, False
+            return chosen, False
+    return _first(rng, down), True
+
+
+def _first(rng: Random, down: Collection[Mishap]) -> Mishap:
+    return rng.choice(sorted(down, key=lambda each: each.ends))
 
 
 def _any(rng: Random, graph: Graph, down: frozenset[Mishap]) -> Mishap:
@@ -169,18 +178,20 @@ CUT: Final = "cut off; since there was a way again"
 RETURNS: Final = "returns"
 BY_SWITCHES: Final = "the switches have another next hop"
 BY_CONTROLLER: Final = "the controller must repair"
+BUSY: Final = "a switch's receive buffer overflowed: the machine was busy"
 UNEXPLAINED: Final = "unexplained"
 
 
 class Story:
     """What happened to a fabric, in order.
 
-    What has come back counts as absent until the controller uses it: a switch whose power is back has carrier on all its
-    ports before it has a single flow.
+    What has come back counts as absent until the controller uses it: a switch whose power is back has carrier on all
+    its ports before it has a single flow.
     """
 
-    def __init__(self, graph: Graph, events: Sequence[Event]) -> None:
+    def __init__(self, graph: Graph, events: Sequence[Event], overflows: Sequence[Overflow] = ()) -> None:
         self.graph = graph
+        self.overflows = tuple(overflows)
         self.events = tuple(events)
         steps: list[tuple[int, Mishap, bool]] = []
         for event in events:
@@ -210,21 +221,33 @@ class Story:
                 each
                 for each in reversed(self.events)
                 if each.began_ns - _EARLY_NS <= outage.since_ns
-                and outage.since_ns <= max(each.done_ns, each.used_ns) + WINDOW_SECONDS * 1e9
+                and outage.since_ns <= max(each.done_ns, each.used_ns) + int(WINDOW_SECONDS * 1e9)
             ),
             None,
         )
         # Where nothing was left that joins the ends, only the time since there was something counts.
         apart = [at for at, left in self.states(outage.since_ns, until) if not joined(left, [(source, target)])]
         if apart:
-            joint = next((at for at, left in self.states(apart[-1], _NEVER) if joined(left, [(source, target)])), 0)
+            joint = next((at for at, left in self.states(apart[-1] + 1, _NEVER) if joined(left, [(source, target)])), 0)
             late = max(0.0, (until - joint) / 1e6) if joint and outage.until_ns else 0.0
-            return Explained(source, target, outage, self._latest(apart[-1]) or event, CUT, late)
+            return Explained(source, target, outage, event or self._latest(apart[0]), CUT, late)
+        if (event is None or event.back) and self._overflowed(outage):
+            return Explained(source, target, outage, event, BUSY, outage.ms)
         if event is None:
             return Explained(source, target, outage, None, UNEXPLAINED, outage.ms)
         if event.back:
             return Explained(source, target, outage, event, f"{event.mishap.kind} {RETURNS}", outage.ms)
         return Explained(source, target, outage, event, self.failure(event, source, target), outage.ms)
+
+    def _overflowed(self, outage: Outage) -> bool:
+        """Whether switches' sockets dropped at least as many packets in the time of an outage as it has lost."""
+        until = outage.until_ns or _NEVER
+        dropped = sum(
+            each.dropped
+            for each in self.overflows
+            if each.since_ns <= until + _READ_LATE_NS and outage.since_ns <= each.until_ns
+        )
+        return dropped >= outage.lost
 
     def failure(self, event: Event, source: str, target: str) -> str:
         """What kind of failure an event is to the packets of a pair."""
