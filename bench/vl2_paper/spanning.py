@@ -31,6 +31,7 @@ _SECONDS: Final = 60
 _FIRST_INDEX: Final = 5000
 _ETH_P_ALL: Final = 3
 _IPV4: Final = b"\x08\x00"
+_UDP: Final = 17
 _SETTLED_SECONDS: Final = 60.0
 _ADDRESS: Final = "192.168.77.{}"
 
@@ -207,8 +208,11 @@ class Bridges:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def first_packet(ear: socket.socket, since: float, seconds: float) -> float | None:
-    """When the first IPv4 packet passed an ear since a moment (CLOCK_MONOTONIC); ``None`` if none did in time."""
+def first_packet(ear: socket.socket, since: float, seconds: float, *, port: int = 0) -> float | None:
+    """When the first packet of a user passed an ear since a moment (CLOCK_MONOTONIC); ``None`` if none did in time.
+
+    :param port: the UDP port that it is addressed to; 0 takes any IPv4.
+    """
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         if select.select([ear], (), (), left)[0]:
@@ -217,6 +221,7 @@ def first_packet(ear: socket.socket, since: float, seconds: float) -> float | No
             except OSError:
                 continue  # the interface was down when the ear was put to it: said once
             now = time.monotonic()
-            if frame[12:14] == _IPV4 and now >= since:
+            addressed = not port or (frame[23] == _UDP and int.from_bytes(frame[36:38]) == port)
+            if frame[12:14] == _IPV4 and addressed and now >= since:
                 return now
     return None
