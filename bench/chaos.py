@@ -31,6 +31,8 @@ from bench.mishaps import (
     BY_CONTROLLER,
     BY_SWITCHES,
     CUT,
+    DAEMON,
+    KINDS,
     RETURNS,
     UNEXPLAINED,
     Event,
@@ -175,12 +177,17 @@ class Storm:
     def _happen(self, mishap: Mishap, *, back: bool) -> None:
         lab = self.place.lab
         began = time.monotonic_ns()
-        if mishap.kind == "link":
-            lab.set_link(*mishap.ends, up=back)
-        elif back:
-            lab.revive_switch(*mishap.ends)
-        else:
-            lab.kill_switch(*mishap.ends)
+        match mishap.kind, back:
+            case "link", _:
+                lab.set_link(*mishap.ends, up=back)
+            case "switch", True:
+                lab.revive_switch(*mishap.ends)
+            case "switch", False:
+                lab.kill_switch(*mishap.ends)
+            case _, True:
+                lab.restart_vswitchd(*mishap.ends)
+            case _:
+                lab.kill_vswitchd(*mishap.ends)
         self._down = self._down - {mishap} if back else self._down | {mishap}
         event = Event(mishap, back, began, time.monotonic_ns())
         self.events.append(event)
@@ -364,7 +371,7 @@ def write(book: Notebook, made: Outcome) -> None:
 
 
 def _kinds() -> Iterator[str]:
-    for kind in ("link", "switch"):
+    for kind in KINDS:
         yield f"{kind} fails, {BY_SWITCHES}"
         yield f"{kind} fails, {BY_CONTROLLER}"
         yield f"{kind} {RETURNS}"
@@ -386,7 +393,9 @@ def _limit(kind: str) -> float:
         return float("inf")
     if kind == CUT:
         return CUT_MS
-    return LOCAL_MS if BY_SWITCHES in kind else GLOBAL_MS if BY_CONTROLLER in kind else 0.0
+    if BY_SWITCHES in kind:
+        return GLOBAL_MS if kind.startswith(DAEMON) else LOCAL_MS
+    return GLOBAL_MS if BY_CONTROLLER in kind else 0.0
 
 
 def _wanted(kind: str) -> str:
@@ -447,16 +456,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long things fail, on each topology")
     parser.add_argument("--topology", choices=(*TOPOLOGIES, "all"), default="all")
     parser.add_argument("--seed", type=int, default=1, help="the same seed tells the same story")
+    parser.add_argument("--silent", action="store_true", help="daemons die as well while their switches' links stay up")
     parser.add_argument("--json", action="store_true", help="print every event and outage as JSON, and write no result")
     given = parser.parse_args(argv)
     if not 0 < given.minutes <= 600:
         parser.error("--minutes is above 0 and up to 600")
     book = Notebook("chaos", "Does the fabric stay whole when switches and links fail and come back at random?")
     book.parameters = {"minutes": given.minutes, "topology": given.topology, "seed": given.seed, "pairs": PAIRS}
+    if given.silent:
+        book.parameters["daemons"] = "die as well"
     told = []
     for topology in TOPOLOGIES if given.topology == "all" else (given.topology,):
         with bed("chaos", topology, TOPOLOGIES[topology]) as place:
-            made = run(place, topology, seed=given.seed, seconds=given.minutes * 60, say=book.say)
+            odds = Odds(silent=given.silent)
+            made = run(place, topology, seed=given.seed, seconds=given.minutes * 60, say=book.say, odds=odds)
         write(book, made)
         told.append(details(made))
         book.say(f"{topology}: load of the machine {os.getloadavg()[0]:.1f}")

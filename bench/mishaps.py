@@ -21,6 +21,8 @@ Graph: TypeAlias = "nx.Graph[str]"
 
 HOST: Final = "host"
 """The node attribute of hypervisors."""
+LINK, SWITCH, DAEMON = "link", "switch", "daemon of a switch"
+KINDS: Final = (LINK, SWITCH, DAEMON)
 WINDOW_SECONDS: Final = 0.5
 """An outage that begins so long after an event is not its doing; after a return, so long after it is used again."""
 _EARLY_NS: Final = 20_000_000
@@ -32,14 +34,15 @@ _NEVER: Final = 2**63
 
 @dataclass(frozen=True, slots=True)
 class Mishap:
-    """What can fail: a switch, or the cable between two."""
+    """What can fail: a switch, the cable between two, or silently: a daemon dies while its switch's links stay up."""
 
     ends: tuple[str, ...]
+    silent: bool = False
 
     @property
     def kind(self) -> str:
         """Of which kind it is, in words."""
-        return "switch" if len(self.ends) == 1 else "link"
+        return DAEMON if self.silent else LINK if len(self.ends) > 1 else SWITCH
 
     @property
     def name(self) -> str:
@@ -75,8 +78,8 @@ def cabling(status: LabStatus) -> Graph:
 def standing(graph: Graph, down: Collection[Mishap]) -> Graph:
     """What is left of it."""
     left = graph.copy()
-    left.remove_edges_from(each.ends for each in down if each.kind == "link")
-    left.remove_nodes_from(each.ends[0] for each in down if each.kind == "switch")
+    left.remove_edges_from(each.ends for each in down if each.kind == LINK)
+    left.remove_nodes_from(each.ends[0] for each in down if each.kind != LINK)
     return left
 
 
@@ -90,10 +93,12 @@ class Odds:
     """How wild the story is.
 
     :param most: so many things are down at once at the most. :param cut: how readily hosts are cut off, 0 to 1.
+    :param silent: whether daemons die as well while their switches' links stay up.
     """
 
     most: int = 3
     cut: float = 0.15
+    silent: bool = False
 
 
 def following(
@@ -106,7 +111,7 @@ def following(
     if down and (len(down) >= odds.most or rng.random() < len(down) / (odds.most + 1)):
         return _first(rng, down), True
     for _ in range(_TRIES):
-        chosen = _any(rng, graph, down)
+        chosen = _any(rng, graph, down, silent=odds.silent)
         if joined(standing(graph, {*down, chosen}), pairs) or rng.random() < odds.cut:
             return chosen, False
     return _first(rng, down), True
@@ -116,21 +121,22 @@ def _first(rng: Random, down: Collection[Mishap]) -> Mishap:
     return rng.choice(sorted(down, key=lambda each: each.ends))
 
 
-def _any(rng: Random, graph: Graph, down: frozenset[Mishap]) -> Mishap:
+def _any(rng: Random, graph: Graph, down: frozenset[Mishap], *, silent: bool) -> Mishap:
     """A cable or a switch that stands free of what is down.
 
     Whoever revives a switch raises its ends of all cables, so what hangs together must not be down twice.
     """
     hosts = {node for node, host in graph.nodes(data=HOST) if host}
     hurt = {end for each in down for end in each.ends}
-    cables = [
-        Mishap((one, other))
-        for one, other in sorted(tuple(sorted(edge)) for edge in graph.edges)
-        if not hosts & {one, other} and not any(Mishap((end,)) in down for end in (one, other))
-        if Mishap((one, other)) not in down
+    dead = {each.ends[0] for each in down if each.kind != LINK}
+    switches = [name for name in sorted(graph.nodes - hosts) if name not in hurt]
+    cables = [Mishap(tuple(sorted(edge))) for edge in graph.edges if not (hosts | dead) & set(edge)]
+    kinds = [
+        sorted(set(cables) - down, key=lambda each: each.ends),
+        [Mishap((name,)) for name in switches],
+        [Mishap((name,), silent=True) for name in switches if silent],
     ]
-    switches = [Mishap((name,)) for name in sorted(graph.nodes - hosts) if name not in hurt]
-    return rng.choice(rng.choice([each for each in (cables, switches) if each]))
+    return rng.choice(rng.choice([each for each in kinds if each]))
 
 
 def spared(graph: Graph, mishap: Mishap, source: str, target: str) -> bool:
@@ -158,7 +164,7 @@ def spared(graph: Graph, mishap: Mishap, source: str, target: str) -> bool:
 
 
 def _fails(mishap: Mishap, near: str, hop: str) -> bool:
-    return hop in mishap.ends if mishap.kind == "switch" else {near, hop} == set(mishap.ends)
+    return {near, hop} == set(mishap.ends) if mishap.kind == LINK else hop in mishap.ends
 
 
 @dataclass(frozen=True, slots=True)

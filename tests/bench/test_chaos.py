@@ -77,6 +77,17 @@ def test_a_seed_tells_one_story(graph):
     assert story(1) != story(2)
 
 
+def test_daemons_die_only_if_asked_for(graph):
+    """A daemon that dies behind links that stay up is among the failures only where that is asked for."""
+
+    def silent(odds: Odds) -> set[bool]:
+        rng = Random(1)  # noqa: S311
+        return {following(rng, graph, frozenset(), [], odds)[0].silent for _ in range(100)}
+
+    assert silent(Odds()) == {False}
+    assert silent(Odds(silent=True)) == {False, True}
+
+
 def test_hosts_stay_joined_where_nothing_may_be_cut(graph):
     """With no odds of a cut, what is left always joins the pairs; hypervisors and their cables never fail."""
     rng, down = Random(3), frozenset[Mishap]()  # noqa: S311
