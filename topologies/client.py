@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from topologies import overrides
 from topologies.errors import KINDS, LabError, NoSuchLab, NoSuchNode, TopologyError
 from topologies.graphs import AnyGraph
 from topologies.lab import design, plan
@@ -86,17 +87,19 @@ class LabClient:
         controller: bool = True,
         rest_port: int = 9696,
         projects: Sequence[str] = ("red", "blue"),
+        settings: Mapping[str, Any] | None = None,
     ) -> LabStatus:
         """Start the lab; what a dead one of that name has left is removed first.
 
         :param params: the topology's parameters. :param las: hypervisors' LAs, where not the topology's own.
         :param rest_port: the API's TCP port on the loopback; 0 takes a free one.
+        :param settings: the controller's, as in its file: ``{"overlay": {"grace_seconds": 0.5}}``.
         :raises LabError: if it cannot start, or runs already; then nothing is left of the attempt.
         """
         given = dict(params or {})
         graph = given.get("source")
         plain = {key: value for key, value in given.items() if isinstance(value, str | int | float | None)}
-        settings = Settings(
+        wanted = Settings(
             name=self.name,
             directory=str(self.directory),
             topology=topology,
@@ -106,16 +109,20 @@ class LabClient:
             controller=controller,
             rest_port=rest_port,
             projects=tuple(projects),
+            overrides=dict(settings or {}),
         )
+        if wanted.overrides and not controller:
+            raise TopologyError(f"{overrides.FIELD}: the lab has no controller to be given any", overrides.FIELD)
+        overrides.check(wanted.overrides)
         if graph is not None and not isinstance(graph, str):
-            return self._up_graph(settings, graph)
+            return self._up_graph(wanted, graph)
         if isinstance(graph, str):
-            settings.params["source"] = str(Path(graph).resolve())
-        design(settings)
+            wanted.params["source"] = str(Path(graph).resolve())
+        design(wanted)
         _require_root()
-        plan(settings)
+        plan(wanted)
         self._make_room()
-        return self._launch(settings)
+        return self._launch(wanted)
 
     def _up_graph(self, settings: Settings, graph: Any) -> LabStatus:
         make(settings.topology, {**settings.params, "source": graph})
@@ -143,8 +150,6 @@ class LabClient:
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
 
     def _launch(self, settings: Settings) -> LabStatus:
-        root = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         daemon = subprocess.Popen(
             [sys.executable, "-m", "topologies.daemon"],
             stdin=subprocess.PIPE,
@@ -152,7 +157,7 @@ class LabClient:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd="/",
-            env={**os.environ, VARIABLE: str(self.directory), "PYTHONPATH": path},
+            env={**os.environ, VARIABLE: str(self.directory), "PYTHONPATH": overrides.search_path()},
         )
         try:
             said = _tell(daemon, encode(settings))

@@ -14,12 +14,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from topologies.errors import LabError, TopologyError
 from topologies.nodes import OPENFLOW_PORT, OVSDB_PORT
 from topologies.orders import ControllerStatus
+from topologies.overrides import merge, search_path, write
 from topologies.rest import Rest
 
 _HEALTHY_SECONDS: Final = 30.0
@@ -36,9 +39,17 @@ class ControlPlane:
     :param address: where to listen for OpenFlow and OVSDB, in the management network.
     :param rest_port: the TCP port of the API on the loopback; 0 takes a free one.
     :param projects: tenants for which tokens are made.
+    :param overrides: further settings, as in the configuration file (:mod:`topologies.overrides`).
     """
 
-    def __init__(self, directory: Path, address: str, rest_port: int, projects: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        address: str,
+        rest_port: int,
+        projects: tuple[str, ...],
+        overrides: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self._log = directory / "controller.log"
@@ -49,18 +60,17 @@ class ControlPlane:
         (directory / "tokens").mkdir(mode=0o700)
         self.project_files = {project: directory / "tokens" / project for project in projects}
         tokens = {project: _make_token(path) for project, path in self.project_files.items()}
-        lines = [
-            f'state_dir = "{directory / "controller"}"',
-            f'operator_token_file = "{self.operator_file}"',
-            "# The management network is this lab's own bridge, which leads nowhere else.",
-            "insecure_listen = true",
-            f'[openflow]\nlisten = ["{address}:{OPENFLOW_PORT}"]',
-            f'[ovsdb]\nlisten = ["{address}:{OVSDB_PORT}"]',
-            f'[rest]\nlisten = "{_LOOPBACK}:{self.rest_port}"',
-            "[tokens]",
-            *(f'"{project}" = "{token}"' for project, token in tokens.items()),
-        ]
-        _write_private(self.config, "\n".join(lines) + "\n")
+        made = {
+            "state_dir": str(directory / "controller"),
+            "operator_token_file": str(self.operator_file),
+            # The management network is this lab's own bridge, which leads nowhere else.
+            "insecure_listen": True,
+            "openflow": {"listen": [f"{address}:{OPENFLOW_PORT}"]},
+            "ovsdb": {"listen": [f"{address}:{OVSDB_PORT}"]},
+            "rest": {"listen": f"{_LOOPBACK}:{self.rest_port}"},
+            "tokens": tokens,
+        }
+        _write_private(self.config, write(merge(made, overrides)))
 
     def rest(self) -> Rest:
         """A new connection to the API, with the operator's token."""
@@ -83,7 +93,7 @@ class ControlPlane:
                 stderr=log,
                 start_new_session=True,
                 cwd=self._directory,
-                env={**os.environ, "PYTHONPATH": _search_path()},
+                env={**os.environ, "PYTHONPATH": search_path()},
             )
 
     def await_health(self) -> None:
@@ -136,11 +146,6 @@ class ControlPlane:
         except OSError:
             return "it said nothing"
         return said[-_LOG_TAIL:] or "it said nothing"
-
-
-def _search_path() -> str:
-    root = str(Path(__file__).resolve().parent.parent)
-    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _free_port(wanted: int) -> int:

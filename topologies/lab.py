@@ -96,7 +96,9 @@ class Lab:
             self._name(topo, datapath, ledger, seed)
             self.net.join_management()
         self.control = (
-            ControlPlane(self.directory, self.net.site.controller, settings.rest_port, settings.projects)
+            ControlPlane(
+                self.directory, self.net.site.controller, settings.rest_port, settings.projects, settings.overrides
+            )
             if settings.controller
             else None
         )

@@ -261,6 +261,8 @@ class Settings:
     controller: bool = True
     rest_port: int = 9696
     projects: tuple[str, ...] = ("red", "blue")
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Further settings of the controller, as in its configuration file."""
 
 
 SOCKET: Final = "lab.sock"
