@@ -59,6 +59,8 @@ _ASK_SECONDS: Final = 0.05
 _CALM_SECONDS: Final = 2.0
 _SETTLE_SECONDS: Final = 60.0
 _LOOK_BACK_NS: Final = 1_000_000_000
+_LOOK_AHEAD_NS: Final = 500_000_000
+"""Packets may use what has come back before we have asked the controller whether it does."""
 _PORTS: Final = count(21000)
 
 
@@ -307,7 +309,7 @@ def detours(story: Story, arrivals: Arrivals, las: Mapping[str, str]) -> dict[in
         key = (las[la], host, when)
         if key not in allowed:
             at = int(when * BIN_SECONDS * 1e9)
-            allowed[key] = story.longest(las[la], host, at - _LOOK_BACK_NS, at + int(BIN_SECONDS * 1e9))
+            allowed[key] = story.longest(las[la], host, at - _LOOK_BACK_NS, at + _LOOK_AHEAD_NS)
         if passed > allowed[key]:
             found[passed] += packets
     return dict(sorted(found.items()))

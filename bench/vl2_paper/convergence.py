@@ -297,7 +297,7 @@ def hushes(place: Bed, *, quick: bool) -> Iterator[Hush]:
         link = cable(place, *ends)
         where = (ends[0], interface(link, ends[0]))
         yield Hush(
-            f"one direction of a {kind(ends)}",
+            f"one direction, {kind(ends)}",
             "→".join(ends),
             (link,),
             partial(mute, place, *where),

@@ -118,8 +118,9 @@ class Bridges:
         return found[0]
 
     def _is_root_port(self, interface: str) -> bool:
-        key = f"{self.protocol}_status"
-        said = self._vsctl("get", "Port", interface, key).lower()
+        # ovs-vswitchd.conf.db(5): RSTP has a column of its own, STP writes into the port's status.
+        column = "rstp_status" if self.protocol == "rstp" else "status"
+        said = self._vsctl("get", "Port", interface, column).lower()
         return "role=root" in said and "state=forwarding" in said
 
     def ear(self, cable: Cable, bridge: str) -> socket.socket:
