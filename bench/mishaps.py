@@ -27,6 +27,8 @@ WINDOW_SECONDS: Final = 0.5
 """An outage that begins so long after an event is not its doing; after a return, so long after it is used again."""
 _EARLY_NS: Final = 20_000_000
 """An outage is dated by the last probe before it, which may have left a little before the event."""
+_LATE_NS: Final = 100_000_000
+"""A failure shows at once: what begins so long after it may be the machine's, if its sockets say so."""
 _READ_LATE_NS: Final = 50_000_000
 _TRIES: Final = 200
 _NEVER: Final = 2**63
@@ -237,7 +239,8 @@ class Story:
             joint = next((at for at, left in self.states(apart[-1] + 1, _NEVER) if joined(left, [(source, target)])), 0)
             late = max(0.0, (until - joint) / 1e6) if joint and outage.until_ns else 0.0
             return Explained(source, target, outage, event or self._latest(apart[0]), CUT, late)
-        if (event is None or event.back) and self._overflowed(outage):
+        late = event is None or event.back or outage.since_ns > event.done_ns + _LATE_NS
+        if late and self._overflowed(outage):
             return Explained(source, target, outage, event, BUSY, outage.ms)
         if event is None:
             return Explained(source, target, outage, None, UNEXPLAINED, outage.ms)
