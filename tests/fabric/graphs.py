@@ -82,6 +82,13 @@ def discoveries(wiring: Wiring) -> Iterator[FabricChange]:
         yield HostSighted(la, mac_of(la), at)
 
 
+def see(fabric: Fabric, cable: tuple[PortRef, PortRef], now: float) -> None:
+    """Let both directions of a cable be seen."""
+    near, far = cable
+    fabric.apply(LinkSeen(near, far), now)
+    fabric.apply(LinkSeen(far, near), now)
+
+
 def build(wiring: Wiring, *, hold: float = 15.0, policy: Policy = POLICIES["ecmp"], paths: int = 2) -> Fabric:
     """Let a controller discover a whole network at time 0."""
     fabric = Fabric(LaPlan(), hold=hold, policy=policy, paths=paths)
