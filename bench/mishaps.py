@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 import networkx as nx
 
-from bench.overflows import Overflow
+from bench.overflows import LATE_NS, Overflow, covered
 from topologies.orders import LabStatus
 from topologies.probing import Outage
 
@@ -27,9 +27,6 @@ WINDOW_SECONDS: Final = 0.5
 """An outage that begins so long after an event is not its doing; after a return, so long after it is used again."""
 _EARLY_NS: Final = 20_000_000
 """An outage is dated by the last probe before it, which may have left a little before the event."""
-_LATE_NS: Final = 100_000_000
-"""A failure shows at once: what begins so long after it may be the machine's, if its sockets say so."""
-_READ_LATE_NS: Final = 50_000_000
 _TRIES: Final = 200
 _NEVER: Final = 2**63
 
@@ -239,24 +236,14 @@ class Story:
             joint = next((at for at, left in self.states(apart[-1] + 1, _NEVER) if joined(left, [(source, target)])), 0)
             late = max(0.0, (until - joint) / 1e6) if joint and outage.until_ns else 0.0
             return Explained(source, target, outage, event or self._latest(apart[0]), CUT, late)
-        late = event is None or event.back or outage.since_ns > event.done_ns + _LATE_NS
-        if late and self._overflowed(outage):
+        late = event is None or event.back or outage.since_ns > event.done_ns + LATE_NS
+        if late and covered(self.overflows, outage):
             return Explained(source, target, outage, event, BUSY, outage.ms)
         if event is None:
             return Explained(source, target, outage, None, UNEXPLAINED, outage.ms)
         if event.back:
             return Explained(source, target, outage, event, f"{event.mishap.kind} {RETURNS}", outage.ms)
         return Explained(source, target, outage, event, self.failure(event, source, target), outage.ms)
-
-    def _overflowed(self, outage: Outage) -> bool:
-        """Whether switches' sockets dropped at least as many packets in the time of an outage as it has lost."""
-        until = outage.until_ns or _NEVER
-        dropped = sum(
-            each.dropped
-            for each in self.overflows
-            if each.since_ns <= until + _READ_LATE_NS and outage.since_ns <= each.until_ns
-        )
-        return dropped >= outage.lost
 
     def failure(self, event: Event, source: str, target: str) -> str:
         """What kind of failure an event is to the packets of a pair."""

@@ -12,12 +12,13 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from topologies import namespace
 from topologies.orders import LabStatus
+from topologies.probing import Outage
 
 _NETLINK_SOCK_DIAG: Final = 4
 _SOCK_DIAG_BY_FAMILY: Final = 20
@@ -30,6 +31,9 @@ _NLMSG: Final = struct.Struct("=IHHII")
 _HEAD: Final = struct.Struct("=BBHIII")
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _ASK_SECONDS: Final = 0.1
+_READ_LATE_NS: Final = 50_000_000
+LATE_NS: Final = 100_000_000
+"""A failure shows at once: what begins so long after it may be the machine's, if its sockets say so."""
 _REQUEST: Final = _NLMSG.pack(_NLMSG.size + 20, _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0) + struct.pack(
     "=BBHIIII", socket.AF_PACKET, 0, 0, 0, _SHOW_MEMINFO, 0, 0
 )
@@ -43,6 +47,17 @@ class Overflow:
     since_ns: int
     until_ns: int
     dropped: int
+
+
+def covered(overflows: Sequence[Overflow], outage: Outage) -> bool:
+    """Whether sockets dropped at least as many packets in the time of an outage as it has lost."""
+    until = outage.until_ns or 2**63
+    dropped = sum(
+        each.dropped
+        for each in overflows
+        if each.since_ns <= until + _READ_LATE_NS and outage.since_ns <= each.until_ns
+    )
+    return dropped >= outage.lost
 
 
 class Overflows:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.overflows import Overflow
 from bench.record import Notebook, Record
 from bench.vl2_paper import convergence
 from bench.vl2_paper.convergence import FAILING, RESTORED, TREES, Scene, Step
@@ -22,7 +23,10 @@ SECOND = 1000 * MS
 def scene(*outages: Outage) -> Scene:
     """A scene in which something failed at 10 s and was restored at 20 s."""
     made = Scene(Notebook("convergence", "How long?", {"rounds": 1}), SimpleNamespace(), "ecmp")
-    made.steps = [Step("a–b down", 10 * SECOND, 10 * SECOND + 20 * MS), Step("a–b up", 20 * SECOND, 20 * SECOND + MS)]
+    made.steps = [
+        Step("a–b down", False, 10 * SECOND, 10 * SECOND + 20 * MS),
+        Step("a–b up", True, 20 * SECOND, 20 * SECOND + MS),
+    ]
     way = SimpleNamespace(outages=outages)
     made.reports = [SimpleNamespace(there=way, back=SimpleNamespace(outages=()))]
     return made
@@ -37,6 +41,18 @@ def test_an_outage_belongs_to_the_step_before_it():
     )
     assert made.worst(made.steps[0]) == (30.0, 29)
     assert made.worst(made.steps[1]) == (10.0, 9)
+
+
+def test_what_a_busy_machine_lost_is_nobodys():
+    """Outages in which switches' sockets dropped as much do not count, except where a failure has just happened."""
+    made = scene(
+        Outage(5, 10 * SECOND, 10 * SECOND + 6 * MS),
+        Outage(50, 12 * SECOND, 12 * SECOND + 51 * MS),
+        Outage(9, 20 * SECOND, 20 * SECOND + 10 * MS),
+    )
+    made.overflows = [Overflow("leaf", at * SECOND, at * SECOND + 100 * MS, 50) for at in (10, 12, 20)]
+    assert made.worst(made.steps[0]) == (6.0, 5)
+    assert made.worst(made.steps[1]) == (0.0, 0)
 
 
 def test_links_are_failed_so_that_something_is_left():
