@@ -134,7 +134,8 @@ class Scene:
         self.book.take(LOAD, self.case, "streams intact", "", sum(each.intact for each in ended), f"{len(ended)}")
         self.book.take(LOAD, self.case, "probes sent", "", sum(each.sent for each in self.reports))
         self.book.take(LOAD, self.case, "dropped by busy switches' sockets", "", overflows.dropped())
-        outside = sum(each.lost for each in self._outages() if each.since_ns < self.steps[0].began_ns - _EARLY_NS)
+        calm = [each for each in self._outages() if each.since_ns < self.steps[0].began_ns - _EARLY_NS]
+        outside = sum(each.lost for each in calm if not covered(self.overflows, each))
         self.book.take(LOAD, self.case, "lost before anything failed", "", outside, "0")
 
     def did(self, what: str, action: Callable[[], None], *, back: bool = False) -> Step:
