@@ -102,6 +102,8 @@ class Outcome:
     """How many packets have passed how many switches."""
     detours: dict[int, int] = field(default_factory=dict)
     """And those that passed more than any shortest way of that moment or the second before has."""
+    rounds: dict[int, int] = field(default_factory=dict)
+    """And those that passed more switches than there are."""
     unlike_before: list[str] = field(default_factory=list)
     unlike_fresh: list[str] = field(default_factory=list)
     after_restart: tuple[int, int] | None = None
@@ -289,6 +291,7 @@ def run(
         ),
         expired=dict(expired.dropped),
         hops=dict(arrivals.hops()),
+        rounds={passed: packets for passed, packets in arrivals.hops().items() if passed > len(place.status.switches)},
         detours=detours(story, arrivals, las),
         unlike_before=afresh.differing(before, after),
         unlike_fresh=afresh.differing(afresh.computed(place), afresh.held(place)),
@@ -353,7 +356,8 @@ def write(book: Notebook, made: Outcome) -> None:
     book.take(loops, name, "packets dropped by TTL", "", sum(made.expired.values()), "0")
     book.take(loops, name, "packets seen at the edge", "", sum(made.hops.values()))
     book.take(loops, name, "most switches passed", "", max(made.hops, default=0))
-    book.take(loops, name, "on a longer way than any shortest", "", sum(made.detours.values()), "0")
+    book.take(loops, name, "more than there are", "", sum(made.rounds.values()), "0")
+    book.take(loops, name, "on a longer way than any shortest of that moment", "", sum(made.detours.values()), "0")
     entries = "The verdict on what the switches hold"
     book.take(entries, name, "entries unlike those before", "", len(made.unlike_before), "0")
     book.take(entries, name, "unlike a fresh computation", "", len(made.unlike_fresh), "0")
@@ -385,7 +389,7 @@ def _kinds() -> Iterator[str]:
 def _per_event(made: Outcome) -> Iterator[tuple[Event, float]]:
     worst: dict[Event, float] = dict.fromkeys(made.events, 0.0)
     for each in made.explained:
-        if each.event is not None and each.kind != CUT:
+        if each.event is not None and each.kind not in {CUT, BUSY}:
             worst[each.event] = max(worst[each.event], each.ms)
     yield from worst.items()
 

@@ -58,10 +58,10 @@ def test_no_black_hole_stays(outcome: chaos.Outcome) -> None:
 
 
 def test_nothing_goes_round(outcome: chaos.Outcome) -> None:
-    """No packet is dropped by its TTL, and none passes more switches than a shortest way of that moment has."""
+    """No packet is dropped by its TTL, and none passes more switches than there are."""
     assert outcome.hops
     assert outcome.expired == {}
-    assert outcome.detours == {}
+    assert outcome.rounds == {}
 
 
 def test_switches_hold_what_a_fresh_computation_gives(outcome: chaos.Outcome) -> None:
