@@ -83,6 +83,8 @@ class Underlay:
         """The routes in each program."""
         self._stages: deque[Stage] = deque()
         """The steps of the present update that are still to come."""
+        self._late: set[DatapathId] = set()
+        """Who was waited for in vain, and has not confirmed since."""
         self._until: float | None = None
         """When the first of them is carried out in any case."""
         self._documents: list[Document] = []
@@ -189,14 +191,16 @@ class Underlay:
         """Take the stages whose time has come; returns what switches are to hold now."""
         due: dict[DatapathId, Desired] = {}
         now = time.monotonic()
+        self._late = set(filter(self._owes, self._late))
         while self._stages:
             stage = self._stages[0]
-            owing = {switch for switch in stage.after if switch in due or self._owes(switch)}
+            owing = {switch for switch in stage.after if switch in due or self._owes(switch)} - self._late
             if owing or stage.linger:
                 if self._until is None:
                     self._until = now + (_PATIENCE if owing else stage.linger)
                 if now < self._until:
                     break
+                self._late |= owing
                 if owing:
                     _LOG.warning("not waiting any longer for %s", ", ".join(map(str, sorted(owing))))
             self._until = None

@@ -34,7 +34,8 @@ from controller.fabric.changes import (
 from controller.fabric.flaps import Damping, Flaps
 from controller.fabric.plan import LaPlan, PortRef, Sighting
 from controller.fabric.policies import NO_STEERING, PATHS_MAX, POLICIES, Policy, Steering, policy_named
-from controller.fabric.routes import COST, PORTS, WEIGHTS, Graph, Link, Routes
+from controller.fabric.routes import COST, PORTS, WEIGHTS, Graph, Link
+from controller.fabric.routing import Routes
 from controller.fabric.sightings import Clash, Sightings
 from controller.fabric.upkeep import CAPACITY_UNKNOWN, UNTUNED, Tuning, Upkeep, cut_off
 from overlay.changes import Document
@@ -319,7 +320,9 @@ class Fabric:
         before: Mapping[int, SwitchPort] = {} if known is None else known.ports
         switch = Switch(change.datapath_id, {port.number: port for port in change.ports}, now)
         self.switches[change.datapath_id] = switch
-        self.graph.add_node(change.datapath_id)
+        if known is None:
+            self.graph.add_node(change.datapath_id)
+            self.routes.update([(change.datapath_id, change.datapath_id)])
         touched = _Touched()
         if known is None or before != switch.ports:
             touched.documents.append(documents.of_switch(switch.datapath_id, switch.ports.values()))
@@ -415,7 +418,7 @@ class Fabric:
         touched.switches.discard(datapath_id)
         effect = self._finish(touched, now)
         self.graph.remove_node(datapath_id)
-        self.routes.renew()
+        self.routes.update([(datapath_id, datapath_id)])
         self._steering = None
         self._usable.pop(datapath_id, None)
         del self.switches[datapath_id]

@@ -130,11 +130,8 @@ def bounce(graph: Graph, edges: Collection[DatapathId], _paths: int) -> Steering
         for towards in _others(edges, edge):
             chosen = {towards, *via[:_BOUNCES_MAX]} & ways.keys()
             if towards in chosen and edge in ways[towards]:
-                used |= chosen - {towards}
-                hops = (
-                    _first(ways[each][edge], edge, each, 0 if each == towards else tags[_bytes(each)])
-                    for each in sorted(chosen)
-                )
+                used |= chosen
+                hops = (_first(ways[each][edge], edge, each, tags[_bytes(each)]) for each in sorted(chosen))
                 entries[edge][towards] = tuple(sorted(hops))
     return Steering(entries, {tags[_bytes(via)]: ways[via] for via in sorted(used)})
 

@@ -293,12 +293,12 @@ def entry(target: Target, group_id: int) -> Flow:
 
 @lru_cache(_CACHED)
 def onward(target: Target, group_id: int) -> Flow:
-    """Send what has a tag on towards the tag's end."""
+    """Send what has a tag on towards the tag's end; while routes change, that may be back where it came from."""
     return TAGGED.flow(
         TagPriority.TAG,
         {"eth_type": IPV4, "eth_dst": mac_of_tag(target.value)},
         cookie=cookie(FabricCookie.TAG, target.value),
-        actions=[DecTtl(), ToGroup(group_id)],
+        actions=[DecTtl(), Set("in_port", NO_PORT), ToGroup(group_id)],
     )
 
 

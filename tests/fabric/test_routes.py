@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.fabric.plan import PortRef
-from controller.fabric.routes import COST, PORTS, WEIGHTS, Hop, Routes, equal_cost, reduced, single
+from controller.fabric.routes import COST, PORTS, WEIGHTS, Hop, equal_cost, reduced, single
+from controller.fabric.routing import Routes
 from overlay.values import DatapathId
 
 from . import graphs
