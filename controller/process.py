@@ -102,6 +102,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             settings.overlay.vni_last,
             settings.overlay.grace_seconds,
             settings.overlay.move_timeout,
+            settings.overlay.port_rate_kbps,
         ),
     )
     plan = LaPlan(settings.fabric.la_supernet, settings.fabric.edge_prefix_length, settings.fabric.router_mac)

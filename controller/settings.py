@@ -25,6 +25,10 @@ OPERATOR: Final = "operator"
 """The project that the operator's own objects belong to; no tenant may be called so."""
 
 _LINK_PREFIX_MAX: Final = 30
+_PORT_RATE_LEAST: Final = 64
+"""Below it not even ARP and DHCP would be a network."""
+_PORT_RATE_MOST: Final = 400_000_000
+"""400 Gbit/s: the fastest card that there is; a typing error beyond, and still a number of 32 bits in OpenFlow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class OverlaySettings:
     grace_seconds: float
     move_timeout: float
     host_lost_after: float
+    port_rate_kbps: int
+    """What each VM port may send into its network, in kbit/s; 0 is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,7 @@ def _overlay(section: Section) -> OverlaySettings:
         grace_seconds=section.seconds("grace_seconds", 1.0, zero=True),
         move_timeout=section.seconds("move_timeout", 300.0),
         host_lost_after=section.seconds("host_lost_after", 30.0),
+        port_rate_kbps=section.whole("port_rate_kbps", 0, _PORT_RATE_LEAST, _PORT_RATE_MOST, zero=True),
     )
     section.end()
     return overlay

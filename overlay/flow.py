@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, NamedTuple, TypeAlias
 
@@ -184,13 +185,26 @@ class Group:
     basis: int = 0
 
 
+class MeterUnit(Enum):
+    """What a meter counts."""
+
+    PACKETS = "packets"
+    KILOBITS = "kilobits"
+    """1,000 bits of whole frames, without what the wire adds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A rate limit in packets per second, dropping what is over it."""
+    """A limit that drops what is over it.
+
+    :param rate: units per second.
+    :param burst: units that may come at once.
+    """
 
     meter_id: int
-    packets_per_second: int
+    rate: int
     burst: int
+    unit: MeterUnit = MeterUnit.PACKETS
 
 
 class PipelineError(Exception):

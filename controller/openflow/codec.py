@@ -13,7 +13,18 @@ from typing import Final
 from controller.openflow.actions import ANY, encode_actions, encode_instructions
 from controller.openflow.groups import encode_buckets, encode_choice
 from controller.openflow.oxm import encode_match
-from overlay.flow import COOKIE_MARK, COOKIE_MARK_MASK, PORT_CONTROLLER, Condition, Flow, Group, Meter, Output, Set
+from overlay.flow import (
+    COOKIE_MARK,
+    COOKIE_MARK_MASK,
+    PORT_CONTROLLER,
+    Condition,
+    Flow,
+    Group,
+    Meter,
+    MeterUnit,
+    Output,
+    Set,
+)
 
 VERSION: Final = 6
 """OpenFlow 1.5."""
@@ -21,8 +32,10 @@ SELECT: Final = 1
 """OFPGT_SELECT."""
 DROP: Final = 1
 """OFPMBT_DROP."""
-METER_FLAGS: Final = 2 | 4
-"""OFPMF_PKTPS and OFPMF_BURST."""
+BURST: Final = 4
+"""OFPMF_BURST."""
+METER_UNITS: Final = {MeterUnit.KILOBITS: 1, MeterUnit.PACKETS: 2}
+"""OFPMF_KBPS and OFPMF_PKTPS."""
 _ATOMIC_ORDERED: Final = 1 | 2
 _ALL_TABLES: Final = 0xFF
 _ALL_GROUPS: Final = 0xFFFFFFFC
@@ -145,8 +158,8 @@ def _group_mod(group_id: int, command: Command, xid: int, buckets: int, body: by
 
 def meter_mod(meter: Meter, command: Command, xid: int) -> bytes:
     """Encode a meter to be added, modified or deleted (which deletes the flows that use it)."""
-    band = METER_BAND.pack(DROP, 16, meter.packets_per_second, meter.burst) if command != Command.DELETE else b""
-    flags = METER_FLAGS if command != Command.DELETE else 0
+    band = METER_BAND.pack(DROP, 16, meter.rate, meter.burst) if command != Command.DELETE else b""
+    flags = METER_UNITS[meter.unit] | BURST if command != Command.DELETE else 0
     return METER_MOD.pack(VERSION, Kind.METER_MOD, 16 + len(band), xid, command, flags, meter.meter_id) + band
 
 

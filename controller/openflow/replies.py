@@ -13,12 +13,13 @@ from typing import Final, NamedTuple
 
 from controller.openflow.actions import ANY, decode_instructions
 from controller.openflow.codec import (
+    BURST,
     DROP,
     FLOW_MOD,
     GROUP_MOD,
     METER_BAND,
-    METER_FLAGS,
     METER_MOD,
+    METER_UNITS,
     MULTIPART,
     SELECT,
 )
@@ -32,6 +33,8 @@ _MORE: Final = 1
 _FLOW_DESC: Final = Struct("!H2xBxH8xQ")
 _GROUP_DESC: Final = Struct("!HBxIH6x")
 _METER_DESC: Final = Struct("!HHI")
+_UNITS: Final = {flag | BURST: unit for unit, flag in METER_UNITS.items()}
+_UNIT_FLAGS: Final = sum(METER_UNITS.values()) | BURST
 
 FOREIGN_ACTIONS: Final = (Output(ANY),)
 """Stands for actions that ours never are: a flow read back with them differs from any flow that could be wanted."""
@@ -97,14 +100,15 @@ def groups(message: bytes) -> Iterator[Group]:
 
 
 def meters(message: bytes) -> Iterator[Meter]:
-    """Yield meters that drop above a rate of packets; others are not ours, and are passed over."""
+    """Yield meters that drop above a rate and have a burst; others are not ours, and are passed over."""
     at = MULTIPART.size
     while at < len(message):
         length, flags, meter_id = _METER_DESC.unpack_from(message, at)
-        if flags & METER_FLAGS == METER_FLAGS and length == _METER_DESC.size + METER_BAND.size:
+        unit = _UNITS.get(flags & _UNIT_FLAGS)
+        if unit is not None and length == _METER_DESC.size + METER_BAND.size:
             kind, _, rate, burst = METER_BAND.unpack_from(message, at + 8)
             if kind == DROP:
-                yield Meter(meter_id, rate, burst)
+                yield Meter(meter_id, rate, burst, unit)
         at = _next(at, length)
 
 
@@ -133,6 +137,6 @@ def group_of_mod(message: bytes) -> Group:
 
 def meter_of_mod(message: bytes) -> Meter:
     """Read the meter back out of a meter-mod."""
-    *_, meter_id = METER_MOD.unpack_from(message)
+    *_, flags, meter_id = METER_MOD.unpack_from(message)
     _, _, rate, burst = METER_BAND.unpack_from(message, METER_MOD.size)
-    return Meter(meter_id, rate, burst)
+    return Meter(meter_id, rate, burst, _UNITS[flags])

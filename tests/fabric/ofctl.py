@@ -80,6 +80,4 @@ def group(group: Group) -> str:
 
 def meter(meter: Meter) -> str:
     """Spell one meter."""
-    return (
-        f"meter={meter.meter_id},pktps,burst,bands=type=drop,rate={meter.packets_per_second},burst_size={meter.burst}"
-    )
+    return f"meter={meter.meter_id},pktps,burst,bands=type=drop,rate={meter.rate},burst_size={meter.burst}"

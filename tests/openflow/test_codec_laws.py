@@ -26,6 +26,7 @@ from overlay.flow import (
     Group,
     Match,
     Meter,
+    MeterUnit,
     Move,
     Output,
     Set,
@@ -116,7 +117,7 @@ groups = st.builds(
     ).map(tuple),
     basis=u32,
 )
-meters = st.builds(Meter, meter_id=u32, packets_per_second=u32, burst=u32)
+meters = st.builds(Meter, meter_id=u32, rate=u32, burst=u32, unit=st.sampled_from(MeterUnit))
 
 
 def _user(name: str, value: int):
@@ -284,8 +285,9 @@ def test_group_mods_are_the_frameworks(group, command):
 def test_meter_mods_are_the_frameworks(meter, command):
     """Our meter-mods are, byte for byte, those of the framework."""
     deletes = command == Command.DELETE
-    bands = [] if deletes else [parser.OFPMeterBandDrop(rate=meter.packets_per_second, burst_size=meter.burst)]
-    flags = 0 if deletes else ofp.OFPMF_PKTPS | ofp.OFPMF_BURST
+    bands = [] if deletes else [parser.OFPMeterBandDrop(rate=meter.rate, burst_size=meter.burst)]
+    unit = {MeterUnit.PACKETS: ofp.OFPMF_PKTPS, MeterUnit.KILOBITS: ofp.OFPMF_KBPS}[meter.unit]
+    flags = 0 if deletes else unit | ofp.OFPMF_BURST
     theirs = parser.OFPMeterMod(THEIRS, int(command), flags, meter.meter_id, bands)
     assert codec.meter_mod(meter, command, XID) == _bytes(theirs)
 

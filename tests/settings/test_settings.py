@@ -23,6 +23,7 @@ def test_defaults_are_sane() -> None:
     assert settings.overlay.grace_seconds == 1.0
     assert settings.overlay.move_timeout == 300.0
     assert settings.overlay.host_lost_after == 30.0
+    assert settings.overlay.port_rate_kbps == 0
     assert settings.fabric.edge_prefix_length == 24
     assert settings.fabric.la_supernet == IPv4Network("10.0.0.0/16")
     assert settings.fabric.lldp_interval == 0.5
@@ -53,6 +54,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         grace_seconds = 0
         move_timeout = 60
         host_lost_after = 5.5
+        port_rate_kbps = 20_000
         [fabric]
         edge_prefix_length = 26
         la_supernet = "10.1.0.0/16"
@@ -72,6 +74,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert settings.rest.listen == Endpoint("0.0.0.0", 80)  # noqa: S104
     assert (settings.overlay.vni_first, settings.overlay.vni_last) == (1000, 1999)
     assert settings.overlay.grace_seconds == 0.0
+    assert settings.overlay.port_rate_kbps == 20_000
     assert settings.fabric.edge_prefix_length == 26
     assert settings.tokens["blue"].matches("blue-0123456789-blue")
     assert not settings.tokens["red team"].matches("blue-0123456789-blue")
@@ -102,6 +105,11 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[overlay]\nmove_timeout = 0", "overlay.move_timeout"),
         ("[overlay]\nmove_timeout = inf", "overlay.move_timeout"),
         ("[overlay]\nhost_lost_after = true", "overlay.host_lost_after"),
+        ("[overlay]\nport_rate_kbps = -1", "overlay.port_rate_kbps"),
+        ("[overlay]\nport_rate_kbps = 63", "overlay.port_rate_kbps"),
+        ("[overlay]\nport_rate_kbps = 400000001", "overlay.port_rate_kbps"),
+        ("[overlay]\nport_rate_kbps = 1.5", "overlay.port_rate_kbps"),
+        ("[overlay]\nport_rate_kbps = false", "overlay.port_rate_kbps"),
         ("[fabric]\nedge_prefix_length = 8", "fabric.edge_prefix_length"),
         ("[fabric]\nedge_prefix_length = 31", "fabric.edge_prefix_length"),
         ("[fabric]\nla_supernet = '10.0.0.1/16'", "fabric.la_supernet"),
