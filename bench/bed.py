@@ -14,7 +14,7 @@ from typing import Any, Final
 from bench.ovsdb import Database
 from topologies.client import LabClient
 from topologies.errors import LabError
-from topologies.orders import HypervisorStatus, LabStatus
+from topologies.orders import HypervisorStatus, LabStatus, Setting
 from topologies.rest import Rest, RestError
 
 PROJECT: Final = "red"
@@ -103,11 +103,16 @@ def wait(condition: Callable[[], bool], what: str, *, seconds: float = 60.0, pau
 
 
 @contextmanager
-def bed(name: str, topology: str, params: Mapping[str, int]) -> Iterator[Bed]:
-    """Bring a lab up, and down again whatever happens."""
+def bed(
+    name: str, topology: str, params: Mapping[str, float], settings: Mapping[str, Setting] | None = None
+) -> Iterator[Bed]:
+    """Bring a lab up, and down again whatever happens.
+
+    :param settings: more of the controller's settings, by ``section.key``.
+    """
     lab = LabClient(f"bench-{name}")
     try:
-        made = Bed(lab, lab.up(topology, dict(params), rest_port=0))
+        made = Bed(lab, lab.up(topology, dict(params), rest_port=0, settings=settings))
         if made.status.warnings:
             raise LabError("; ".join(made.status.warnings))
         wait(made.settled, "all switches are connected and have confirmed everything")

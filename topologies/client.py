@@ -32,6 +32,7 @@ from topologies.orders import (
     MoveReport,
     Prompt,
     SetLink,
+    Setting,
     Settings,
     Status,
     SwitchPower,
@@ -86,17 +87,19 @@ class LabClient:
         controller: bool = True,
         rest_port: int = 9696,
         projects: Sequence[str] = ("red", "blue"),
+        settings: Mapping[str, Setting] | None = None,
     ) -> LabStatus:
         """Start the lab; what a dead one of that name has left is removed first.
 
         :param params: the topology's parameters. :param las: hypervisors' LAs, where not the topology's own.
         :param rest_port: the API's TCP port on the loopback; 0 takes a free one.
+        :param settings: more of the controller's settings, by ``section.key``.
         :raises LabError: if it cannot start, or runs already; then nothing is left of the attempt.
         """
         given = dict(params or {})
         graph = given.get("source")
         plain = {key: value for key, value in given.items() if isinstance(value, str | int | float | None)}
-        settings = Settings(
+        wanted = Settings(
             name=self.name,
             directory=str(self.directory),
             topology=topology,
@@ -106,16 +109,17 @@ class LabClient:
             controller=controller,
             rest_port=rest_port,
             projects=tuple(projects),
+            set=dict(settings or {}),
         )
         if graph is not None and not isinstance(graph, str):
-            return self._up_graph(settings, graph)
+            return self._up_graph(wanted, graph)
         if isinstance(graph, str):
-            settings.params["source"] = str(Path(graph).resolve())
-        design(settings)
+            wanted.params["source"] = str(Path(graph).resolve())
+        design(wanted)
         _require_root()
-        plan(settings)
+        plan(wanted)
         self._make_room()
-        return self._launch(settings)
+        return self._launch(wanted)
 
     def _up_graph(self, settings: Settings, graph: Any) -> LabStatus:
         make(settings.topology, {**settings.params, "source": graph})

@@ -6,7 +6,9 @@ lab makes the tokens; they stay in files that only their owner can read.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets
 import select
 import signal
@@ -14,12 +16,15 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from topologies.errors import LabError, TopologyError
 from topologies.nodes import OPENFLOW_PORT, OVSDB_PORT
-from topologies.orders import ControllerStatus
+from topologies.orders import ControllerStatus, Setting
 from topologies.rest import Rest
 
 _HEALTHY_SECONDS: Final = 30.0
@@ -27,6 +32,7 @@ _POLL_SECONDS: Final = 0.05
 _LEAVE_MS: Final = 10_000
 _LOG_TAIL: Final = 600
 _LOOPBACK: Final = "127.0.0.1"
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class ControlPlane:
@@ -36,9 +42,17 @@ class ControlPlane:
     :param address: where to listen for OpenFlow and OVSDB, in the management network.
     :param rest_port: the TCP port of the API on the loopback; 0 takes a free one.
     :param projects: tenants for which tokens are made.
+    :param settings: more of the controller's settings, by ``section.key``.
     """
 
-    def __init__(self, directory: Path, address: str, rest_port: int, projects: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        address: str,
+        rest_port: int,
+        projects: tuple[str, ...],
+        settings: Mapping[str, Setting] = MappingProxyType({}),
+    ) -> None:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self._log = directory / "controller.log"
@@ -54,12 +68,18 @@ class ControlPlane:
             f'operator_token_file = "{self.operator_file}"',
             "# The management network is this lab's own bridge, which leads nowhere else.",
             "insecure_listen = true",
-            f'[openflow]\nlisten = ["{address}:{OPENFLOW_PORT}"]',
-            f'[ovsdb]\nlisten = ["{address}:{OVSDB_PORT}"]',
-            f'[rest]\nlisten = "{_LOOPBACK}:{self.rest_port}"',
-            "[tokens]",
-            *(f'"{project}" = "{token}"' for project, token in tokens.items()),
         ]
+        sections: dict[str, list[str]] = {
+            "openflow": [f'listen = ["{address}:{OPENFLOW_PORT}"]'],
+            "ovsdb": [f'listen = ["{address}:{OVSDB_PORT}"]'],
+            "rest": [f'listen = "{_LOOPBACK}:{self.rest_port}"'],
+        }
+        for name, value in settings.items():
+            section, key = split_setting(name)
+            sections.setdefault(section, []).append(f"{key} = {_toml(value)}")
+        sections["tokens"] = [f'"{project}" = "{token}"' for project, token in tokens.items()]
+        for section, entries in sections.items():
+            lines += [f"[{section}]", *entries]
         _write_private(self.config, "\n".join(lines) + "\n")
 
     def rest(self) -> Rest:
@@ -136,6 +156,34 @@ class ControlPlane:
         except OSError:
             return "it said nothing"
         return said[-_LOG_TAIL:] or "it said nothing"
+
+
+def split_setting(name: str) -> tuple[str, str]:
+    """Split the name of a setting into section and key.
+
+    :raises TopologyError: if it is not of the form ``section.key``, or is for the lab alone to set.
+    """
+    section, _, key = name.partition(".")
+    if not (_BARE.fullmatch(section) and _BARE.fullmatch(key)):
+        raise TopologyError(f"set: {name!r} is not a setting's name, like overlay.grace_seconds", "set")
+    if section == "tokens" or key == "listen":
+        raise TopologyError(f"set: {name} is set by the lab itself", "set")
+    return section, key
+
+
+def read_setting(text: str) -> Setting:
+    """Read the value of a setting, as TOML has it; anything else is a string."""
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    value = read["value"]
+    return value if len(read) == 1 and isinstance(value, bool | int | float | str) else text
+
+
+def _toml(value: Setting) -> str:
+    """A value as TOML has it; a JSON string is a TOML string."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else json.dumps(value)
 
 
 def _search_path() -> str:

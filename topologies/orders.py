@@ -8,11 +8,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
 from topologies.errors import LabError
+
+Setting: TypeAlias = bool | int | float | str
+"""The value of one of the controller's settings."""
 
 
 class Trigger(StrEnum):
@@ -261,6 +264,8 @@ class Settings:
     controller: bool = True
     rest_port: int = 9696
     projects: tuple[str, ...] = ("red", "blue")
+    set: dict[str, Setting] = field(default_factory=dict)
+    """More of the controller's settings, by ``section.key``."""
 
 
 SOCKET: Final = "lab.sock"
