@@ -14,7 +14,7 @@ from typing import Any, Final
 from bench.ovsdb import Database
 from topologies.client import LabClient
 from topologies.errors import LabError
-from topologies.orders import HypervisorStatus, LabStatus, Setting
+from topologies.orders import HypervisorStatus, LabStatus
 from topologies.rest import Rest, RestError
 
 PROJECT: Final = "red"
@@ -104,11 +104,11 @@ def wait(condition: Callable[[], bool], what: str, *, seconds: float = 60.0, pau
 
 @contextmanager
 def bed(
-    name: str, topology: str, params: Mapping[str, float], settings: Mapping[str, Setting] | None = None
+    name: str, topology: str, params: Mapping[str, float], settings: Mapping[str, Any] | None = None
 ) -> Iterator[Bed]:
     """Bring a lab up, and down again whatever happens.
 
-    :param settings: more of the controller's settings, by ``section.key``.
+    :param settings: the controller's, as in its file.
     """
     lab = LabClient(f"bench-{name}")
     try:

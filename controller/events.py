@@ -15,12 +15,16 @@ from overlay.values import DatapathId, HostName
 
 @dataclass(frozen=True, slots=True)
 class SwitchPort:
-    """A port of a switch: OpenFlow number, name, hardware address, and whether packets can pass (admin and link)."""
+    """A port of a switch: OpenFlow number, name, hardware address, and whether packets can pass (admin and link).
+
+    :param speed: its current rate in kbit/s as the switch tells it, 0 where it does not.
+    """
 
     number: int
     name: str
     hw_addr: str
     up: bool
+    speed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from controller.events import (
     SwitchEvent,
     SwitchUp,
 )
+from controller.fabric.changes import Order
 from controller.fabric.graph import Fabric
 from controller.hypervisors import Hypervisors, is_hypervisor
 from controller.journal import Journal
@@ -147,6 +148,17 @@ class Owner:
         :raises Refusal: that of the first object that could not be; then nothing changed.
         """
         return self._ask(lambda: apply_all(self.world, creations, self._clock()))
+
+    def order(self, order: Order) -> None:
+        """Have the fabric follow what its operator says, and store it; blocks the calling greenlet.
+
+        :raises Refusal: when it was turned down.
+        """
+        self._ask(lambda: self._ordered(order))
+
+    def _ordered(self, order: Order) -> Outcome:
+        self.underlay.order(order)
+        return Outcome()
 
     def _ask(self, apply: Callable[[], Outcome]) -> Outcome:
         ask = _Ask(apply)

@@ -21,6 +21,7 @@ from controller.desk import Desk
 from controller.discovery import Announcer
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan
+from controller.fabric.policies import policy_named
 from controller.openflow import app as openflow
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
@@ -109,6 +110,9 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
         plan,
         time.monotonic(),
         hold=settings.fabric.hold * settings.fabric.lldp_interval,
+        policy=policy_named(settings.fabric.policy),
+        paths=settings.fabric.paths,
+        damping=settings.fabric.damping,
     )
     return Owner(
         world,

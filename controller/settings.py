@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from controller.configuration import Endpoint, Section, SettingsError
+from controller.fabric.flaps import PENALTY, Damping
+from controller.fabric.policies import PATHS_MAX, policy_named
 from controller.tokens import Token, checked_token
+from overlay.refusals import Refusal
 from overlay.values import Mac, Vni
 
 OPERATOR: Final = "operator"
@@ -51,13 +54,19 @@ class OverlaySettings:
 
 @dataclass(frozen=True, slots=True)
 class FabricSettings:
-    """The underlay.  ``lldp_interval`` is in seconds, ``hold`` in missed intervals."""
+    """The underlay.  ``lldp_interval`` is in seconds, ``hold`` in missed intervals.
+
+    ``policy`` and ``paths`` hold until the operator chooses others at run time; ``damping`` is None when it is off.
+    """
 
     edge_prefix_length: int
     la_supernet: IPv4Network
     lldp_interval: float
     hold: int
     router_mac: Mac
+    policy: str
+    paths: int
+    damping: Damping | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +189,35 @@ def _fabric(section: Section) -> FabricSettings:
         lldp_interval=section.seconds("lldp_interval", 0.5),
         hold=section.whole("hold", 3, 1, 1000),
         router_mac=section.mac("router_mac", "02:56:4c:32:00:01"),
+        policy=_policy(section),
+        paths=section.whole("paths", 2, 1, PATHS_MAX),
+        damping=_damping(section.section("damping")),
     )
     section.end()
     return fabric
+
+
+def _policy(section: Section) -> str:
+    name = section.text("policy", "ecmp")
+    try:
+        return policy_named(name).name
+    except Refusal as refusal:
+        raise SettingsError(f"fabric.{refusal.message}") from refusal
+
+
+def _damping(section: Section) -> Damping | None:
+    """Losses of a link count 1; the count halves with time (RFC 2439)."""
+    on = section.flag("on", default=True)
+    suppress = section.whole("suppress", 3, 1, 100)
+    reuse = section.whole("reuse", 1, 1, 100)
+    longest = section.whole("ceiling", 12, 1, 1000)
+    half_life = section.seconds("half_life", 10.0)
+    section.end()
+    try:
+        damping = Damping(suppress * PENALTY, reuse * PENALTY, half_life, longest * PENALTY)
+    except Refusal as refusal:
+        raise SettingsError(f"fabric.{refusal.message}") from refusal
+    return damping if on else None
 
 
 def _tokens(section: Section) -> Mapping[str, Token]:

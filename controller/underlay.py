@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address
 from typing import Final
@@ -25,18 +26,32 @@ from controller.events import (
     SwitchEvent,
     SwitchUp,
 )
-from controller.fabric.changes import FabricChange, HostSighted, LinkSeen, SwitchConnected, SwitchDisconnected, Tick
+from controller.fabric.changes import (
+    Effect,
+    FabricChange,
+    HostSighted,
+    LinkSeen,
+    Order,
+    SwitchConnected,
+    SwitchDisconnected,
+    Tick,
+)
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import PortRef
+from controller.fabric.preview import Preview, previews
 from controller.fabric.probes import probes_wanted
 from controller.fabric.program import SwitchProgram, program
+from controller.fabric.rollout import Stage, stages
+from controller.fabric.targets import Desired, Target, TargetKind, desired, ranks
 from controller.reconcile import Contents, difference
 from overlay.changes import Document
 from overlay.refusals import Refusal
 from overlay.values import DatapathId, Mac
 
 _LOG: Final = logging.getLogger(__name__)
+_PATIENCE: Final = 1.0
+"""Seconds for which an update waits for a switch that does not confirm."""
 
 
 class Underlay:
@@ -64,6 +79,12 @@ class Underlay:
         self._spawn = spawn
         self._sink = sink
         self._programs: dict[DatapathId, SwitchProgram] = {}
+        self._held: dict[DatapathId, Desired] = {}
+        """The routes in each program."""
+        self._stages: deque[Stage] = deque()
+        """The steps of the present update that are still to come."""
+        self._until: float | None = None
+        """When the first of them is carried out in any case."""
         self._documents: list[Document] = []
         self._dirty: set[DatapathId] = set()
         self._next_announcement = 0.0
@@ -99,8 +120,47 @@ class Underlay:
             # the groups that a predecessor chose are kept: a restart must not renumber them
             held = GroupAssignment.from_installed((flow for flow, _ in event.installed.flows), event.installed.groups)
             self._programs[event.datapath_id] = program(self.fabric, event.datapath_id, held)
+            self._held[event.datapath_id] = desired(self.fabric, event.datapath_id)
             self._dirty.discard(event.datapath_id)
         channel.read_back(event)
+
+    # ── what the operator says ───────────────────────────────────────────────────────────────────────────────────────
+
+    def order(self, order: Order) -> None:
+        """Carry out what the operator says.
+
+        :raises Refusal: when it cannot be; then nothing changed.
+        """
+        self._follow(self.fabric.apply(order, time.monotonic()))
+        for gone in self._programs.keys() - self.fabric.switches.keys():
+            del self._programs[gone], self._held[gone], self.channels[gone]
+
+    def preview(self, order: Order) -> tuple[Preview, ...]:
+        """Say what an order would change, and change nothing.
+
+        :raises Refusal: when it could not be.
+        """
+        twin = self.fabric.twin(time.monotonic())
+        twin.apply(order, time.monotonic())
+        return previews(self._programs, self._held, twin)
+
+    @property
+    def rolling(self) -> bool:
+        """Whether an update is under way: some switch has not confirmed it, or has not been sent it."""
+        return bool(self._stages or self._dirty) or any(map(self._owes, self.channels))
+
+    def carries(self, datapath_id: DatapathId) -> bool:
+        """Whether any other switch sends packets through this one that are not for hosts behind it."""
+        return any(
+            self._far(switch, hop.port) == datapath_id
+            for switch, routes in self._held.items()
+            for target, hops in routes.items()
+            if not self._ends_at(target, datapath_id)
+            for hop in hops
+        )
+
+    def _ends_at(self, target: Target, datapath_id: DatapathId) -> bool:
+        return target.kind is not TargetKind.TAG and self.fabric.located.get(target.prefix) == datapath_id
 
     # ── for the owner ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -110,15 +170,63 @@ class Underlay:
         return documents
 
     def flush(self) -> None:
-        """Bring the switches whose program may have changed up to date."""
-        dirty, self._dirty = self._dirty, set()
-        for datapath_id in sorted(dirty & self._programs.keys()):
-            before = self._programs[datapath_id]
-            after = program(self.fabric, datapath_id, before.assignment)
-            self._programs[datapath_id] = after
+        """Bring the switches whose program may have changed up to date, in the order that loses and loops nothing."""
+        dirty, self._dirty = self._dirty & self._programs.keys(), set()
+        if dirty:
+            pending = {switch for stage in self._stages for switch in stage.routes}
+            self._stages = deque(
+                stages(
+                    self._held,
+                    {switch: desired(self.fabric, switch) for switch in sorted(dirty | pending)},
+                    rank=ranks(self.fabric),
+                    far=self._far,
+                )
+            )
+            self._until = None
+        self._send(dict.fromkeys(sorted(dirty)) | self._due())
+
+    def _due(self) -> dict[DatapathId, Desired]:
+        """Take the stages whose time has come; returns what switches are to hold now."""
+        due: dict[DatapathId, Desired] = {}
+        now = time.monotonic()
+        while self._stages:
+            stage = self._stages[0]
+            owing = {switch for switch in stage.after if switch in due or self._owes(switch)}
+            if owing or stage.linger:
+                if self._until is None:
+                    self._until = now + (_PATIENCE if owing else stage.linger)
+                if now < self._until:
+                    break
+                if owing:
+                    _LOG.warning("not waiting any longer for %s", ", ".join(map(str, sorted(owing))))
+            self._until = None
+            due |= stage.routes
+            self._stages.popleft()
+        return due
+
+    def _owes(self, switch: DatapathId) -> bool:
+        """Whether a switch that can be reached has not confirmed what it was sent."""
+        channel = self.channels.get(switch)
+        lively = channel is not None and channel.session is not None and self.fabric.graph.degree(switch) > 0
+        return lively and not (channel is not None and channel.settled)
+
+    def _far(self, switch: DatapathId, port: int) -> DatapathId | None:
+        there = self.fabric.peer(PortRef(switch, port))
+        return None if there is None else there.datapath_id
+
+    def _send(self, due: Mapping[DatapathId, Desired | None]) -> None:
+        """Send switches what differs from what they were sent; None is for the routes that they hold already."""
+        for switch, routes in due.items():
+            if switch not in self._programs:
+                continue  # forgotten since
+            before = self._programs[switch]
+            if routes is not None:
+                self._held[switch] = routes
+            after = program(self.fabric, switch, before.assignment, self._held[switch])
+            self._programs[switch] = after
             mods = difference(_contents(before), _contents(after))
             if mods:
-                self._channel(datapath_id).push(mods)
+                self._channel(switch).push(mods)
 
     def tick(self) -> None:
         """Announce, ask for hosts not seen yet, and give up what was not seen for too long."""
@@ -175,6 +283,9 @@ class Underlay:
         except Refusal as refusal:
             _LOG.warning("%s", refusal.message)
             return
+        self._follow(effect)
+
+    def _follow(self, effect: Effect) -> None:
         self._documents += effect.documents
         self._dirty |= effect.switches
         if effect.routes:

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import click
 
+from topologies import overrides
 from topologies.client import ROOT, LabClient
-from topologies.controlplane import read_setting
 from topologies.errors import LabError, NoSuchLab, NoSuchNode, TopologyError
 from topologies.orders import LabStatus, Trigger, VmStatus
 from topologies.registry import TOPOLOGIES, parameters
@@ -72,7 +72,9 @@ def _described() -> str:
 @click.option("--no-controller", is_flag=True, help="Start no controller.")
 @click.option("--rest-port", default=9696, show_default=True, help="TCP port of the API; 0 takes a free one.")
 @click.option("--project", "projects", multiple=True, help="A tenant to make a token for [default: red, blue].")
-@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting of the controller.")
+@click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="A setting of the controller: overlay.grace_seconds=2."
+)
 @click.option("--name", help="Which lab (as before the verb).")
 @click.pass_obj
 def up(  # noqa: PLR0917  (click hands over what the options say)
@@ -87,7 +89,7 @@ def up(  # noqa: PLR0917  (click hands over what the options say)
     no_controller: bool,
     rest_port: int,
     projects: tuple[str, ...],
-    settings: tuple[str, ...],
+    sets: tuple[str, ...],
     name: str | None,
 ) -> None:
     """Start a lab; it runs on in the background."""
@@ -104,7 +106,7 @@ def up(  # noqa: PLR0917  (click hands over what the options say)
         controller=not no_controller,
         rest_port=rest_port,
         projects=projects or ("red", "blue"),
-        settings={key: read_setting(value) for key, value in _pairs(settings, "set")},
+        settings=overrides.read(_pairs(sets, "set")),
     )
     _print_status(status)
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from topologies import overrides
 from topologies.errors import KINDS, LabError, NoSuchLab, NoSuchNode, TopologyError
 from topologies.graphs import AnyGraph
 from topologies.lab import design, plan
@@ -32,7 +33,6 @@ from topologies.orders import (
     MoveReport,
     Prompt,
     SetLink,
-    Setting,
     Settings,
     Status,
     SwitchPower,
@@ -87,13 +87,13 @@ class LabClient:
         controller: bool = True,
         rest_port: int = 9696,
         projects: Sequence[str] = ("red", "blue"),
-        settings: Mapping[str, Setting] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> LabStatus:
         """Start the lab; what a dead one of that name has left is removed first.
 
         :param params: the topology's parameters. :param las: hypervisors' LAs, where not the topology's own.
         :param rest_port: the API's TCP port on the loopback; 0 takes a free one.
-        :param settings: more of the controller's settings, by ``section.key``.
+        :param settings: the controller's, as in its file: ``{"overlay": {"grace_seconds": 0.5}}``.
         :raises LabError: if it cannot start, or runs already; then nothing is left of the attempt.
         """
         given = dict(params or {})
@@ -109,8 +109,11 @@ class LabClient:
             controller=controller,
             rest_port=rest_port,
             projects=tuple(projects),
-            set=dict(settings or {}),
+            overrides=dict(settings or {}),
         )
+        if wanted.overrides and not controller:
+            raise TopologyError(f"{overrides.FIELD}: the lab has no controller to be given any", overrides.FIELD)
+        overrides.check(wanted.overrides)
         if graph is not None and not isinstance(graph, str):
             return self._up_graph(wanted, graph)
         if isinstance(graph, str):
@@ -147,8 +150,6 @@ class LabClient:
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
 
     def _launch(self, settings: Settings) -> LabStatus:
-        root = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         daemon = subprocess.Popen(
             [sys.executable, "-m", "topologies.daemon"],
             stdin=subprocess.PIPE,
@@ -156,7 +157,7 @@ class LabClient:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd="/",
-            env={**os.environ, VARIABLE: str(self.directory), "PYTHONPATH": path},
+            env={**os.environ, VARIABLE: str(self.directory), "PYTHONPATH": overrides.search_path()},
         )
         try:
             said = _tell(daemon, encode(settings))

@@ -6,9 +6,7 @@ lab makes the tokens; they stay in files that only their owner can read.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import secrets
 import select
 import signal
@@ -16,15 +14,15 @@ import socket
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from topologies.errors import LabError, TopologyError
 from topologies.nodes import OPENFLOW_PORT, OVSDB_PORT
-from topologies.orders import ControllerStatus, Setting
+from topologies.orders import ControllerStatus
+from topologies.overrides import merge, search_path, write
 from topologies.rest import Rest
 
 _HEALTHY_SECONDS: Final = 30.0
@@ -32,7 +30,6 @@ _POLL_SECONDS: Final = 0.05
 _LEAVE_MS: Final = 10_000
 _LOG_TAIL: Final = 600
 _LOOPBACK: Final = "127.0.0.1"
-_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class ControlPlane:
@@ -42,7 +39,7 @@ class ControlPlane:
     :param address: where to listen for OpenFlow and OVSDB, in the management network.
     :param rest_port: the TCP port of the API on the loopback; 0 takes a free one.
     :param projects: tenants for which tokens are made.
-    :param settings: more of the controller's settings, by ``section.key``.
+    :param overrides: further settings, as in the configuration file (:mod:`topologies.overrides`).
     """
 
     def __init__(
@@ -51,7 +48,7 @@ class ControlPlane:
         address: str,
         rest_port: int,
         projects: tuple[str, ...],
-        settings: Mapping[str, Setting] = MappingProxyType({}),
+        overrides: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
@@ -63,24 +60,17 @@ class ControlPlane:
         (directory / "tokens").mkdir(mode=0o700)
         self.project_files = {project: directory / "tokens" / project for project in projects}
         tokens = {project: _make_token(path) for project, path in self.project_files.items()}
-        lines = [
-            f'state_dir = "{directory / "controller"}"',
-            f'operator_token_file = "{self.operator_file}"',
-            "# The management network is this lab's own bridge, which leads nowhere else.",
-            "insecure_listen = true",
-        ]
-        sections: dict[str, list[str]] = {
-            "openflow": [f'listen = ["{address}:{OPENFLOW_PORT}"]'],
-            "ovsdb": [f'listen = ["{address}:{OVSDB_PORT}"]'],
-            "rest": [f'listen = "{_LOOPBACK}:{self.rest_port}"'],
+        made = {
+            "state_dir": str(directory / "controller"),
+            "operator_token_file": str(self.operator_file),
+            # The management network is this lab's own bridge, which leads nowhere else.
+            "insecure_listen": True,
+            "openflow": {"listen": [f"{address}:{OPENFLOW_PORT}"]},
+            "ovsdb": {"listen": [f"{address}:{OVSDB_PORT}"]},
+            "rest": {"listen": f"{_LOOPBACK}:{self.rest_port}"},
+            "tokens": tokens,
         }
-        for name, value in settings.items():
-            section, key = split_setting(name)
-            sections.setdefault(section, []).append(f"{key} = {_toml(value)}")
-        sections["tokens"] = [f'"{project}" = "{token}"' for project, token in tokens.items()]
-        for section, entries in sections.items():
-            lines += [f"[{section}]", *entries]
-        _write_private(self.config, "\n".join(lines) + "\n")
+        _write_private(self.config, write(merge(made, overrides)))
 
     def rest(self) -> Rest:
         """A new connection to the API, with the operator's token."""
@@ -103,7 +93,7 @@ class ControlPlane:
                 stderr=log,
                 start_new_session=True,
                 cwd=self._directory,
-                env={**os.environ, "PYTHONPATH": _search_path()},
+                env={**os.environ, "PYTHONPATH": search_path()},
             )
 
     def await_health(self) -> None:
@@ -156,39 +146,6 @@ class ControlPlane:
         except OSError:
             return "it said nothing"
         return said[-_LOG_TAIL:] or "it said nothing"
-
-
-def split_setting(name: str) -> tuple[str, str]:
-    """Split the name of a setting into section and key.
-
-    :raises TopologyError: if it is not of the form ``section.key``, or is for the lab alone to set.
-    """
-    section, _, key = name.partition(".")
-    if not (_BARE.fullmatch(section) and _BARE.fullmatch(key)):
-        raise TopologyError(f"set: {name!r} is not a setting's name, like overlay.grace_seconds", "set")
-    if section == "tokens" or key == "listen":
-        raise TopologyError(f"set: {name} is set by the lab itself", "set")
-    return section, key
-
-
-def read_setting(text: str) -> Setting:
-    """Read the value of a setting, as TOML has it; anything else is a string."""
-    try:
-        read = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    value = read["value"]
-    return value if len(read) == 1 and isinstance(value, bool | int | float | str) else text
-
-
-def _toml(value: Setting) -> str:
-    """A value as TOML has it; a JSON string is a TOML string."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else json.dumps(value)
-
-
-def _search_path() -> str:
-    root = str(Path(__file__).resolve().parent.parent)
-    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _free_port(wanted: int) -> int:

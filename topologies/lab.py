@@ -18,7 +18,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final
 
-from topologies.controlplane import ControlPlane, split_setting
+from topologies.controlplane import ControlPlane
 from topologies.errors import LabError, NoSuchNode
 from topologies.guests import Guests
 from topologies.machine import Datapath, check_datapath, choose_datapath, require_programs, require_shaping
@@ -60,8 +60,6 @@ def design(settings: Settings) -> UnderlayTopo:
     topo = make(settings.topology, dict(settings.params))
     assign(topo, settings.las)
     check_datapath(settings.datapath)
-    for name in settings.set:
-        split_setting(name)
     return topo
 
 
@@ -98,7 +96,9 @@ class Lab:
             self._name(topo, datapath, ledger, seed)
             self.net.join_management()
         self.control = (
-            ControlPlane(self.directory, self.net.site.controller, settings.rest_port, settings.projects, settings.set)
+            ControlPlane(
+                self.directory, self.net.site.controller, settings.rest_port, settings.projects, settings.overrides
+            )
             if settings.controller
             else None
         )

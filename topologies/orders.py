@@ -8,14 +8,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from topologies.errors import LabError
-
-Setting: TypeAlias = bool | int | float | str
-"""The value of one of the controller's settings."""
 
 
 class Trigger(StrEnum):
@@ -264,8 +261,8 @@ class Settings:
     controller: bool = True
     rest_port: int = 9696
     projects: tuple[str, ...] = ("red", "blue")
-    set: dict[str, Setting] = field(default_factory=dict)
-    """More of the controller's settings, by ``section.key``."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Further settings of the controller, as in its configuration file."""
 
 
 SOCKET: Final = "lab.sock"

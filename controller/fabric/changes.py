@@ -56,13 +56,52 @@ class HostSighted:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyChosen:
+    """The operator chose how ways are chosen.
+
+    :param paths: how many paths ``disjoint`` spreads over.
+    """
+
+    name: str
+    paths: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchMaintained:
+    """The operator took a switch into maintenance, or back from it.
+
+    :param force: also if that parts hosts from each other.
+    """
+
+    datapath_id: DatapathId
+    on: bool
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTuned:
+    """The operator said something about the link that ``end`` is an end of; None leaves a part as it was.
+
+    :param capacity_mbps: in Mbit/s; 0 for what the ports say.
+    :param force: also if maintenance parts hosts from each other.
+    """
+
+    end: PortRef
+    weight: int | None = None
+    capacity_mbps: int | None = None
+    maintenance: bool | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time passed: what was not seen for too long is given up."""
 
 
-FabricChange: TypeAlias = (
-    SwitchConnected | SwitchDisconnected | SwitchForgotten | PortChanged | LinkSeen | HostSighted | Tick
-)
+Order: TypeAlias = PolicyChosen | SwitchMaintained | LinkTuned | SwitchForgotten
+"""What the operator can tell the fabric."""
+
+FabricChange: TypeAlias = SwitchConnected | SwitchDisconnected | PortChanged | LinkSeen | HostSighted | Tick | Order
 
 
 @dataclass(frozen=True, slots=True)

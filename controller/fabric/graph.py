@@ -22,16 +22,23 @@ from controller.fabric.changes import (
     FabricChange,
     HostSighted,
     LinkSeen,
+    LinkTuned,
+    Order,
+    PolicyChosen,
     SwitchConnected,
     SwitchDisconnected,
     SwitchForgotten,
+    SwitchMaintained,
     Tick,
 )
+from controller.fabric.flaps import Damping, Flaps
 from controller.fabric.plan import LaPlan, PortRef, Sighting
-from controller.fabric.routes import PORTS, Graph, Link, NextHops, Policy, Routes, shortest_paths
+from controller.fabric.policies import NO_STEERING, PATHS_MAX, POLICIES, Policy, Steering, policy_named
+from controller.fabric.routes import COST, PORTS, WEIGHTS, Graph, Link, Routes
 from controller.fabric.sightings import Clash, Sightings
+from controller.fabric.upkeep import CAPACITY_UNKNOWN, UNTUNED, Tuning, Upkeep, cut_off
 from overlay.changes import Document
-from overlay.refusals import Conflict, NotFound
+from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.values import DatapathId
 
 _RESERVED_PORTS: Final = 0xFFFFFF00
@@ -39,8 +46,11 @@ _RESERVED_PORTS: Final = 0xFFFFFF00
 
 _NOTHING: Final = Effect()
 
-_Ports: TypeAlias = Mapping[DatapathId, NextHops]
-"""The ports of both ends of an edge of the graph."""
+_PATHS: Final = 2
+_KBIT: Final = 1000
+
+_Edge: TypeAlias = Mapping[str, object]
+"""The attributes of an edge of the graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +78,36 @@ class Fabric:
     """The physical network as the controller knows it.
 
     :param hold: seconds after which a link that was not seen, or a host that does not answer, is given up.
-    :param policy: how next hops are chosen.
+    :param policy: how ways are chosen, until the operator chooses.
+    :param paths: over how many paths ``disjoint`` spreads.
+    :param damping: of links that come and go; None for none.
     """
 
-    def __init__(self, plan: LaPlan, *, hold: float = 15.0, policy: Policy = shortest_paths) -> None:
+    def __init__(
+        self,
+        plan: LaPlan,
+        *,
+        hold: float = 15.0,
+        policy: Policy = POLICIES["ecmp"],
+        paths: int = _PATHS,
+        damping: Damping | None = None,
+    ) -> None:
         self.plan = plan
         self.graph: Graph = nx.Graph()
         """Switches, joined where a usable link is; read it, do not change it."""
         self.switches: dict[DatapathId, Switch] = {}
         self.cables = Cables()
-        self.routes = Routes(self.graph, policy)
+        self.policy = policy
+        self.paths = paths
+        self.routes = Routes(self.graph, policy.hops)
         """The next hops over the graph as it is."""
+        self.upkeep = Upkeep()
+        self._flaps = Flaps(damping)
         self._hold = hold
+        self._damping = damping
         self._sightings = Sightings(plan)
+        self._usable: dict[DatapathId, frozenset[Link]] = {}
+        self._steering: Steering | None = NO_STEERING
 
     @classmethod
     def restore(
@@ -90,10 +117,17 @@ class Fabric:
         now: float,
         *,
         hold: float = 15.0,
-        policy: Policy = shortest_paths,
+        policy: Policy = POLICIES["ecmp"],
+        paths: int = _PATHS,
+        damping: Damping | None = None,
+        damped: Iterable[Link] = (),
     ) -> Fabric:
-        """Build the fabric that wrote these documents; its links and hosts are assumed until they are seen again."""
-        fabric = cls(plan, hold=hold, policy=policy)
+        """Build the fabric that wrote these documents; its links and hosts are assumed until they are seen again.
+
+        :param damped: links that are known to have come and gone too often.
+        """
+        fabric = cls(plan, hold=hold, policy=policy, paths=paths, damping=damping)
+        fabric._flaps.damped.update(damped)
         hosts: list[Sighting] = []
         for document in stored:
             match documents.read(document):
@@ -103,12 +137,43 @@ class Fabric:
                     fabric.cables.put(replace(observation, seen=now, assumed=True))
                 case Sighting() as sighting:
                     hosts.append(sighting)
+                case SwitchMaintained(datapath_id):
+                    fabric.upkeep.switches.add(datapath_id)
+                case documents.TunedLink(link, tuning):
+                    fabric.upkeep.links[link] = tuning
+                case PolicyChosen(name, paths):
+                    fabric._follow(policy_named(name), paths)
         for sighting in hosts:
             if plan.admits(sighting.la, sighting.mac):
                 fabric._sightings.put(sighting, now, assumed=True)
         fabric.graph.add_nodes_from(fabric.switches)
-        fabric._rewire(fabric.switches)
+        fabric._rewire(fabric.switches, now)
+        fabric._steering = None
         return fabric
+
+    def twin(self, now: float) -> Fabric:
+        """Make a fabric that knows the same, to try a change on."""
+        return Fabric.restore(
+            self.documents(),
+            self.plan,
+            now,
+            hold=self._hold,
+            policy=self.policy,
+            paths=self.paths,
+            damping=self._damping,
+            damped=self.damped,
+        )
+
+    def documents(self) -> tuple[Document, ...]:
+        """Write down everything from which a fabric can be restored."""
+        return (
+            documents.of_policy(self.policy.name, self.paths),
+            *(documents.of_switch(switch.datapath_id, switch.ports.values()) for switch in self.switches.values()),
+            *(documents.of_link(known) for known in self.cables),
+            *(documents.of_sighting(sighting) for sighting in self.sightings.values()),
+            *(documents.of_maintenance(datapath_id, on=True) for datapath_id in self.upkeep.switches),
+            *(documents.of_tuning(link, tuning) for link, tuning in self.upkeep.links.items()),
+        )
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -131,6 +196,24 @@ class Fabric:
     def clashes(self) -> tuple[Clash, ...]:
         """The LAs that two hosts claim."""
         return tuple(self._sightings.clashes.values())
+
+    @property
+    def edges(self) -> frozenset[DatapathId]:
+        """The switches that prefixes are routed to."""
+        return frozenset(self.located.values())
+
+    @property
+    def steering(self) -> Steering:
+        """What happens to packets where they enter the fabric."""
+        if self._steering is None:
+            steer = self.policy.steer
+            self._steering = NO_STEERING if steer is None else steer(self.graph, self.edges, self.paths)
+        return self._steering
+
+    @property
+    def damped(self) -> frozenset[Link]:
+        """The links that came and went too often to be relied on at present."""
+        return frozenset(self._flaps.damped)
 
     def hosts_at(self, datapath_id: DatapathId) -> Mapping[IPv4Address, Sighting]:
         """Give the hosts behind one switch."""
@@ -166,14 +249,39 @@ class Fabric:
         found = ((known.source, self.peer(known.source)) for known in self.cables)
         return tuple(sorted(Link(near, far) for near, far in found if far is not None and near < far))
 
+    def link_at(self, end: PortRef) -> Link:
+        """Name the link that a port is an end of, usable or not.
+
+        :raises NotFound: where no cable to another port is known.
+        """
+        known = next(self.cables.ends(end), None)
+        if known is None:
+            raise NotFound(
+                f"no link of the fabric ends at {end.datapath_id}:{end.port}", field="id", kind="LinkNotFound"
+            )
+        return Link(*sorted((known.source, known.target)))
+
+    def capacity(self, link: Link) -> int:
+        """Say what a link carries, in Mbit/s."""
+        tuned = self.upkeep.tuning(link).capacity_mbps
+        if tuned is not None:
+            return tuned
+        speeds = [
+            port.speed // _KBIT
+            for end in link
+            if (port := self.switches[end.datapath_id].ports.get(end.port)) is not None and port.speed >= _KBIT
+        ]
+        return min(speeds, default=CAPACITY_UNKNOWN)
+
     # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def apply(self, change: FabricChange, now: float) -> Effect:
         """Let one change happen.
 
         :param now: seconds of a clock that only goes forward.
-        :raises NotFound: when a switch is to be forgotten that is not known.
-        :raises Conflict: when a switch is to be forgotten that is connected.
+        :raises NotFound: for a switch or link of which nothing is known.
+        :raises Invalid: for a policy, weight or capacity that cannot be.
+        :raises Conflict: when a switch is to be forgotten that is connected, or hosts would be cut off.
         """
         match change:
             case SwitchConnected():
@@ -182,10 +290,8 @@ class Fabric:
                 if datapath_id in self.switches:
                     self.switches[datapath_id] = replace(self.switches[datapath_id], connected_since=None)
                 return _NOTHING
-            case SwitchForgotten(datapath_id):
-                return self._forgotten(datapath_id)
             case PortChanged():
-                return self._port_changed(change)
+                return self._port_changed(change, now)
             case LinkSeen():
                 return self._link_seen(change, now)
             case HostSighted():
@@ -193,7 +299,20 @@ class Fabric:
             case Tick():
                 return self._tick(now)
             case _:
-                assert_never(change)
+                return self._ordered(change, now)
+
+    def _ordered(self, order: Order, now: float) -> Effect:
+        match order:
+            case SwitchForgotten(datapath_id):
+                return self._forgotten(datapath_id, now)
+            case PolicyChosen(name, paths):
+                return self._policy_chosen(name, paths)
+            case SwitchMaintained():
+                return self._maintained(order, now)
+            case LinkTuned():
+                return self._tuned(order, now)
+            case _:
+                assert_never(order)
 
     def _connected(self, change: SwitchConnected, now: float) -> Effect:
         known = self.switches.get(change.datapath_id)
@@ -208,9 +327,9 @@ class Fabric:
             touched.switches.add(change.datapath_id)
         for number in sorted(before.keys() | switch.ports.keys()):
             self._port_is(PortRef(change.datapath_id, number), touched)
-        return self._finish(touched)
+        return self._finish(touched, now)
 
-    def _port_changed(self, change: PortChanged) -> Effect:
+    def _port_changed(self, change: PortChanged, now: float) -> Effect:
         switch = self.switches.get(change.datapath_id)
         if switch is None:
             return _NOTHING
@@ -226,7 +345,7 @@ class Fabric:
             touched.switches.add(switch.datapath_id)
         self.switches[switch.datapath_id] = replace(switch, ports=ports)
         self._port_is(PortRef(switch.datapath_id, change.port.number), touched)
-        return self._finish(touched)
+        return self._finish(touched, now)
 
     def _port_is(self, at: PortRef, touched: _Touched) -> None:
         """Follow the present state of a port: announce from one that is up, doubt the cable of one that is down."""
@@ -254,7 +373,7 @@ class Fabric:
         back = self.cables.get(change.target)
         if back is None or back.target != change.source or not back.sure:
             touched.announce.add(change.target)
-        return self._finish(touched)
+        return self._finish(touched, now)
 
     def _host_sighted(self, change: HostSighted, now: float) -> Effect:
         if not (self.is_edge(change.at) and self.plan.admits(change.la, change.mac)):
@@ -268,9 +387,9 @@ class Fabric:
         if known != claim:
             touched.switches |= {host.at.datapath_id for host in (known, claim) if host is not None}
             touched.documents.append(documents.of_sighting(claim))
-        return self._finish(touched)
+        return self._finish(touched, now)
 
-    def _forgotten(self, datapath_id: DatapathId) -> Effect:
+    def _forgotten(self, datapath_id: DatapathId, now: float) -> Effect:
         switch = self.switches.get(datapath_id)
         if switch is None:
             raise NotFound(f"no fabric switch {datapath_id} is known", field="datapath_id", kind="SwitchNotFound")
@@ -281,6 +400,12 @@ class Fabric:
                 kind="SwitchInUse",
             )
         touched = _Touched(routes=True, documents=[documents.no_switch(datapath_id)])
+        if datapath_id in self.upkeep.switches:
+            self.upkeep.switches.discard(datapath_id)
+            touched.documents.append(documents.of_maintenance(datapath_id, on=False))
+        for link in [link for link in self.upkeep.links if datapath_id in {end.datapath_id for end in link}]:
+            del self.upkeep.links[link]
+            touched.documents.append(documents.of_tuning(link, UNTUNED))
         for known in tuple(self.cables):
             if datapath_id in {known.source.datapath_id, known.target.datapath_id}:
                 touched.switches |= {known.source.datapath_id, known.target.datapath_id}
@@ -288,9 +413,11 @@ class Fabric:
         for la in tuple(self.hosts_at(datapath_id)):
             self._drop_host(la, touched)
         touched.switches.discard(datapath_id)
-        effect = self._finish(touched)
+        effect = self._finish(touched, now)
         self.graph.remove_node(datapath_id)
         self.routes.renew()
+        self._steering = None
+        self._usable.pop(datapath_id, None)
         del self.switches[datapath_id]
         return replace(effect, switches=effect.switches - {datapath_id})
 
@@ -301,7 +428,9 @@ class Fabric:
                 touched.cables |= self.cables.drop(known.source)
                 touched.switches |= {end.datapath_id for end in (known.source, known.target) if end not in self.cables}
         self._sightings.settle(now, self._hold)
-        return self._finish(touched)
+        for link in self._flaps.settle(now):
+            touched.wiring |= {end.datapath_id for end in link}
+        return self._finish(touched, now)
 
     def _expired(self, known: Observation, now: float) -> bool:
         """Whether a cable should have been seen by now; while its port is down, it could not."""
@@ -318,61 +447,149 @@ class Fabric:
             since = max(since, switch.connected_since)
         return now - since > self._hold
 
+    # ── what the operator says ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _policy_chosen(self, name: str, paths: int) -> Effect:
+        policy = policy_named(name)
+        if not 1 <= paths <= PATHS_MAX:
+            raise Invalid(f"paths: {paths} is outside 1 … {PATHS_MAX}", field="paths")
+        if (policy, paths) == (self.policy, self.paths):
+            return _NOTHING
+        self._follow(policy, paths)
+        return Effect(routes=True, documents=(documents.of_policy(name, paths),))
+
+    def _follow(self, policy: Policy, paths: int) -> None:
+        self.policy, self.paths = policy, paths
+        self.routes.choose(policy.hops)
+        self._steering = None
+
+    def _maintained(self, change: SwitchMaintained, now: float) -> Effect:
+        if change.datapath_id not in self.switches:
+            raise NotFound(
+                f"no fabric switch {change.datapath_id} is known", field="datapath_id", kind="SwitchNotFound"
+            )
+        if (change.datapath_id in self.upkeep.switches) == change.on:
+            return _NOTHING
+        if change.on:
+            self._keep_together({change.datapath_id}, set(), force=change.force)
+            self.upkeep.switches.add(change.datapath_id)
+        else:
+            self.upkeep.switches.discard(change.datapath_id)
+        touched = _Touched(documents=[documents.of_maintenance(change.datapath_id, on=change.on)])
+        touched.wiring.add(change.datapath_id)
+        return self._finish(touched, now)
+
+    def _tuned(self, change: LinkTuned, now: float) -> Effect:
+        link = self.link_at(change.end)
+        before = self.upkeep.tuning(link)
+        capacity = before.capacity_mbps if change.capacity_mbps is None else change.capacity_mbps
+        after = Tuning(
+            before.weight if change.weight is None else change.weight,
+            None if capacity == 0 else capacity,
+            before.maintenance if change.maintenance is None else change.maintenance,
+        )
+        if after == before:
+            return _NOTHING
+        if after.maintenance and not before.maintenance:
+            self._keep_together(set(), {link}, force=change.force)
+        self.upkeep.links[link] = after
+        if after == UNTUNED:
+            del self.upkeep.links[link]
+        touched = _Touched(documents=[documents.of_tuning(link, after)])
+        touched.wiring |= {end.datapath_id for end in link}
+        return self._finish(touched, now)
+
+    def _keep_together(self, switches: set[DatapathId], links: set[Link], *, force: bool) -> None:
+        """Refuse to part hosts that reach each other now, unless they would be parted anyway.
+
+        :raises Conflict: naming the hosts.
+        """
+        maintained = {link for link, tuning in self.upkeep.links.items() if tuning.maintenance}
+        homes = {edge: len(self.hosts_at(edge)) for edge in self.switches if self.hosts_at(edge)}
+        already, after = (
+            cut_off(self.links(), homes, without_switches=away, without_links=gone)
+            for away, gone in (
+                (self.upkeep.switches, maintained),
+                (self.upkeep.switches | switches, maintained | links),
+            )
+        )
+        parted = sorted(la for edge in after - already for la in self.hosts_at(edge))
+        if parted and not force:
+            raise Conflict(
+                f"maintenance would cut off {', '.join(map(str, parted))}; force it if that is meant",
+                field="maintenance",
+                kind="HostsWouldBeCutOff",
+            )
+
     # ── what follows ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _drop_host(self, la: IPv4Address, touched: _Touched) -> None:
         touched.routes |= self._sightings.drop(la)
         touched.documents.append(documents.no_sighting(la))
 
-    def _finish(self, touched: _Touched) -> Effect:
+    def _finish(self, touched: _Touched, now: float) -> Effect:
         for source in sorted(touched.cables):
             known = self.cables.get(source)
             touched.documents.append(documents.no_link(source) if known is None else documents.of_link(known))
-        gained, changed = self._rewire(touched.wiring | {source.datapath_id for source in touched.cables})
+        changed = self._rewire(touched.wiring | {source.datapath_id for source in touched.cables}, now)
+        if touched.routes or changed:
+            self._steering = NO_STEERING if self.policy.steer is None else None
         return Effect(
-            routes=gained or touched.routes,
+            routes=touched.routes or bool(changed and self.policy.steer),
             switches=frozenset(touched.switches | changed),
             documents=tuple(touched.documents),
             announce=tuple(sorted(touched.announce)),
         )
 
-    def _rewire(self, datapath_ids: Iterable[DatapathId]) -> tuple[bool, set[DatapathId]]:
-        """Bring the graph's edges at these switches up to date.
-
-        A graph that gained a link has other routes everywhere, to be computed when somebody asks.  One that only lost
-        some is followed at once, since that is cheap: the answer is whether it gained any, and whose next hops changed.
-        """
-        gained, changed = False, set[DatapathId]()
-        for near in datapath_ids:
+    def _rewire(self, datapath_ids: Iterable[DatapathId], now: float) -> set[DatapathId]:
+        """Bring the graph's edges at these switches up to date; returns the switches of which next hops changed."""
+        pairs: list[tuple[DatapathId, DatapathId]] = []
+        for near in sorted(datapath_ids):
             if near not in self.switches:
                 continue
-            wanted = self._wires(near)
+            links = self._links_of(near)
+            for link in self._usable.get(near, frozenset()) - links:
+                self._flaps.lost(link, now)
+                for end in link:
+                    self._usable[end.datapath_id] = self._usable.get(end.datapath_id, frozenset()) - {link}
+            for link in links - self._usable.get(near, frozenset()):
+                for end in link:
+                    self._usable[end.datapath_id] = self._usable.get(end.datapath_id, frozenset()) | {link}
+            wanted = self._edges_of(near, links)
             for other in self.graph.adj[near].keys() | wanted.keys():
-                edge = self.graph.adj[near].get(other)
-                before: _Ports = {} if edge is None else edge[PORTS]
-                after = wanted.get(other, {})
+                before, after = self.graph.adj[near].get(other), wanted.get(other)
                 if after == before:
                     continue
                 if after:
-                    self.graph.add_edge(near, other, **{PORTS: after})
+                    self.graph.add_edge(near, other, **after)
                 else:
                     self.graph.remove_edge(near, other)
-                if any(set(after[end]) - set(before.get(end, ())) for end in after):
-                    gained = True
-                else:
-                    changed |= self.routes.lose({end: set(before[end]) - set(after.get(end, ())) for end in before})
-        if gained:
-            self.routes.renew()
-        return gained, changed
+                pairs.append((near, other))
+        return self.routes.update(pairs) if pairs else set()
 
-    def _wires(self, near: DatapathId) -> dict[DatapathId, _Ports]:
-        """Find a switch's neighbours over usable links, with the ports at both ends."""
-        pairs: dict[DatapathId, list[tuple[int, int]]] = {}
-        for port in self.ports(near):
-            far = self.peer(PortRef(near, port.number))
-            if far is not None and far.datapath_id != near:
-                pairs.setdefault(far.datapath_id, []).append((port.number, far.port))
-        return {
-            other: {near: tuple(here for here, _ in found), other: tuple(sorted(there for _, there in found))}
-            for other, found in pairs.items()
-        }
+    def _links_of(self, near: DatapathId) -> frozenset[Link]:
+        """Find a switch's usable links to other switches."""
+        found = ((end, self.peer(end)) for port in self.ports(near) for end in (PortRef(near, port.number),))
+        return frozenset(Link(*sorted((end, far))) for end, far in found if far is not None and far.datapath_id != near)
+
+    def _edges_of(self, near: DatapathId, links: Iterable[Link]) -> dict[DatapathId, _Edge]:
+        """Make the edges of the graph at a switch: the cheapest of the parallel links to each neighbour."""
+        between: dict[DatapathId, list[tuple[int, Link]]] = {}
+        for link in links:
+            other = link.b.datapath_id if link.a.datapath_id == near else link.a.datapath_id
+            between.setdefault(other, []).append((self.upkeep.cost(link, self._flaps.damped), link))
+        edges: dict[DatapathId, _Edge] = {}
+        for other, found in between.items():
+            cost = min(each for each, _ in found)
+            ends: dict[DatapathId, list[tuple[int, int]]] = {near: [], other: []}
+            for each, link in found:
+                if each == cost:
+                    capacity = self.capacity(link)
+                    for end in link:
+                        ends[end.datapath_id].append((end.port, capacity))
+            edges[other] = {
+                PORTS: {switch: tuple(port for port, _ in sorted(pairs)) for switch, pairs in ends.items()},
+                COST: cost,
+                WEIGHTS: {switch: tuple(capacity for _, capacity in sorted(pairs)) for switch, pairs in ends.items()},
+            }
+        return edges

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
 from itertools import count
 from typing import Final
 
-from controller.fabric.routes import NextHops
-from overlay.flow import MARK, Flow, Group, Output, ToGroup
+from controller.fabric.pipeline import ENTER, ROUTE, TAGGED, tag_of
+from controller.fabric.routes import Hop, NextHops
+from controller.fabric.targets import Target, TargetKind
+from overlay.flow import MARK, Flow, Group, Output, Set, ToGroup
 
 _SHIFT: Final = 16
 _FIRST: Final = MARK << _SHIFT
+_KINDS: Final = {ROUTE.id: TargetKind.PREFIX, ENTER.id: TargetKind.ENTRY, TAGGED.id: TargetKind.TAG}
+_FIELD: Final = {TargetKind.PREFIX: "ipv4_dst", TargetKind.ENTRY: "ipv4_dst", TargetKind.TAG: "eth_dst"}
 SPARE: Final = 16
 """How many groups there may be beyond two for each next-hop set, before equal ones are merged."""
 
@@ -30,45 +33,54 @@ def is_ours(group_id: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class GroupAssignment:
-    """Which group each destination's route goes to, and which next hops each group has."""
+    """Which group each target's route goes to, and which next hops each group has."""
 
-    group_of: Mapping[IPv4Network, int] = field(default_factory=dict)
+    group_of: Mapping[Target, int] = field(default_factory=dict)
     hops_of: Mapping[int, NextHops] = field(default_factory=dict)
 
     @classmethod
     def from_installed(cls, flows: Iterable[Flow], groups: Iterable[Group]) -> GroupAssignment:
         """Read the assignment off the routes and groups that a switch really holds."""
-        hops_of = {
-            group.group_id: tuple(
-                sorted(a.port for bucket in group.buckets for a in bucket.actions if isinstance(a, Output))
-            )
-            for group in groups
-            if is_ours(group.group_id)
-        }
+        hops_of = {group.group_id: _hops(group) for group in groups if is_ours(group.group_id)}
         group_of = {
-            destination: action.group_id
+            target: action.group_id
             for flow in flows
             for action in flow.actions
             if isinstance(action, ToGroup) and action.group_id in hops_of
-            if (destination := _destination(flow)) is not None
+            if (target := _target(flow)) is not None
         }
         return cls(group_of, hops_of)
 
 
-def _destination(flow: Flow) -> IPv4Network | None:
+def _hops(group: Group) -> NextHops:
+    found = []
+    for bucket in group.buckets:
+        tag = 0
+        for action in bucket.actions:
+            match action:
+                case Set("eth_dst", value):
+                    tag = tag_of(value)
+                case Output(port):
+                    found.append(Hop(port, bucket.weight, tag))
+    return tuple(sorted(found))
+
+
+def _target(flow: Flow) -> Target | None:
+    kind = _KINDS.get(flow.table)
     for condition in flow.match:
-        if condition.field == "ipv4_dst":
-            length = 32 if condition.mask is None else condition.mask.bit_count()
-            return IPv4Network((condition.value, length), strict=False)
+        if kind is not None and condition.field == _FIELD[kind]:
+            if kind is TargetKind.TAG:
+                return Target.of_tag(tag_of(condition.value))
+            return Target(kind, condition.value, 32 if condition.mask is None else condition.mask.bit_count())
     return None
 
 
-def assign_groups(previous: GroupAssignment, desired: Mapping[IPv4Network, NextHops]) -> GroupAssignment:
+def assign_groups(previous: GroupAssignment, desired: Mapping[Target, NextHops]) -> GroupAssignment:
     """Find a group for every destination, moving as few destinations as possible.
 
     :param desired: the next-hop set of each destination that can be reached; no set is empty.
     """
-    homes: dict[int, dict[NextHops, list[IPv4Network]]] = {}
+    homes: dict[int, dict[NextHops, list[Target]]] = {}
     for destination, hops in desired.items():
         group_id = previous.group_of.get(destination)
         if group_id is not None:
@@ -83,7 +95,7 @@ def assign_groups(previous: GroupAssignment, desired: Mapping[IPv4Network, NextH
         hops_of = {group_id: hops for hops, group_id in first_of.items()}
 
     fresh = (number for number in count(_FIRST + 1) if number not in previous.hops_of and number not in hops_of)
-    group_of: dict[IPv4Network, int] = {}
+    group_of: dict[Target, int] = {}
     for destination in sorted(desired):
         hops = desired[destination]
         home = previous.group_of.get(destination)
@@ -96,7 +108,7 @@ def assign_groups(previous: GroupAssignment, desired: Mapping[IPv4Network, NextH
     return GroupAssignment(group_of, hops_of)
 
 
-def _kept(before: NextHops | None, parts: Mapping[NextHops, list[IPv4Network]]) -> NextHops:
+def _kept(before: NextHops | None, parts: Mapping[NextHops, list[Target]]) -> NextHops:
     """Choose which next-hop set a group has from now on: that of most of its destinations.
 
     Ties go to the set that it had, then to the larger one.

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from itertools import islice
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import PortRef, Sighting
-from controller.fabric.routes import Hops, NextHops
+from controller.fabric.routes import NextHops
 from overlay.refusals import NotFound
 from overlay.values import DatapathId
 
@@ -28,6 +28,9 @@ class Step(NamedTuple):
 
 
 Path: TypeAlias = tuple[Step, ...]
+
+_ENTERING: Final = -1
+"""Stands for the tag of a packet that comes from a host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,9 @@ def paths(fabric: Fabric, source: IPv4Address, target: IPv4Address, *, limit: in
     :raises NotFound: for an LA that was not seen in the fabric.
     """
     start, end = _host(fabric, source, "source"), _host(fabric, target, "target")
-    hops = fabric.routes.towards(end.at.datapath_id)
-    found = tuple(islice(_walks(fabric, hops, start.at, end.at), limit + 1))
-    return Paths(start, end, found[:limit], _on_the_way(fabric, hops, start.at.datapath_id), len(found) > limit)
+    routing = _Routing(fabric, end.at.datapath_id)
+    found = tuple(islice(_walks(routing, start.at, _ENTERING, end.at), limit + 1))
+    return Paths(start, end, found[:limit], _on_the_way(routing, start.at.datapath_id), len(found) > limit)
 
 
 def _host(fabric: Fabric, la: IPv4Address, field: str) -> Sighting:
@@ -65,28 +68,57 @@ def _host(fabric: Fabric, la: IPv4Address, field: str) -> Sighting:
     return known
 
 
-def _walks(fabric: Fabric, hops: Hops, entry: PortRef, end: PortRef) -> Iterator[Path]:
-    if entry.datapath_id == end.datapath_id:
+class _Routing:
+    """What switches do with a packet to one edge switch.
+
+    :param towards: that edge switch.
+    """
+
+    def __init__(self, fabric: Fabric, towards: DatapathId) -> None:
+        self._fabric = fabric
+        self._towards = towards
+        self._hops = fabric.routes.towards(towards)
+
+    def hops(self, at: DatapathId, tag: int) -> tuple[int, NextHops]:
+        """Say by which tag a switch sends a packet that comes with one, and to which next hops."""
+        steering = self._fabric.steering
+        if tag == _ENTERING:
+            return 0, steering.entries.get(at, {}).get(self._towards) or self._hops.get(at, ())
+        if tag and (tagged := steering.tags.get(tag, {}).get(at)):
+            return tag, tagged
+        return 0, self._hops.get(at, ())
+
+    def ends(self, at: DatapathId, tag: int) -> bool:
+        """Whether a packet that comes to its destination's switch with this tag is delivered there."""
+        return tag in (0, _ENTERING) or not self._fabric.steering.tags.get(tag, {}).get(at)
+
+    def onward(self, at: DatapathId, tag: int) -> Iterator[tuple[int, PortRef, int]]:
+        """List the ports by which a packet may leave a switch, where it comes then, and with which tag."""
+        kept, hops = self.hops(at, tag)
+        for hop in hops:
+            far = self._fabric.peer(PortRef(at, hop.port))
+            if far is not None:  # a policy may name a port whose link has just gone
+                yield hop.port, far, hop.tag or kept
+
+
+def _walks(routing: _Routing, entry: PortRef, tag: int, end: PortRef) -> Iterator[Path]:
+    if entry.datapath_id == end.datapath_id and routing.ends(end.datapath_id, tag):
         yield (Step(entry.datapath_id, entry.port, end.port),)
         return
-    for port, far in _onward(fabric, hops, entry.datapath_id):
-        for rest in _walks(fabric, hops, far, end):
+    for port, far, kept in routing.onward(entry.datapath_id, tag):
+        for rest in _walks(routing, far, kept, end):
             yield (Step(entry.datapath_id, entry.port, port), *rest)
 
 
-def _onward(fabric: Fabric, hops: Hops, datapath_id: DatapathId) -> Iterator[tuple[int, PortRef]]:
-    for port in hops.get(datapath_id, ()):
-        far = fabric.peer(PortRef(datapath_id, port))
-        if far is not None:  # a policy may name a port whose link has just gone
-            yield port, far
-
-
-def _on_the_way(fabric: Fabric, hops: Hops, start: DatapathId) -> Mapping[DatapathId, NextHops]:
+def _on_the_way(routing: _Routing, start: DatapathId) -> Mapping[DatapathId, NextHops]:
     met: dict[DatapathId, NextHops] = {}
-    ahead = [start]
+    seen: set[tuple[DatapathId, int]] = set()
+    ahead = [(start, _ENTERING)]
     while ahead:
-        here = ahead.pop(0)
-        if here not in met and here in hops:
-            met[here] = hops[here]
-            ahead.extend(far.datapath_id for _, far in _onward(fabric, hops, here))
+        at, tag = ahead.pop(0)
+        if (at, tag) not in seen:
+            seen.add((at, tag))
+            _, hops = routing.hops(at, tag)
+            met[at] = tuple(sorted({*met.get(at, ()), *hops}))
+            ahead.extend((far.datapath_id, kept) for _, far, kept in routing.onward(at, tag))
     return met

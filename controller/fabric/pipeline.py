@@ -18,12 +18,30 @@ IPV4: Final = 0x0800
 ARP_REQUEST: Final = 1
 ARP_REPLY: Final = 2
 
+TAG_SPACE: Final = 0x02564D000000
+"""Locator tags travel as destination MACs from here on (locally administered), as PortLand's addresses of position do
+(Niranjan Mysore et al., SIGCOMM 2009 §3.2): the fabric routes, so that this field is free between its switches."""
+TAG_MASK: Final = 0xFFFFFF000000
+
+NO_PORT: Final = 0
+"""No port has this number; a packet that is said to come from it may leave by any (in_port in ovs-fields(7))."""
+
 REG_ASKER: Final = "reg1"
 """Holds the asker's address while an ARP request is turned into its reply (a Move copies, it does not swap)."""
 
 PORT_RATE: Final = 50
 """Packets per second that one port may send to the controller; its meter has the port's number."""
 PORT_BURST: Final = 50
+
+
+def mac_of_tag(tag: int) -> int:
+    """Give the destination MAC that carries a locator tag."""
+    return TAG_SPACE | tag
+
+
+def tag_of(mac: int) -> int:
+    """Read the locator tag off a destination MAC."""
+    return mac & ~TAG_MASK
 
 
 class FabricCookie(IntEnum):
@@ -38,9 +56,22 @@ class FabricCookie(IntEnum):
     SELF = 0x86  # the LA
     HOST = 0x87  # the LA
     PREFIX = 0x88  # prefix length and address
+    ENTERING = 0x89  # the port
+    TAGGED = 0x8A  # the port
+    ENTRY = 0x8B  # prefix length and address
+    HERE = 0x8C  # prefix length and address
+    PLAIN = 0x8D  # nothing
+    TAG = 0x8E  # the tag
 
 
-_PORT_KINDS: Final = {FabricCookie.DISCOVERY, FabricCookie.EDGE, FabricCookie.LEARN}
+_PORT_KINDS: Final = {
+    FabricCookie.DISCOVERY,
+    FabricCookie.EDGE,
+    FabricCookie.LEARN,
+    FabricCookie.ENTERING,
+    FabricCookie.TAGGED,
+}
+_PREFIX_KINDS: Final = {FabricCookie.PREFIX, FabricCookie.ENTRY, FabricCookie.HERE}
 _LA_KINDS: Final = {FabricCookie.KNOWN, FabricCookie.SELF, FabricCookie.HOST}
 PREFIX_SHIFT: Final = 32
 
@@ -49,17 +80,21 @@ def object_name(kind: FabricCookie, obj: int) -> str:
     """Say which object a cookie of this kind means: ``port 3``, ``10.0.1.11``, ``10.0.1.0/24`` or nothing."""
     if kind in _PORT_KINDS:
         return f"port {obj}"
+    if kind is FabricCookie.TAG:
+        return f"tag {obj}"
     address = IPv4Address(obj & (1 << PREFIX_SHIFT) - 1)
     if kind in _LA_KINDS:
         return str(address)
-    return f"{address}/{obj >> PREFIX_SHIFT}" if kind is FabricCookie.PREFIX else ""
+    return f"{address}/{obj >> PREFIX_SHIFT}" if kind in _PREFIX_KINDS else ""
 
 
 class ClassifyPriority(IntEnum):
-    """No two of these overlap: they differ in the Ethernet type."""
+    """They differ in Ethernet type or destination, but that what enters stands before what comes from anywhere."""
 
     DISCOVERY = 300
     ARP = 200
+    TAGGED = 160
+    ENTERING = 150
     ROUTED = 100
 
 
@@ -78,6 +113,19 @@ class AnswerPriority(IntEnum):
     ANSWER = 100
 
 
+class EnterPriority(IntEnum):
+    """Longest prefix first, its length added to PREFIX; what has no entry of its own last."""
+
+    PREFIX = 100
+    PLAIN = 10
+
+
+class TagPriority(IntEnum):
+    """A tag is matched as a whole."""
+
+    TAG = 100
+
+
 class RoutePriority(IntEnum):
     """A host on this very switch first; then longest prefix first, its length added to PREFIX."""
 
@@ -87,9 +135,12 @@ class RoutePriority(IntEnum):
 
 CLASSIFY: Final = Table(
     "classify",
-    purpose="Tell discovery packets, ARP of hosts, and packets for the router apart.",
+    purpose=(
+        "Tell discovery packets, ARP of hosts, packets with a locator tag, and packets for the router apart.  Only a"
+        " port that leads to a switch takes tags; only one that does not has packets that enter."
+    ),
     matches=("in_port", "eth_type", "eth_dst"),
-    nexts=("learn", "route"),
+    nexts=("learn", "enter", "tagged", "route"),
     outputs=True,
     miss="drop: a fabric switch bridges nothing",
 )
@@ -112,6 +163,27 @@ ANSWER: Final = Table(
     outputs=True,
     miss="drop: not an LA",
 )
+ENTER: Final = Table(
+    "enter",
+    purpose=(
+        "Where the policy says so (`vlb`, `disjoint`), spread what enters over ways that its destination alone would"
+        " not take: the group's buckets write locator tags."
+    ),
+    matches=("eth_type", "ipv4_dst"),
+    writes=("ttl",),
+    nexts=("route",),
+    outputs=True,
+    miss="drop: there is always a flow that lets everything else pass",
+)
+TAGGED: Final = Table(
+    "tagged",
+    purpose="Send a packet with a locator tag on to the tag's end, and take the tag off there.",
+    matches=("eth_type", "eth_dst"),
+    writes=("eth_dst", "in_port", "ttl"),
+    nexts=("route",),
+    outputs=True,
+    miss="drop: no such tag, or no way to its end",
+)
 ROUTE: Final = Table(
     "route",
     purpose="Send a packet to the host here that has its LA, or to a group of next hops towards its prefix.",
@@ -120,4 +192,4 @@ ROUTE: Final = Table(
     outputs=True,
     miss="drop: no such host, or no way there",
 )
-FABRIC: Final = Pipeline("fabric", CLASSIFY, LEARN, ANSWER, ROUTE)
+FABRIC: Final = Pipeline("fabric", CLASSIFY, LEARN, ANSWER, ENTER, TAGGED, ROUTE)

@@ -20,24 +20,34 @@ from controller.fabric.pipeline import (
     ARP_REPLY,
     ARP_REQUEST,
     CLASSIFY,
+    ENTER,
     IPV4,
     LEARN,
     LLDP,
+    NO_PORT,
     PORT_BURST,
     PORT_RATE,
     PREFIX_SHIFT,
     REG_ASKER,
     ROUTE,
+    TAG_MASK,
+    TAG_SPACE,
+    TAGGED,
     AnswerPriority,
     ClassifyPriority,
+    EnterPriority,
     FabricCookie,
     LearnPriority,
     RoutePriority,
+    TagPriority,
+    mac_of_tag,
 )
 from controller.fabric.plan import LaPlan, Sighting
-from controller.fabric.routes import NextHops
+from controller.fabric.routes import Hop, NextHops
+from controller.fabric.targets import Desired, Target, TargetKind, desired
 from overlay.flow import (
     PORT_IN,
+    Action,
     Bucket,
     DecTtl,
     FieldValue,
@@ -66,39 +76,42 @@ class SwitchProgram:
     assignment: GroupAssignment
 
 
-def program(fabric: Fabric, datapath_id: DatapathId, previous: GroupAssignment) -> SwitchProgram:
+def program(
+    fabric: Fabric, datapath_id: DatapathId, previous: GroupAssignment, routes: Desired | None = None
+) -> SwitchProgram:
     """Compile the whole program of one switch.
 
     :param previous: of the last program, or read off the switch by :meth:`GroupAssignment.from_installed`.
+    :param routes: the next hops that it is to have, where that is not what the fabric wants in the end.
     :raises KeyError: for a switch that the fabric does not know.
     """
-    assignment = assign_groups(previous, next_hops(fabric, datapath_id))
+    routes = desired(fabric, datapath_id) if routes is None else routes
+    assignment = assign_groups(previous, {target: hops for target, hops in routes.items() if hops})
     ports = tuple(port.number for port in fabric.ports(datapath_id))
+    edge_ports = tuple(port.number for port in fabric.edge_ports(datapath_id))
     hosts = fabric.hosts_at(datapath_id)
     basis = hash_basis(datapath_id)
+    kinds = {target.kind for target in routes}
     flows = [answer(fabric.plan), routed(fabric.plan.router_mac)]
     flows += map(discovery, ports)
-    for port in fabric.edge_ports(datapath_id):
-        flows += edge(port.number, fabric.plan)
+    for number in edge_ports:
+        flows += edge(number, fabric.plan)
     for la in sorted(hosts):
         flows += host(hosts[la], fabric.plan.router_mac)
-    flows += (towards(prefix, group_id) for prefix, group_id in assignment.group_of.items())
+    if TargetKind.ENTRY in kinds:
+        flows += (entering(number, fabric.plan.router_mac) for number in edge_ports)
+        flows += (here(prefix) for prefix, owner in fabric.located.items() if owner == datapath_id)
+        flows.append(plain())
+    if TargetKind.TAG in kinds:
+        flows += map(tagged, sorted(set(ports) - set(edge_ports)))
+        flows += (untag(target.value, fabric.plan.router_mac) for target, hops in routes.items() if not hops)
+    flows += (_ROUTES[target.kind](target, group_id) for target, group_id in assignment.group_of.items())
     return SwitchProgram(
         tuple(flows),
         tuple(select(group_id, assignment.hops_of[group_id], basis) for group_id in sorted(assignment.hops_of)),
         tuple(map(allowance, ports)),
         assignment,
     )
-
-
-def next_hops(fabric: Fabric, datapath_id: DatapathId) -> dict[IPv4Network, NextHops]:
-    """Find the next-hop set of every prefix that is elsewhere and can be reached from this switch."""
-    found = {}
-    for prefix, owner in fabric.located.items():
-        hops = fabric.routes.towards(owner).get(datapath_id)
-        if hops:
-            found[prefix] = hops
-    return found
 
 
 @lru_cache(_CACHED)
@@ -203,21 +216,107 @@ def host(sighting: Sighting, router_mac: Mac) -> tuple[Flow, ...]:
 
 
 @lru_cache(_CACHED)
-def towards(prefix: IPv4Network, group_id: int) -> Flow:
-    """Send what is for a prefix to its group; counting the TTL down ends a loop that should not be there."""
-    obj = prefix.prefixlen << PREFIX_SHIFT | int(prefix.network_address)
-    return ROUTE.flow(
-        RoutePriority.PREFIX + prefix.prefixlen,
+def entering(port: int, router_mac: Mac) -> Flow:
+    """Let what a host sends to the router choose its way."""
+    return CLASSIFY.flow(
+        ClassifyPriority.ENTERING,
+        {"in_port": port, "eth_type": IPV4, "eth_dst": router_mac},
+        cookie=cookie(FabricCookie.ENTERING, port),
+        goto="enter",
+    )
+
+
+@lru_cache(_CACHED)
+def tagged(port: int) -> Flow:
+    """Follow the tags of packets that come from another switch."""
+    return CLASSIFY.flow(
+        ClassifyPriority.TAGGED,
+        {"in_port": port, "eth_type": IPV4, "eth_dst": (TAG_SPACE, TAG_MASK)},
+        cookie=cookie(FabricCookie.TAGGED, port),
+        goto="tagged",
+    )
+
+
+@lru_cache(_CACHED)
+def here(prefix: IPv4Network) -> Flow:
+    """Let pass what goes to hosts of this very switch."""
+    return ENTER.flow(
+        EnterPriority.PREFIX + prefix.prefixlen,
         {"eth_type": IPV4, "ipv4_dst": prefix},
-        cookie=cookie(FabricCookie.PREFIX, obj),
+        cookie=cookie(FabricCookie.HERE, _object(Target.of_prefix(prefix))),
+        goto="route",
+    )
+
+
+@lru_cache(_CACHED)
+def plain() -> Flow:
+    """Let pass what may go only where its destination says."""
+    return ENTER.flow(EnterPriority.PLAIN, {"eth_type": IPV4}, cookie=cookie(FabricCookie.PLAIN, 0), goto="route")
+
+
+@lru_cache(_CACHED)
+def untag(tag: int, router_mac: Mac) -> Flow:
+    """Take a tag off at its end, and go on by the destination, which may be back by the port that the packet came in.
+
+    An output to the port of arrival is left out by the switch (OpenFlow 1.5 §7.2.6.1), so that port is forgotten.
+    """
+    return TAGGED.flow(
+        TagPriority.TAG,
+        {"eth_type": IPV4, "eth_dst": mac_of_tag(tag)},
+        cookie=cookie(FabricCookie.TAG, tag),
+        actions=[Set("eth_dst", router_mac), Set("in_port", NO_PORT)],
+        goto="route",
+    )
+
+
+@lru_cache(_CACHED)
+def towards(target: Target, group_id: int) -> Flow:
+    """Send what is for a prefix to its group; counting the TTL down ends a loop that should not be there."""
+    return ROUTE.flow(
+        RoutePriority.PREFIX + target.length,
+        {"eth_type": IPV4, "ipv4_dst": target.prefix},
+        cookie=cookie(FabricCookie.PREFIX, _object(target)),
         actions=[DecTtl(), ToGroup(group_id)],
     )
 
 
 @lru_cache(_CACHED)
+def entry(target: Target, group_id: int) -> Flow:
+    """Send what enters for a prefix to the group that chooses its way."""
+    return ENTER.flow(
+        EnterPriority.PREFIX + target.length,
+        {"eth_type": IPV4, "ipv4_dst": target.prefix},
+        cookie=cookie(FabricCookie.ENTRY, _object(target)),
+        actions=[DecTtl(), ToGroup(group_id)],
+    )
+
+
+@lru_cache(_CACHED)
+def onward(target: Target, group_id: int) -> Flow:
+    """Send what has a tag on towards the tag's end."""
+    return TAGGED.flow(
+        TagPriority.TAG,
+        {"eth_type": IPV4, "eth_dst": mac_of_tag(target.value)},
+        cookie=cookie(FabricCookie.TAG, target.value),
+        actions=[DecTtl(), ToGroup(group_id)],
+    )
+
+
+_ROUTES: Final = {TargetKind.PREFIX: towards, TargetKind.ENTRY: entry, TargetKind.TAG: onward}
+
+
+def _object(target: Target) -> int:
+    return target.length << PREFIX_SHIFT | target.value
+
+
+@lru_cache(_CACHED)
 def select(group_id: int, hops: NextHops, basis: int) -> Group:
     """Spread over the next hops; the switch itself skips a port that is down."""
-    return Group(group_id, tuple(Bucket((Output(port),), watch_port=port) for port in hops), basis)
+    return Group(group_id, tuple(Bucket(_way(hop), hop.weight, hop.port) for hop in hops), basis)
+
+
+def _way(hop: Hop) -> tuple[Action, ...]:
+    return (Set("eth_dst", mac_of_tag(hop.tag)), Output(hop.port)) if hop.tag else (Output(hop.port),)
 
 
 @lru_cache(_CACHED)

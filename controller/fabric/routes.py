@@ -1,15 +1,15 @@
-"""Which ports of each switch lie on a shortest path to an edge switch?
+"""Which ports of each switch lie on the way to an edge switch, and how much does each of them take?
 
-A pure function from graph to next-hop sets, so that another policy can take its place.  Shortest means fewest hops,
-with the meaning of :func:`networkx.all_shortest_paths`; one breadth-first search per destination finds all next hops
-of all switches.
+Pure functions from a graph to next-hop sets.  A way is better than another by the sum of its links' costs, as
+:func:`networkx.all_shortest_paths` means it; one search per destination finds all next hops of all switches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from heapq import heappop, heappush
+from math import gcd
+from typing import Final, NamedTuple, TypeAlias
 
 import networkx as nx
 
@@ -18,17 +18,40 @@ from overlay.values import DatapathId
 
 Graph: TypeAlias = "nx.Graph[DatapathId]"
 
-NextHops: TypeAlias = tuple[int, ...]
-"""Ports over which a destination is reached equally well, sorted."""
+
+class Hop(NamedTuple):
+    """One way on from a switch.
+
+    :param weight: its share of the flows, among the hops of its set.
+    :param tag: the locator tag that a packet gets on this way; 0 leaves the packet as it is.
+    """
+
+    port: int
+    weight: int = 1
+    tag: int = 0
+
+
+NextHops: TypeAlias = tuple[Hop, ...]
+"""The ways on from a switch among which flows are spread, sorted."""
 
 Hops: TypeAlias = Mapping[DatapathId, NextHops]
 """The next hops of every switch that reaches one destination; the destination itself has none."""
 
-Policy: TypeAlias = "Callable[[Graph, DatapathId], Hops]"
+Choice: TypeAlias = "Callable[[Graph, DatapathId], Hops]"
 """Turns a graph and a destination in it into the next hops of every switch; must be free of loops."""
 
-PORTS = "ports"
-"""The edge attribute of the graph: for each of the two switches, its ports on usable links to the other, sorted."""
+PORTS: Final = "ports"
+"""The edge attribute for the ports of each of the two switches on the cheapest usable links to the other, sorted."""
+COST: Final = "cost"
+"""The edge attribute for what a way over these links costs, a whole number from 1."""
+WEIGHTS: Final = "weights"
+"""The edge attribute for the capacity (Mbit/s) of the link behind each of ``PORTS``."""
+
+LAST_RESORT: Final = 1 << 20
+"""Added to the cost of a link that is to be used only where nothing else leads (as OSPF's stub router, RFC 6987)."""
+
+_WEIGHT_MAX: Final = 64
+"""Open vSwitch's dp_hash has 256 slots for all buckets of a group."""
 
 
 class Link(NamedTuple):
@@ -38,74 +61,115 @@ class Link(NamedTuple):
     b: PortRef
 
 
-def shortest_paths(graph: Graph, destination: DatapathId) -> Hops:
-    """Find all ports that lead one hop nearer to the destination, for every switch that reaches it."""
-    hops: dict[DatapathId, NextHops] = {destination: ()}
-    frontier = [destination]
-    while frontier:
-        found: dict[DatapathId, NextHops] = {}
-        for near in frontier:
-            for far, link in graph.adj[near].items():
-                if far not in hops:
-                    ports = link[PORTS][far]
-                    found[far] = found[far] + ports if far in found else ports
-        for far, ports in found.items():
-            hops[far] = ports if len(ports) == 1 else tuple(sorted(ports))
-        frontier = list(found)
+def distances(graph: Graph, destinations: Iterable[DatapathId]) -> dict[DatapathId, int]:
+    """Find what the cheapest way to the nearest of these switches costs, for every switch that reaches one.
+
+    :returns: the costs, cheapest first.
+    """
+    found: dict[DatapathId, int] = {}
+    ahead = [(0, destination) for destination in sorted(destinations)]
+    while ahead:
+        cost, near = heappop(ahead)
+        if near in found:
+            continue
+        found[near] = cost
+        for far, link in graph.adj[near].items():
+            if far not in found:
+                heappush(ahead, (cost + link.get(COST, 1), far))
+    return found
+
+
+def nearest(graph: Graph, destinations: Iterable[DatapathId]) -> Hops:
+    """Find all ports that lead, at the least cost, to any of these switches, weighted by what their links carry.
+
+    The weights are of the link itself, as in WCMP (Zhou et al., EuroSys 2014) without its reduction of what lies
+    behind: a failure far away then changes nobody's weights.
+    """
+    cost_of = distances(graph, destinations)
+    hops: dict[DatapathId, NextHops] = {}
+    for near, cost in cost_of.items():
+        found: list[tuple[int, int]] = []
+        for far, link in graph.adj[near].items():
+            if cost and cost_of[far] + link.get(COST, 1) == cost:
+                ports = link[PORTS][near]
+                weights = link.get(WEIGHTS)
+                found += zip(ports, (1,) * len(ports) if weights is None else weights[near], strict=True)
+        hops[near] = weighted(found)
     return hops
 
 
-def without(hops: Hops, lost: Mapping[DatapathId, AbstractSet[int]]) -> Hops | None:
-    """Take the ports of a link that is gone out of shortest paths; None where that leaves a switch without any.
+def equal_cost(graph: Graph, destination: DatapathId) -> Hops:
+    """Find all ports that lie on a cheapest way to the destination, for every switch that reaches it."""
+    return nearest(graph, (destination,))
 
-    As long as each end has another next hop, no distance changes, so nobody else's next hops do.
-    """
-    repaired: dict[DatapathId, NextHops] | None = None
-    for datapath_id, ports in lost.items():
-        before = hops.get(datapath_id, ())
-        after = tuple(port for port in before if port not in ports)
-        if after != before:
-            if not after:
-                return None
-            repaired = dict(hops) if repaired is None else repaired
-            repaired[datapath_id] = after
-    return hops if repaired is None else repaired
+
+def single(graph: Graph, destination: DatapathId) -> Hops:
+    """Find one port on a cheapest way to the destination (the lowest), for every switch that reaches it."""
+    return {switch: tuple(Hop(hop.port) for hop in hops[:1]) for switch, hops in equal_cost(graph, destination).items()}
+
+
+def weighted(found: Iterable[tuple[int, int]]) -> NextHops:
+    """Make a next-hop set of ports and their capacities."""
+    ports = sorted(found)
+    return tuple(
+        Hop(port, weight) for (port, _), weight in zip(ports, reduced([capacity for _, capacity in ports]), strict=True)
+    )
+
+
+def reduced(weights: list[int]) -> list[int]:
+    """Bring weights down to small whole numbers of nearly the same ratio, from 1 to 64."""
+    divisor = gcd(*weights)
+    most = max(weights, default=0)
+    if most <= _WEIGHT_MAX * divisor:
+        return [weight // divisor for weight in weights]
+    return [max(1, round(weight * _WEIGHT_MAX / most)) for weight in weights]
 
 
 class Routes:
     """The next hops over the graph as it is, computed when first asked for and kept while they hold."""
 
-    def __init__(self, graph: Graph, policy: Policy = shortest_paths) -> None:
+    def __init__(self, graph: Graph, choice: Choice = equal_cost) -> None:
         self._graph = graph
-        self._policy = policy
+        self._choice = choice
         self._towards: dict[DatapathId, Hops] = {}
+        self._costs: dict[DatapathId, dict[DatapathId, int]] = {}
 
     def towards(self, destination: DatapathId) -> Hops:
         """Give the next hops of every switch that reaches the destination."""
         hops = self._towards.get(destination)
         if hops is None:
-            hops = self._policy(self._graph, destination) if destination in self._graph else {}
+            hops = self._choice(self._graph, destination) if destination in self._graph else {}
             self._towards[destination] = hops
         return hops
 
+    def distance(self, switch: DatapathId, destination: DatapathId) -> int | None:
+        """Say what the cheapest way costs; None where there is none."""
+        costs = self._costs.get(destination)
+        if costs is None:
+            costs = distances(self._graph, (destination,)) if destination in self._graph else {}
+            self._costs[destination] = costs
+        return costs.get(switch)
+
+    def choose(self, choice: Choice) -> None:
+        """Choose by another rule from now on."""
+        self._choice = choice
+        self.renew()
+
     def renew(self) -> None:
-        """Forget everything: the graph has gained something, and any next hops may have changed."""
+        """Forget everything."""
         self._towards.clear()
+        self._costs.clear()
 
-    def lose(self, lost: Mapping[DatapathId, AbstractSet[int]]) -> set[DatapathId]:
-        """Follow the graph's loss of a link; name the switches of which next hops that were asked for have changed.
+    def update(self, pairs: Iterable[tuple[DatapathId, DatapathId]]) -> set[DatapathId]:
+        """Follow a change of the graph's edges between these pairs of switches.
 
-        :param lost: the ports at both ends.
+        :returns: the switches of which next hops that were asked for have changed.
         """
+        del pairs
+        self._costs.clear()
         changed: set[DatapathId] = set()
         for destination, before in self._towards.items():
-            after = without(before, lost) if self._policy is shortest_paths else None
-            if after is None:
-                after = self._policy(self._graph, destination)
-                changed |= {
-                    switch for switch in before.keys() | after.keys() if before.get(switch) != after.get(switch)
-                }
-            elif after is not before:
-                changed |= {switch for switch in lost if before.get(switch) != after.get(switch)}
+            after = self._choice(self._graph, destination) if destination in self._graph else {}
+            changed |= {switch for switch in before.keys() | after.keys() if before.get(switch) != after.get(switch)}
             self._towards[destination] = after
         return changed

@@ -106,7 +106,8 @@ class Switches(App):  # type: ignore[misc]
 def _port(desc: Any) -> SwitchPort:
     name = desc.name.split(b"\0", 1)[0].decode(errors="replace")
     up = not desc.config & ofproto.OFPPC_PORT_DOWN and not desc.state & ofproto.OFPPS_LINK_DOWN
-    return SwitchPort(desc.port_no, name, desc.hw_addr, up)
+    speed = next((each.curr_speed for each in desc.properties if hasattr(each, "curr_speed")), 0)
+    return SwitchPort(desc.port_no, name, desc.hw_addr, up, speed)
 
 
 def listen(addresses: tuple[Address, ...], sink: Sink, tally: Tally | None = None) -> Service:

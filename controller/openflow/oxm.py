@@ -98,6 +98,9 @@ _ALIASES: Final = {
 }
 """Older headers of the same fields, in which a switch may answer."""
 
+_SHORT_IN_PORT: Final = _NICIRA0 << 16 | 2
+"""How a switch answers where a port is written: NXM_OF_IN_PORT, of 16 bits (nicira-ext.h)."""
+
 _SIZES: Final = {name: field.bits // 8 for name, field in FIELDS.items()}
 _TYPES: Final = {name: class_ << 16 | number << 9 for name, (class_, number) in _NUMBERS.items()}
 _RANKS: Final = {
@@ -160,6 +163,8 @@ def decode_field(oxm: bytes) -> tuple[Condition, ...]:
     oxm_header: int = _HEADER.unpack_from(oxm)[0]
     if oxm_header >> 16 == _PACKET_REGISTERS:
         return _decode_register_pair(oxm, oxm_header)
+    if oxm_header == _SHORT_IN_PORT and len(oxm) == _HEADER.size + 2:
+        return (Condition("in_port", int.from_bytes(oxm[4:])),)
     name = name_of(oxm_header)
     size = _SIZES[name]
     value = int.from_bytes(oxm[4 : 4 + size])

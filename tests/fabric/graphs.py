@@ -16,6 +16,8 @@ from controller.events import SwitchPort
 from controller.fabric.changes import FabricChange, HostSighted, LinkSeen, SwitchConnected
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan, PortRef
+from controller.fabric.policies import POLICIES, Policy
+from controller.fabric.routes import Hop
 from overlay.values import DatapathId, Mac
 
 D = DatapathId
@@ -59,6 +61,11 @@ def ports(*numbers: int, up: bool = True) -> tuple[SwitchPort, ...]:
     )
 
 
+def hops(*numbers: int) -> tuple[Hop, ...]:
+    """Make a set of next hops that weigh the same."""
+    return tuple(map(Hop, numbers))
+
+
 def mac_of(la: IPv4Address) -> Mac:
     """Name the MAC of the hypervisor with this LA."""
     return Mac(0x020000000000 | int(la))
@@ -75,9 +82,16 @@ def discoveries(wiring: Wiring) -> Iterator[FabricChange]:
         yield HostSighted(la, mac_of(la), at)
 
 
-def build(wiring: Wiring, *, hold: float = 15.0) -> Fabric:
+def see(fabric: Fabric, cable: tuple[PortRef, PortRef], now: float) -> None:
+    """Let both directions of a cable be seen."""
+    near, far = cable
+    fabric.apply(LinkSeen(near, far), now)
+    fabric.apply(LinkSeen(far, near), now)
+
+
+def build(wiring: Wiring, *, hold: float = 15.0, policy: Policy = POLICIES["ecmp"], paths: int = 2) -> Fabric:
     """Let a controller discover a whole network at time 0."""
-    fabric = Fabric(LaPlan(), hold=hold)
+    fabric = Fabric(LaPlan(), hold=hold, policy=policy, paths=paths)
     for change in discoveries(wiring):
         fabric.apply(change, 0.0)
     return fabric

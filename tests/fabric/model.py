@@ -14,7 +14,7 @@ from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import ROUTER_MAC, PortRef
 from controller.fabric.program import SwitchProgram, program
-from overlay.flow import DecTtl, Flow, Output, Set, ToGroup
+from overlay.flow import DecTtl, Flow, Group, Output, Set, ToGroup
 from overlay.values import DatapathId
 
 
@@ -45,6 +45,19 @@ def matching(flows: tuple[Flow, ...], table: int, fields: Mapping[str, int]) -> 
     return found[0] if found else None
 
 
+def spread(packet: Packet, group: Group, dead: frozenset[PortRef]) -> set[tuple[int, Packet]]:
+    """Let a group forward by each bucket whose port is alive."""
+    out = set()
+    for bucket in group.buckets:
+        assert bucket.watch_port is not None
+        *sets, last = bucket.actions
+        assert last == Output(bucket.watch_port)
+        if PortRef(packet.at.datapath_id, bucket.watch_port) not in dead:
+            tags = [each.value for each in sets]
+            out.add((bucket.watch_port, replace(packet, eth_dst=tags[0]) if tags else packet))
+    return out
+
+
 class Deployed:
     """A fabric with its programs in the switches, of which ports may be dead without the controller's knowing."""
 
@@ -61,6 +74,7 @@ class Deployed:
         switch = self.programs[packet.at.datapath_id]
         groups = {group.group_id: group for group in switch.groups}
         table: int | None = 0
+        came_by = packet.at.port
         out: set[tuple[int, Packet]] = set()
         while table is not None:
             flow = matching(switch.flows, table, packet.fields())
@@ -73,16 +87,14 @@ class Deployed:
                         assert packet.ttl > 0, "a loop"
                     case Set("eth_dst", value):
                         packet = replace(packet, eth_dst=value)
+                    case Set("in_port", value):
+                        came_by = value
                     case Output(port):
                         out.add((port, packet))
                     case ToGroup(group_id):
-                        for bucket in groups[group_id].buckets:
-                            assert bucket.watch_port is not None
-                            if PortRef(packet.at.datapath_id, bucket.watch_port) not in dead:
-                                assert bucket.actions == (Output(bucket.watch_port),)
-                                out.add((bucket.watch_port, packet))
+                        out |= spread(packet, groups[group_id], dead)
             table = flow.goto
-        return {(port, packet) for port, packet in out if port != packet.at.port}
+        return {(port, packet) for port, packet in out if port != came_by}
 
     def ends(
         self,

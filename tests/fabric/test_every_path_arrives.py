@@ -12,6 +12,7 @@ import pytest
 from controller.events import PortChanged
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import PortRef
+from controller.fabric.policies import POLICIES
 
 from . import graphs
 from .model import Deployed
@@ -38,11 +39,12 @@ def all_arrive(deployed: Deployed, wiring: graphs.Wiring, without: frozenset[Por
         }, f"{source} to {target}"
 
 
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("name", graphs.NETWORKS)
-def test_every_choice_of_every_switch_arrives(name: str) -> None:
+def test_every_choice_of_every_switch_arrives(name: str, policy: str) -> None:
     """In a whole network, a packet arrives at the right port with the right MAC by every choice of buckets."""
     wiring = graphs.NETWORKS[name]()
-    all_arrive(Deployed(graphs.build(wiring)), wiring)
+    all_arrive(Deployed(graphs.build(wiring, policy=POLICIES[policy])), wiring)
 
 
 def failures(wiring: graphs.Wiring) -> Iterator[frozenset[PortRef]]:
@@ -56,13 +58,14 @@ def failures(wiring: graphs.Wiring) -> Iterator[frozenset[PortRef]]:
         )
 
 
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("name", graphs.NETWORKS)
-def test_every_single_failure_is_routed_round(name: str) -> None:
+def test_every_single_failure_is_routed_round(name: str, policy: str) -> None:
     """After any link or inner switch has failed, packets between hosts that are still joined arrive by every choice."""
     wiring = graphs.NETWORKS[name]()
-    whole = Deployed(graphs.build(wiring))
+    whole = Deployed(graphs.build(wiring, policy=POLICIES[policy]))
     for dead in failures(wiring):
-        fabric = graphs.build(wiring)
+        fabric = graphs.build(wiring, policy=POLICIES[policy])
         down(fabric, sorted(dead))
         edges = {at.datapath_id for at in wiring.hosts.values()}
         inner = nx.Graph(fabric.graph)

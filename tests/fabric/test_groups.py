@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv4Network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.events import Installed, PortChanged
 from controller.fabric.groups import SPARE, GroupAssignment, assign_groups, is_ours
+from controller.fabric.pipeline import ROUTE
 from controller.fabric.program import program
+from controller.fabric.routes import NextHops
+from controller.fabric.targets import Target, TargetKind
 from controller.reconcile import Contents, difference
 from overlay.flow import Bucket, Flow, Group, Output, ToGroup, cookie
 from overlay.values import DatapathId
 
 from . import graphs
+from .graphs import hops
 
 D = DatapathId
 NOTHING = GroupAssignment()
-destinations = st.integers(0, 9).map(lambda n: IPv4Network((0x0A000000 | n << 8, 24)))
-next_hops = st.frozensets(st.integers(1, 4), min_size=1).map(lambda ports: tuple(sorted(ports)))
+destinations = st.integers(0, 9).map(lambda n: Target(TargetKind.PREFIX, 0x0A000000 | n << 8, 24))
+next_hops = st.frozensets(st.integers(1, 4), min_size=1).map(lambda ports: graphs.hops(*sorted(ports)))
 desires = st.dictionaries(destinations, next_hops)
 
 
-def after(history: list[Mapping[IPv4Network, tuple[int, ...]]]) -> GroupAssignment:
+def after(history: list[Mapping[Target, NextHops]]) -> GroupAssignment:
     """Assign groups through a history of desires."""
     assignment = NOTHING
     for desired in history:
@@ -63,9 +66,9 @@ def test_a_port_that_fails_moves_no_destination(history: list, port: int) -> Non
     """Taking one port out of all next-hop sets leaves each destination that is still reached in its group."""
     before = after(history)
     desired = {
-        to: hops
+        to: left
         for to, group in before.group_of.items()
-        if (hops := tuple(p for p in before.hops_of[group] if p != port))
+        if (left := tuple(hop for hop in before.hops_of[group] if hop.port != port))
     }
     later = assign_groups(before, desired)
     assert later.group_of == {to: before.group_of[to] for to in desired}
@@ -79,25 +82,27 @@ def test_destinations_of_one_set_share_a_group(desired: dict) -> None:
 
 def test_destinations_that_part_ways_leave_the_smaller_part_to_move() -> None:
     """When some destinations of a group get another set, the most of them keep the group."""
-    a, b, c = (IPv4Network(f"10.0.{n}.0/24") for n in range(3))
-    before = assign_groups(NOTHING, dict.fromkeys((a, b, c), (1, 2)))
-    parted = assign_groups(before, {a: (1, 2), b: (1,), c: (1,)})
+    a, b, c = (Target(TargetKind.PREFIX, n << 8, 24) for n in range(3))
+    before = assign_groups(NOTHING, dict.fromkeys((a, b, c), hops(1, 2)))
+    parted = assign_groups(before, {a: hops(1, 2), b: hops(1), c: hops(1)})
     assert parted.group_of[b] == parted.group_of[c] == before.group_of[b]
     assert parted.group_of[a] != before.group_of[a]
-    tied = assign_groups(before, {a: (1, 2), b: (1, 2, 3)})
+    tied = assign_groups(before, {a: hops(1, 2), b: hops(1, 2, 3)})
     assert tied.group_of[a] == before.group_of[a]
     assert tied.group_of[b] != before.group_of[b]
 
 
 def test_equal_groups_are_merged_when_there_are_many() -> None:
     """A switch whose groups have nearly all become equal gets rid of the doubles."""
-    many = [IPv4Network(f"10.0.{n}.0/24") for n in range(SPARE + 3)]
-    parted = assign_groups(NOTHING, {to: (n + 1,) for n, to in enumerate(many)})
+    many = [Target(TargetKind.PREFIX, n << 8, 24) for n in range(SPARE + 3)]
+    parted = assign_groups(NOTHING, {to: hops(n + 1) for n, to in enumerate(many)})
     assert len(parted.hops_of) == len(many)
-    merged = assign_groups(parted, dict.fromkeys(many, (1,)))
+    merged = assign_groups(parted, dict.fromkeys(many, hops(1)))
     assert len(merged.hops_of) == 1
     few = many[: SPARE + 2]
-    kept = assign_groups(assign_groups(NOTHING, {to: (n + 1,) for n, to in enumerate(few)}), dict.fromkeys(few, (1,)))
+    kept = assign_groups(
+        assign_groups(NOTHING, {to: hops(n + 1) for n, to in enumerate(few)}), dict.fromkeys(few, hops(1))
+    )
     assert len(kept.hops_of) == len(few)
 
 
@@ -132,9 +137,9 @@ def test_groups_are_read_off_a_switch() -> None:
 
 def test_a_flow_without_a_destination_is_no_route() -> None:
     """A flow that goes to a group of ours but matches no destination is not taken for a route."""
-    flow = Flow(3, 1, (), cookie(0, 0), (ToGroup(0x564C0001),))
+    flow = Flow(ROUTE.id, 1, (), cookie(0, 0), (ToGroup(0x564C0001),))
     assignment = GroupAssignment.from_installed([flow], [Group(0x564C0001, (Bucket((Output(1),)),))])
-    assert assignment == GroupAssignment({}, {0x564C0001: (1,)})
+    assert assignment == GroupAssignment({}, {0x564C0001: hops(1)})
 
 
 def test_exceptions_are_read_off_a_switch_too() -> None:
@@ -145,5 +150,5 @@ def test_exceptions_are_read_off_a_switch_too() -> None:
     wiring.hosts[first + 9] = wiring.port(wiring.hosts[last].datapath_id)
     fabric = graphs.build(wiring)
     held = program(fabric, D(101), NOTHING)
-    assert IPv4Network((int(first) + 9, 32)) in held.assignment.group_of
+    assert Target(TargetKind.PREFIX, int(first) + 9) in held.assignment.group_of
     assert GroupAssignment.from_installed(held.flows, held.groups) == held.assignment

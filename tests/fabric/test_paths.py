@@ -11,7 +11,8 @@ from controller.events import PortChanged
 from controller.fabric.graph import Fabric
 from controller.fabric.paths import Step, paths
 from controller.fabric.plan import LaPlan
-from controller.fabric.routes import shortest_paths
+from controller.fabric.policies import Policy
+from controller.fabric.routes import Hop, equal_cost
 from overlay.refusals import NotFound
 from overlay.values import DatapathId
 
@@ -31,8 +32,8 @@ def test_all_equal_ways_are_listed_with_their_choices() -> None:
         assert len(path) == 5
         assert path[0][:2] == (D(1000), wiring.hosts[first].port)
         assert (path[-1].datapath_id, path[-1].out_port) == wiring.hosts[last]
-        assert all(step.out_port in found.next_hops[step.datapath_id] for step in path[:-1])
-    assert found.next_hops[D(1000)] == (1, 2)
+        assert all(Hop(step.out_port) in found.next_hops[step.datapath_id] for step in path[:-1])
+    assert found.next_hops[D(1000)] == graphs.hops(1, 2)
     assert found.source.at == wiring.hosts[first]
     assert found.target.at == wiring.hosts[last]
 
@@ -70,9 +71,9 @@ def test_a_policy_that_names_a_dead_port_is_not_followed_there() -> None:
     wiring = graphs.ring(3)
 
     def stale(graph: object, destination: D) -> dict:
-        return {switch: (*ports, 3) for switch, ports in shortest_paths(graph, destination).items()}
+        return {switch: (*hops, Hop(3)) for switch, hops in equal_cost(graph, destination).items()}
 
-    fabric = Fabric(LaPlan(), policy=stale)
+    fabric = Fabric(LaPlan(), policy=Policy("stale", "", "", stale))
     for change in graphs.discoveries(wiring):
         fabric.apply(change, 0.0)
     first, second, _ = wiring.hosts

@@ -7,6 +7,7 @@ import pytest
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.pipeline import FABRIC, FabricCookie, object_name
 from controller.fabric.plan import PortRef
+from controller.fabric.policies import POLICIES
 from controller.fabric.program import hash_basis, program
 from overlay.flow import ToController
 from overlay.values import DatapathId
@@ -72,13 +73,15 @@ def test_cookies_name_their_objects() -> None:
     la = next(iter(wiring.hosts))
     named = {
         (kind, object_name(kind, flow.cookie & (1 << 40) - 1))
-        for flow in program(graphs.build(wiring), D(100), NOTHING).flows
+        for policy in ("ecmp", "vlb")
+        for flow in program(graphs.build(wiring, policy=POLICIES[policy]), D(100), NOTHING).flows
         for kind in [FabricCookie(flow.cookie >> 40 & 0xFF)]
     }
     assert (FabricCookie.DISCOVERY, "port 1") in named
     assert (FabricCookie.HOST, str(la)) in named
     assert (FabricCookie.PREFIX, "10.0.2.0/24") in named
     assert (FabricCookie.ROUTED, "") in named
+    assert (FabricCookie.TAG, "tag 1") in named
     assert {kind for kind, _ in named} == set(FabricCookie)
 
 

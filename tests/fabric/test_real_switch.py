@@ -318,7 +318,7 @@ def test_the_next_tier_spreads_what_the_first_has_chosen(
     With the basis of the first tier all of it would take one way: what the test would see if it were not spread.
     """
     group_of = program(fabric, TOR, GroupAssignment()).assignment.group_of
-    first = next(group for prefix, group in group_of.items() if BOTH_WAYS in prefix)
+    first = next(group for target, group in group_of.items() if BOTH_WAYS in target.prefix)
     ways = {port: Bucket((Output(port),), watch_port=port) for port in (11, 12)}
     switch.vsctl(
         "add-br", "next", "--", "set", "bridge", "next", "datapath_type=netdev", "fail_mode=secure",

@@ -14,16 +14,20 @@ from controller.fabric.changes import (
     FabricChange,
     HostSighted,
     LinkSeen,
+    LinkTuned,
+    PolicyChosen,
     SwitchConnected,
     SwitchDisconnected,
     SwitchForgotten,
+    SwitchMaintained,
     Tick,
 )
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import LaPlan, PortRef
+from controller.fabric.policies import POLICIES
 from controller.fabric.program import program
-from controller.fabric.routes import PORTS, shortest_paths
+from controller.fabric.routes import COST, PORTS
 from overlay.changes import Document
 from overlay.refusals import Refusal
 from overlay.values import DatapathId, Mac
@@ -53,6 +57,16 @@ changes = st.one_of(
         ends,
     ),
     st.builds(Tick),
+    st.builds(PolicyChosen, st.sampled_from([*POLICIES, "none"]), st.integers(0, 3)),
+    st.builds(SwitchMaintained, switches, st.booleans(), st.booleans()),
+    st.builds(
+        LinkTuned,
+        ends,
+        st.sampled_from([None, None, 0, 1, 7]),
+        st.sampled_from([None, None, 0, 10, 1000]),
+        st.sampled_from([None, True, False]),
+        st.booleans(),
+    ),
 )
 histories = st.lists(st.tuples(changes, st.sampled_from([0.0, 1.0, 20.0])), max_size=40)
 
@@ -87,7 +101,7 @@ def live(history: list[tuple[FabricChange, float]], *, routing: bool = False) ->
         try:
             store.put(fabric.apply(change, now).documents)
         except Refusal:
-            assert isinstance(change, SwitchForgotten)
+            assert isinstance(change, SwitchForgotten | PolicyChosen | SwitchMaintained | LinkTuned)
         if routing:
             for switch in fabric.switches:
                 fabric.routes.towards(switch)
@@ -97,6 +111,12 @@ def live(history: list[tuple[FabricChange, float]], *, routing: bool = False) ->
 def edges(fabric: Fabric) -> dict[frozenset[DatapathId], dict[DatapathId, tuple[int, ...]]]:
     """Give the graph in a form that compares."""
     assert set(fabric.graph) == set(fabric.switches)
+    for near, far, cost in fabric.graph.edges(data=COST):
+        assert cost == min(
+            fabric.upkeep.cost(link, fabric.damped)
+            for link in fabric.links()
+            if {end.datapath_id for end in link} == {near, far}
+        )
     return {frozenset((near, far)): ports for near, far, ports in fabric.graph.edges(data=PORTS)}
 
 
@@ -107,7 +127,8 @@ def test_the_graph_is_what_the_cables_say(history: list) -> None:
     fabric, _, _ = live(history)
     found: dict = {}
     for link in fabric.links():
-        if link.a.datapath_id != link.b.datapath_id:
+        ends = {end.datapath_id for end in link}
+        if len(ends) > 1 and fabric.upkeep.cost(link, fabric.damped) == fabric.graph.edges[tuple(ends)][COST]:
             edge = found.setdefault(frozenset(end.datapath_id for end in link), {})
             for end in link:
                 edge[end.datapath_id] = tuple(sorted((*edge.get(end.datapath_id, ()), end.port)))
@@ -120,7 +141,7 @@ def test_routes_that_followed_are_those_from_scratch(history: list) -> None:
     """After any history, the next hops that were kept and repaired equal those that the graph has."""
     fabric, _, _ = live(history, routing=True)
     for switch in fabric.switches:
-        assert fabric.routes.towards(switch) == shortest_paths(fabric.graph, switch)
+        assert fabric.routes.towards(switch) == fabric.policy.hops(fabric.graph, switch)
 
 
 @settings(max_examples=200)

@@ -9,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.fabric.plan import PortRef
-from controller.fabric.routes import PORTS, Routes, shortest_paths
+from controller.fabric.routes import COST, PORTS, WEIGHTS, Hop, Routes, equal_cost, reduced, single
 from overlay.values import DatapathId
 
 from . import graphs
 
 D = DatapathId
+
+
+COSTS = st.sampled_from([1, 1, 1, 2, 5])
 
 
 @st.composite
@@ -31,7 +34,8 @@ def physical_graphs(draw: st.DrawFn) -> nx.Graph:
             for end in (near, far):
                 ports[D(end)] = tuple(range(last[end] + 1, last[end] + links + 1))
                 last[end] += links
-            graph.add_edge(D(near), D(far), **{PORTS: ports})
+            weights = {end: tuple(draw(st.sampled_from([1, 1, 10])) for _ in each) for end, each in ports.items()}
+            graph.add_edge(D(near), D(far), **{PORTS: ports, COST: draw(COSTS), WEIGHTS: weights})
     return graph
 
 
@@ -39,7 +43,7 @@ def physical_graphs(draw: st.DrawFn) -> nx.Graph:
 def test_next_hops_are_those_of_all_shortest_paths(graph: nx.Graph) -> None:
     """For each pair of switches, the next-hop ports are those towards the second node of any shortest path."""
     for destination in graph:
-        hops = shortest_paths(graph, destination)
+        hops = equal_cost(graph, destination)
         assert hops[destination] == ()
         for source in graph:
             if source == destination:
@@ -47,20 +51,24 @@ def test_next_hops_are_those_of_all_shortest_paths(graph: nx.Graph) -> None:
             if not nx.has_path(graph, source, destination):
                 assert source not in hops
                 continue
-            seconds = {path[1] for path in nx.all_shortest_paths(graph, source, destination)}
-            wanted = sorted(port for second in seconds for port in graph.edges[source, second][PORTS][source])
-            assert hops[source] == tuple(wanted)
+            seconds = {path[1] for path in nx.all_shortest_paths(graph, source, destination, weight=COST)}
+            capacity: dict[int, int] = {}
+            for link in (graph.edges[source, second] for second in seconds):
+                capacity |= zip(link[PORTS][source], link[WEIGHTS][source], strict=True)
+            assert [hop.port for hop in hops[source]] == sorted(capacity)
+            assert len({capacity[hop.port] / hop.weight for hop in hops[source]}) == 1
+            assert single(graph, destination)[source] == (Hop(min(capacity)),)
 
 
 @given(physical_graphs())
 def test_next_hops_never_loop(graph: nx.Graph) -> None:
     """Following any next hop comes one hop nearer to the destination."""
     for destination in graph:
-        distance = nx.single_source_shortest_path_length(graph, destination)
-        for here, ports in shortest_paths(graph, destination).items():
+        distance = nx.single_source_dijkstra_path_length(graph, destination, weight=COST)
+        for here, hops in equal_cost(graph, destination).items():
             for far, link in graph.adj[here].items():
-                if set(ports) & set(link[PORTS][here]):
-                    assert distance[far] == distance[here] - 1
+                if {hop.port for hop in hops} & set(link[PORTS][here]):
+                    assert distance[far] == distance[here] - link[COST]
 
 
 def test_routes_are_computed_once() -> None:
@@ -69,38 +77,13 @@ def test_routes_are_computed_once() -> None:
 
     def policy(graph: nx.Graph, destination: D) -> dict:
         asked.append(destination)
-        return shortest_paths(graph, destination)
+        return equal_cost(graph, destination)
 
     graph = nx.Graph()
     graph.add_node(D(1))
     routes = Routes(graph, policy)
     assert routes.towards(D(1)) is routes.towards(D(1))
     assert asked == [D(1)]
-
-
-def test_losing_a_link_repairs_only_what_led_over_it() -> None:
-    """A switch that keeps another next hop is repaired alone; where none is left, routes are computed anew."""
-    fabric = graphs.build(graphs.fattree(4))
-    edges = [D(1000 + n) for n in range(8)]
-    before = {edge: fabric.routes.towards(edge) for edge in edges}
-    assert fabric.routes.lose({D(1000): {1}, D(9): {1}}) == {D(1000)}
-    assert fabric.routes.towards(D(1000)) is before[D(1000)]
-    assert all(fabric.routes.towards(edge)[D(1000)] == (2,) for edge in edges[1:])
-    fabric.graph.remove_edge(D(1000), D(2000))
-    changed = fabric.routes.lose({D(1000): {1}, D(2000): set(before[D(1000)][D(2000)])})
-    assert D(2000) in changed
-    assert all(fabric.routes.towards(edge) == shortest_paths(fabric.graph, edge) for edge in edges)
-
-
-def test_another_policy_is_asked_again_after_a_loss() -> None:
-    """What a policy of its own chose is not repaired by the rule for shortest paths."""
-    graph = nx.Graph()
-    graph.add_nodes_from((D(1), D(2)))
-    answers = iter([{D(1): (), D(2): (1, 2)}, {D(1): (), D(2): (3,)}])
-    routes = Routes(graph, lambda _graph, _destination: next(answers))
-    routes.towards(D(1))
-    assert routes.lose({D(2): {1}}) == {D(2)}
-    assert routes.towards(D(1))[D(2)] == (3,)
 
 
 def test_a_destination_outside_of_the_graph_is_reached_by_nobody() -> None:
@@ -111,5 +94,21 @@ def test_a_destination_outside_of_the_graph_is_reached_by_nobody() -> None:
 def test_parallel_links_are_all_next_hops() -> None:
     """Several links to one neighbour are several next hops."""
     fabric = graphs.build(graphs.leafspine(leaves=2, spines=2, parallel=2))
-    assert fabric.routes.towards(D(101))[D(100)] == (1, 2, 3, 4)
+    assert fabric.routes.towards(D(101))[D(100)] == graphs.hops(1, 2, 3, 4)
     assert fabric.peer(PortRef(D(100), 1)) == PortRef(D(200), 1)
+
+
+def test_weights_stay_small() -> None:
+    """Capacities become small whole numbers of their ratio, and none becomes zero."""
+    assert reduced([]) == []
+    assert reduced([10_000, 40_000]) == [1, 4]
+    assert reduced([10, 1_000_000]) == [1, 64]
+
+
+def test_distances_are_costs_of_cheapest_ways() -> None:
+    """The distance to a destination is known for switches that reach it, and for no others."""
+    fabric = graphs.build(graphs.vl2())
+    fabric.graph.add_node(D(7))
+    assert fabric.routes.distance(D(300), D(100)) == 2
+    assert fabric.routes.distance(D(7), D(100)) is None
+    assert fabric.routes.distance(D(100), D(8)) is None

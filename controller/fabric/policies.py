@@ -1,0 +1,297 @@
+"""How does the fabric choose ways: one, all equal ones, by way of a random switch, or far apart?
+
+A policy is a pure function from the graph to next-hop sets.  Every one says how a packet is routed by its destination;
+some also say what happens to a packet where it enters the fabric.  There it may get a locator tag, which every switch
+on the way follows before it looks at the destination, until the switch at the tag's end takes it off.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Final, TypeAlias
+
+import networkx as nx
+
+from controller.fabric.routes import (
+    COST,
+    LAST_RESORT,
+    PORTS,
+    Choice,
+    Graph,
+    Hop,
+    Hops,
+    NextHops,
+    equal_cost,
+    nearest,
+    single,
+)
+from overlay.refusals import Invalid
+from overlay.values import DatapathId
+
+ANYCAST: Final = 1
+"""The locator tag of the nearest intermediate switch, whichever it is."""
+_FIRST_TAG: Final = 16
+_TAG_BITS: Final = 24
+_BOUNCES_MAX: Final = 32
+"""Among how many switches an edge switch chooses one to bounce a flow off, where each has a tag of its own."""
+PATHS_MAX: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What happens to packets where they enter the fabric, if not what their destination alone says.
+
+    :param entries: for the switch where a packet enters and the edge switch that it goes to, the ways among which its
+        flow chooses; their tags are written then.
+    :param tags: for each tag, the next hops of every switch that a packet with it may meet; the one without any takes
+        the tag off.
+    """
+
+    entries: Mapping[DatapathId, Mapping[DatapathId, NextHops]] = field(default_factory=dict)
+    tags: Mapping[int, Hops] = field(default_factory=dict)
+
+
+NO_STEERING: Final = Steering()
+
+Steer: TypeAlias = "Callable[[Graph, Collection[DatapathId], int], Steering]"
+"""Turns a graph, its edge switches and a number of paths into what happens to packets that enter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One way of choosing ways.
+
+    :param source: where the idea comes from.
+    :param hops: the next hops of packets without a tag; free of loops.
+    :param steer: what happens to packets that enter, where that is something else.
+    """
+
+    name: str
+    purpose: str
+    source: str
+    hops: Choice
+    steer: Steer | None = None
+
+
+def tags_for(keys: Iterable[bytes]) -> dict[bytes, int]:
+    """Give each key a locator tag, nearly always the same whatever other keys there are (BLAKE2, RFC 7693)."""
+    taken: dict[int, bytes] = {}
+    for key in sorted(keys):
+        tag = int.from_bytes(blake2b(key, digest_size=8).digest()) % ((1 << _TAG_BITS) - _FIRST_TAG) + _FIRST_TAG
+        while tag in taken:
+            tag = tag + 1 if tag + 1 < 1 << _TAG_BITS else _FIRST_TAG
+        taken[tag] = key
+    return {key: tag for tag, key in taken.items()}
+
+
+# ── Valiant load balancing ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def intermediates(graph: Graph, edges: Collection[DatapathId]) -> frozenset[DatapathId]:
+    """Find the top of a Clos: the switches that have no hosts and are equally far from all edge switches.
+
+    :returns: nothing for a graph that has no such layer.
+    """
+    reach = [nx.single_source_shortest_path_length(graph, edge) for edge in sorted(edges)]
+    return frozenset(
+        switch
+        for switch in graph
+        if switch not in edges and len({lengths.get(switch) for lengths in reach}) == 1 and switch in reach[0]
+    )
+
+
+def bounce(graph: Graph, edges: Collection[DatapathId], _paths: int) -> Steering:
+    """Send each flow by way of a random switch: in a Clos one of its top, by the up-links' ECMP, elsewhere any.
+
+    In a Clos one anycast tag is enough, as the paper's anycast LA was: whichever top switch a packet comes to takes
+    the tag off.  In any other graph the tag names the switch, so that the choice does not fall on near ones only.
+    """
+    if len(edges) < 2:  # noqa: PLR2004  (nobody to send to)
+        return NO_STEERING
+    inner = in_use(graph)
+    tops = intermediates(inner, edges)
+    if tops:
+        up = nearest(graph, tops)
+        tagged = {edge: tuple(hop._replace(tag=ANYCAST) for hop in up.get(edge, ())) for edge in edges}
+        return Steering(
+            {edge: dict.fromkeys(_others(edges, edge), hops) for edge, hops in tagged.items() if hops}, {ANYCAST: up}
+        )
+    ways = {via: equal_cost(inner, via) for via in sorted(inner) if inner.degree(via)}
+    tags = tags_for(_bytes(via) for via in ways)
+    entries: dict[DatapathId, dict[DatapathId, NextHops]] = {}
+    used: set[DatapathId] = set()
+    for edge in sorted(edges):
+        via = sorted((via for via in ways if via != edge and edge in ways[via]), key=lambda via: _mixed(edge, via))
+        entries[edge] = {}
+        for towards in _others(edges, edge):
+            chosen = {towards, *via[:_BOUNCES_MAX]} & ways.keys()
+            if towards in chosen and edge in ways[towards]:
+                used |= chosen - {towards}
+                hops = (
+                    _first(ways[each][edge], edge, each, 0 if each == towards else tags[_bytes(each)])
+                    for each in sorted(chosen)
+                )
+                entries[edge][towards] = tuple(sorted(hops))
+    return Steering(entries, {tags[_bytes(via)]: ways[via] for via in sorted(used)})
+
+
+def _first(hops: NextHops, edge: DatapathId, via: DatapathId, tag: int) -> Hop:
+    """Choose one of the ways to an intermediate switch, so that each of them weighs the same."""
+    return Hop(hops[_mixed(via, edge) % len(hops)].port, 1, tag)
+
+
+def _mixed(one: DatapathId, other: DatapathId) -> int:
+    return int.from_bytes(blake2b(_bytes(one) + _bytes(other), digest_size=4).digest())
+
+
+# ── paths that share no link ──────────────────────────────────────────────────────────────────────────────────────────
+
+_Path: TypeAlias = tuple[tuple[DatapathId, int], ...]
+"""The switches on a path, each with the port to the next; without the last switch."""
+
+
+def apart(graph: Graph, edges: Collection[DatapathId], paths: int) -> Steering:
+    """Spread the flows between two edge switches over paths that share no link, the cheapest such set.
+
+    Each path has a tag of its own that is made from the path: a path that changes is another one, so that no packet
+    ever follows half of each.
+    """
+    inner = in_use(graph)
+    found = {
+        (edge, towards): ways
+        for edge in sorted(edges)
+        for towards in _others(edges, edge)
+        if len(ways := disjoint_paths(inner, edge, towards, paths)) > 1
+    }
+    tags = tags_for(_path_key(towards, path) for (_, towards), ways in found.items() for path in ways)
+    entries: dict[DatapathId, dict[DatapathId, NextHops]] = {}
+    tagged: dict[int, Hops] = {}
+    for (edge, towards), ways in found.items():
+        hops = []
+        for path in ways:
+            (_, port), *rest = path
+            tag = tags[_path_key(towards, path)] if rest else 0
+            hops.append(Hop(port, 1, tag))
+            if rest:
+                tagged[tag] = {**{switch: (Hop(onward),) for switch, onward in rest}, towards: ()}
+        entries.setdefault(edge, {})[towards] = tuple(sorted(hops))
+    return Steering(entries, tagged)
+
+
+def disjoint_paths(graph: Graph, source: DatapathId, target: DatapathId, most: int) -> tuple[_Path, ...]:
+    """Find up to ``most`` paths that share no link and together cost the least (Suurballe 1974, Bhandari 1999).
+
+    Each round adds the cheapest path through what the paths so far leave over, where going against one of them takes
+    its link away from it and gives its cost back.
+    """
+    flow: Counter[tuple[DatapathId, DatapathId]] = Counter()
+    for _ in range(most if source in graph and target in graph else 0):
+        left: nx.DiGraph[DatapathId] = nx.DiGraph()
+        for near, far, link in graph.edges(data=True):
+            for one, other in ((near, far), (far, near)):
+                if flow[other, one]:
+                    left.add_edge(one, other, cost=-link.get(COST, 1))
+                elif flow[one, other] < len(link[PORTS][one]):
+                    left.add_edge(one, other, cost=link.get(COST, 1))
+        try:
+            path = nx.bellman_ford_path(left, source, target, weight="cost")
+        except (nx.NetworkXNoPath, nx.NodeNotFound):
+            break
+        for one, other in itertools.pairwise(path):
+            if flow[other, one]:
+                flow[other, one] -= 1
+            else:
+                flow[one, other] += 1
+    return _unravelled(graph, flow, source, target)
+
+
+def _unravelled(
+    graph: Graph, flow: Counter[tuple[DatapathId, DatapathId]], source: DatapathId, target: DatapathId
+) -> tuple[_Path, ...]:
+    """Take a flow apart into paths, each unit by a port of its own."""
+    found: list[_Path] = []
+    while True:
+        at, path = source, list[tuple[DatapathId, int]]()
+        while at != target:
+            onward = min((far for near, far in flow if near == at and flow[near, far] > 0), default=None)
+            if onward is None:
+                return tuple(sorted(found, key=lambda each: (len(each), each)))
+            flow[at, onward] -= 1
+            path.append((at, graph.edges[at, onward][PORTS][at][flow[at, onward]]))
+            at = onward
+        found.append(tuple(path))
+
+
+def _path_key(towards: DatapathId, path: _Path) -> bytes:
+    return b"".join(_bytes(switch) + port.to_bytes(4) for switch, port in path) + _bytes(towards)
+
+
+# ── for both ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def in_use(graph: Graph) -> Graph:
+    """Leave out the links that are a last resort."""
+    return nx.subgraph_view(graph, filter_edge=lambda near, far: graph.edges[near, far].get(COST, 1) < LAST_RESORT)
+
+
+def _others(edges: Collection[DatapathId], edge: DatapathId) -> list[DatapathId]:
+    return [other for other in sorted(edges) if other != edge]
+
+
+def _bytes(datapath_id: DatapathId) -> bytes:
+    return datapath_id.to_bytes(8)
+
+
+POLICIES: Final[Mapping[str, Policy]] = {
+    policy.name: policy
+    for policy in (
+        Policy(
+            "shortest",
+            "One cheapest way from each switch to each destination; the others only stand by.",
+            "Dijkstra, Numerische Mathematik 1959; what a routing protocol without multi-path does",
+            single,
+        ),
+        Policy(
+            "ecmp",
+            "All cheapest ways, each flow on one of them by its hash, weighted by the capacity of the link.",
+            "RFC 2992; Zhou et al., WCMP, EuroSys 2014",
+            equal_cost,
+        ),
+        Policy(
+            "vlb",
+            "Each flow bounces off a random switch first, so that any traffic matrix looks like a uniform one: off the"
+            " top of a Clos by the up-links' ECMP, off any switch in another graph.",
+            "Valiant, SIAM J. Comput. 1982; Greenberg et al., VL2, SIGCOMM 2009 §4.2.2",
+            equal_cost,
+            bounce,
+        ),
+        Policy(
+            "disjoint",
+            "Flows are spread over some paths that share no link, also where these are not equally cheap: for graphs"
+            " with few equal ways.",
+            "Suurballe, Networks 1974; Bhandari, Survivable Networks 1999; Singla et al., Jellyfish, NSDI 2012 §5",
+            equal_cost,
+            apart,
+        ),
+    )
+}
+"""The policies by name."""
+
+
+def policy_named(name: str) -> Policy:
+    """Find a policy.
+
+    :raises Invalid: naming those that there are.
+    """
+    found = POLICIES.get(name)
+    if found is None:
+        raise Invalid(
+            f"policy: there is no policy {name!r} (there are: {', '.join(sorted(POLICIES))})",
+            field="name",
+            kind="PolicyNotKnown",
+        )
+    return found
