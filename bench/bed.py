@@ -103,11 +103,16 @@ def wait(condition: Callable[[], bool], what: str, *, seconds: float = 60.0, pau
 
 
 @contextmanager
-def bed(name: str, topology: str, params: Mapping[str, int]) -> Iterator[Bed]:
-    """Bring a lab up, and down again whatever happens."""
+def bed(
+    name: str, topology: str, params: Mapping[str, float], settings: Mapping[str, Any] | None = None
+) -> Iterator[Bed]:
+    """Bring a lab up, and down again whatever happens.
+
+    :param settings: the controller's, as in its file.
+    """
     lab = LabClient(f"bench-{name}")
     try:
-        made = Bed(lab, lab.up(topology, dict(params), rest_port=0))
+        made = Bed(lab, lab.up(topology, dict(params), rest_port=0, settings=settings))
         if made.status.warnings:
             raise LabError("; ".join(made.status.warnings))
         try:

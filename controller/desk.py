@@ -25,6 +25,7 @@ from controller.views import (
     HopView,
     HostView,
     LinkView,
+    LocationView,
     LocatorView,
     MoveStep,
     MoveView,
@@ -39,7 +40,7 @@ from controller.views import (
 from overlay.changes import Intent, Outcome
 from overlay.moves import Move, Phase
 from overlay.refusals import Conflict, NotFound
-from overlay.values import DatapathId, HostName, PortStatus
+from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
 
 _CONFIRMED: Final = frozenset({Phase.GRACE, Phase.SETTLED})
@@ -96,6 +97,10 @@ class Desk:
                     field="host",
                 )
             self._owner.watch(left)
+
+    def locate(self, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:
+        """Ask the directory for addresses, each in a network given by its VNI or its id."""
+        return locations(self.world, asked)
 
     def topology(self) -> TopologyView:
         """The fabric as it is known now."""
@@ -251,3 +256,19 @@ class Desk:
     def _refusals(self) -> list[tuple[DatapathId, str]]:
         channels = (*self._owner.underlay.channels.values(), *self._owner.hypervisors.channels.values())
         return [(channel.datapath_id, channel.refusals[-1]) for channel in channels if channel.refusals]
+
+
+def locations(world: World, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:
+    """What the directory says of each of these addresses."""
+    found: list[LocationView | None] = []
+    for network, address in asked:
+        if isinstance(network, Vni):
+            vni = network
+        elif network in world.networks:
+            vni = world.networks[network].vni
+        else:
+            found.append(None)
+            continue
+        location = world.locate(vni, address)
+        found.append(None if location is None else LocationView(*location))
+    return tuple(found)

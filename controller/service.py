@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from controller.bulk import Creation
-from controller.views import HealthView, HostView, MoveView, PathsView, TopologyView
+from controller.views import HealthView, HostView, LocationView, MoveView, PathsView, TopologyView
 from overlay.changes import Intent, Outcome
 from overlay.refusals import Refusal
-from overlay.values import HostName, PortStatus
+from overlay.values import HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
 
 
@@ -60,6 +60,12 @@ class Service(Protocol):
         :param timeout: seconds.
         :raises NotConfirmed: when that did not come in time; the move goes on.
         :raises Conflict: when the move failed or was cancelled instead.
+        """
+
+    def locate(self, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:
+        """Ask the directory for addresses, each in a network given by its VNI or its id.
+
+        :returns: in the order of the questions, ``None`` where nobody has the address.
         """
 
     def topology(self) -> TopologyView:

@@ -16,7 +16,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from controller.rest import bindings, discovery, documents, errors, networks, operations, ports, subnets
+from controller.rest import bindings, directory, discovery, documents, errors, networks, operations, ports, subnets
 from controller.rest.access import HEADER, Access, Caller
 from controller.rest.errors import BadRequest, ErrorAnswer, WrongMediaType
 from controller.service import Service
@@ -87,6 +87,7 @@ def build(
         ports.blueprint(service),
         bindings.blueprint(service, activation_seconds),
         operations.blueprint(service),
+        directory.blueprint(service),
     ):
         app.register_api(api)
     app.register_blueprint(documents.blueprint())
