@@ -103,14 +103,22 @@ def wait(condition: Callable[[], bool], what: str, *, seconds: float = 60.0, pau
 
 
 @contextmanager
-def bed(name: str, topology: str, params: Mapping[str, int]) -> Iterator[Bed]:
-    """Bring a lab up, and down again whatever happens."""
+def bed(
+    name: str, topology: str, params: Mapping[str, float], settings: Mapping[str, Any] | None = None
+) -> Iterator[Bed]:
+    """Bring a lab up, and down again whatever happens.
+
+    :param settings: the controller's, as in its file.
+    """
     lab = LabClient(f"bench-{name}")
     try:
-        made = Bed(lab, lab.up(topology, dict(params), rest_port=0))
+        made = Bed(lab, lab.up(topology, dict(params), rest_port=0, settings=settings))
         if made.status.warnings:
             raise LabError("; ".join(made.status.warnings))
-        wait(made.settled, "all switches are connected and have confirmed everything")
-        yield made
+        try:
+            wait(made.settled, "all switches are connected and have confirmed everything")
+            yield made
+        finally:
+            made.rest.close()
     finally:
         lab.down()

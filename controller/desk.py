@@ -32,6 +32,7 @@ from controller.views import (
     LinkLoadView,
     LinkView,
     LoadView,
+    LocationView,
     LocatorView,
     MoveStep,
     MoveView,
@@ -44,7 +45,7 @@ from controller.views import (
 from overlay.changes import Intent, Outcome
 from overlay.moves import Move, Phase
 from overlay.refusals import Conflict, NotFound
-from overlay.values import DatapathId, HostName, PortStatus
+from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
 
 _CONFIRMED: Final = frozenset({Phase.GRACE, Phase.SETTLED})
@@ -101,6 +102,10 @@ class Desk(FabricDesk):
                     field="host",
                 )
             self._owner.watch(left)
+
+    def locate(self, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:
+        """Ask the directory for addresses, each in a network given by its VNI or its id."""
+        return locations(self.world, asked)
 
     def topology(self) -> TopologyView:
         """The fabric as it is known now."""
@@ -286,3 +291,19 @@ def _link_load_view(load: LinkLoad, epoch: float) -> LinkLoadView:
         drops=None if counters is None else counters.tx_dropped,
         measured_at=None if reading is None else epoch + reading.at,
     )
+
+
+def locations(world: World, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:
+    """What the directory says of each of these addresses."""
+    found: list[LocationView | None] = []
+    for network, address in asked:
+        if isinstance(network, Vni):
+            vni = network
+        elif network in world.networks:
+            vni = world.networks[network].vni
+        else:
+            found.append(None)
+            continue
+        location = world.locate(vni, address)
+        found.append(None if location is None else LocationView(*location))
+    return tuple(found)

@@ -20,6 +20,7 @@ from controller.views import (
     HostView,
     IntendedView,
     LoadView,
+    LocationView,
     MoveView,
     PathsView,
     PoliciesView,
@@ -29,7 +30,7 @@ from controller.views import (
 )
 from overlay.changes import Intent, Outcome
 from overlay.refusals import Refusal
-from overlay.values import DatapathId, HostName, PortStatus
+from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
 
 
@@ -76,6 +77,12 @@ class Service(Protocol):
         :param timeout: seconds.
         :raises NotConfirmed: when that did not come in time; the move goes on.
         :raises Conflict: when the move failed or was cancelled instead.
+        """
+
+    def locate(self, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:
+        """Ask the directory for addresses, each in a network given by its VNI or its id.
+
+        :returns: in the order of the questions, ``None`` where nobody has the address.
         """
 
     def topology(self) -> TopologyView:

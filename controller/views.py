@@ -318,6 +318,19 @@ class HostView:
 
 
 @dataclass(frozen=True, slots=True)
+class LocationView:
+    """Where an application address is: its port, and the hypervisor and LA that frames for it are sent to.
+
+    ``host`` and ``la`` are null while the port is unbound.
+    """
+
+    port_id: str
+    mac: MacText
+    host: HostId | None
+    la: IPv4Address | None
+
+
+@dataclass(frozen=True, slots=True)
 class PathEnd:
     """One end of a path: a hypervisor's LA, and the virtual port there when one was asked for."""
 

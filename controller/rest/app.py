@@ -18,6 +18,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from controller.rest import (
     bindings,
+    directory,
     discovery,
     documents,
     errors,
@@ -105,6 +106,7 @@ def build(
         metrics.blueprint(service),
         topology.blueprint(service),
         intended.blueprint(service),
+        directory.blueprint(service),
     ):
         app.register_api(api)
     app.register_blueprint(documents.blueprint())

@@ -90,15 +90,20 @@ def _text(value: object) -> str:
     return value
 
 
-def _ip(value: object) -> IpAddress:
+def ip_of(value: object, wanted: str = "an IP address") -> IpAddress:
+    """Read an IP address; ``wanted`` says in the refusal what would have done."""
     text = _text(value)
     try:
         address = ip_address(text)
     except ValueError:
         address = None
     if address is None or (isinstance(address, IPv6Address) and address.scope_id is not None):
-        raise refused(f"{text!r} is not an IP address")
+        raise refused(f"{text!r} is not {wanted}")
     return address
+
+
+def _ip(value: object) -> IpAddress:
+    return ip_of(value)
 
 
 def _cidr(value: object) -> IpNetwork:

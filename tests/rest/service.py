@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from controller.bulk import Creation, apply_all
+from controller.desk import locations
 from controller.service import NotConfirmed
 from controller.views import (
     BalanceView,
@@ -20,6 +21,7 @@ from controller.views import (
     LinkLoadView,
     LinkView,
     LoadView,
+    LocationView,
     LocatorView,
     MoveStep,
     MoveView,
@@ -34,7 +36,7 @@ from controller.views import (
 from overlay.changes import Activate, Change, Confirmed, HostSeen, Intent, Outcome, Plugged, Sent, Tick
 from overlay.moves import Move, Phase
 from overlay.refusals import NotFound
-from overlay.values import DatapathId, Host, HostName, Mac, PortStatus
+from overlay.values import DatapathId, Host, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
 
 
@@ -99,6 +101,9 @@ class WorldService:
             raise NotConfirmed(
                 f"The move of port {port_id} to {host} was not confirmed within {timeout} s", field="host"
             )
+
+    def locate(self, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:
+        return locations(self.world, asked)
 
     def topology(self) -> TopologyView:
         a, b = DatapathId(1), DatapathId(2)

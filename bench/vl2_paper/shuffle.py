@@ -1,0 +1,122 @@
+"""What part of the edge's capacity does an all-to-all shuffle get, and how fairly is it shared? (VL2 §5.1)
+
+Every machine sends to every machine on another hypervisor by TCP, all at once, over cables whose shapers let through
+less than the machine under the lab could forward: so the network is measured and not the processor.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bench.bed import Bed, bed, wait
+from bench.record import Notebook
+from bench.vl2_paper import fabric
+from bench.vl2_paper.measures import SEGMENT, acknowledged_share, capacity, efficiency, jain, payload_share
+from bench.vl2_paper.traffic import Place, Traffic
+
+NAME: Final = "shuffle"
+QUESTION: Final = "What part of the edge's capacity does an all-to-all shuffle get, and how fairly is it shared?"
+TABLE: Final = "All-to-all by TCP"
+PROOF: Final = "What was measured is the network"
+SERIES: Final = "Goodput of all flows"
+FLOWS: Final = "Goodput of each flow"
+HOSTS_PER_TOR: Final = 4
+MACHINES_PER_HOST: Final = 2
+RATES: Final = fabric.Rates(edge=4.0, fabric=8.0)
+"""4 hypervisors under a ToR with two up-links: 1:1, as the paper's 20 servers of 1 Gbit/s under two of 10 Gbit/s."""
+CASES: Final = ("VL2: Valiant load balancing", "equal-cost multipath", "spanning tree")
+WINDOW = 4
+_SERVICE: Final = "shuffle"
+
+
+def pairs(homes: dict[str, str]) -> list[tuple[str, str]]:
+    """Who sends to whom: everybody to everybody on another hypervisor (the others share no cable)."""
+    return [(one, other) for one in homes for other in homes if homes[one] != homes[other]]
+
+
+def shuffle(
+    book: Notebook, place: Bed, vms: dict[str, Place], homes: dict[str, str], case: str, seconds: float
+) -> float:
+    """Run one; returns the goodput in Mbit/s."""
+    hosts = len(place.hosts)
+    with Traffic(vms, window=WINDOW * SEGMENT) as traffic:
+        # One round after the other, so that their handshakes do not push each other out of the queues.
+        wanted = pairs(homes)
+        for first in range(0, len(wanted), 64):
+            for one, other in wanted[first : first + 64]:
+                traffic.stream(_SERVICE, one, other)
+            traffic.run(0.05)
+        traffic.run(seconds / 2)  # until TCP has found its windows
+        traffic.mark()
+        before, processor, share, began = fabric.counted(place), fabric.Processor(), fabric.Share(place), traffic.age
+        traffic.run(seconds)
+        took, idle, used, after = traffic.age - began, processor.idle(), share.used(), fabric.counted(place)
+        rates = [flow.received * 8 / 1e6 / took for flow in traffic.flows]
+        series = traffic.goodput(_SERVICE)
+    goodput = sum(rates)
+    book.take(FLOWS, case, "goodput", "Mbit/s", rates)
+    book.take(SERIES, case, f"per {traffic.slot:g} s", "Mbit/s", series)
+    book.take(TABLE, case, "flows", "", len(rates))
+    book.take(TABLE, case, "goodput", "Mbit/s", goodput)
+    book.take(TABLE, case, "of the edge's capacity", "%", 100 * efficiency(goodput, hosts, RATES.edge), "≥ 95 %")
+    floor = goodput / (hosts * RATES.edge * acknowledged_share())
+    book.take(TABLE, case, "… less what acknowledgements take", "%", 100 * floor)
+    book.take(TABLE, case, "Jain index of the flows", "", jain(rates), "≥ 0.995")
+    edge = (after.edge_sent - before.edge_sent) * 8 / 1e6 / took / (hosts * RATES.edge)
+    book.take(PROOF, case, "up-links of the hypervisors used", "%", 100 * edge)
+    book.take(PROOF, case, "frames dropped by the cables' queues", "", after.dropped - before.dropped)
+    book.take(PROOF, case, "processors idle", "%", idle)
+    book.take(PROOF, case, "of them used by the lab", "%", used)
+    book.say(f"{case}: {goodput:.1f} Mbit/s, {100 * efficiency(goodput, hosts, RATES.edge):.1f} %, {jain(rates):.4f}")
+    return goodput
+
+
+def unshaped(book: Notebook, place: Bed, vms: dict[str, Place], homes: dict[str, str], seconds: float) -> None:
+    """What the machine forwards between the same machines when nothing is shaped."""
+    fabric.unshape(place)
+    chosen = pairs(homes)[:: len(homes)]
+    with Traffic(vms) as traffic:
+        for one, other in chosen:
+            traffic.stream(_SERVICE, one, other)
+        traffic.run(1.0)
+        processor, began = fabric.Processor(), traffic.age
+        traffic.run(seconds)
+        idle = processor.idle()
+        series = traffic.goodput(_SERVICE, began)
+    goodput = sum(series) / max(1, len(series))
+    asked = capacity(len(place.hosts), RATES.edge)
+    book.take(PROOF, "no shaping: what the machine can forward", "goodput", "Mbit/s", goodput)
+    book.take(
+        PROOF, "no shaping: what the machine can forward", "times the shaped edge's capacity", "", goodput / asked
+    )
+    book.take(PROOF, "no shaping: what the machine can forward", "processors idle", "%", idle)
+    book.say(f"unshaped: {goodput:.1f} Mbit/s between the same machines, {goodput / asked:.2f} of what is asked")
+
+
+def run(book: Notebook, *, quick: bool) -> None:
+    """Measure."""
+    hosts_per_tor = 2 if quick else HOSTS_PER_TOR
+    seconds = 12.0 if quick else 45.0
+    params = {"hypervisors_per_edge": hosts_per_tor, "bw": RATES.fabric}
+    book.parameters |= {
+        "fabric": "3 intermediate, 3 aggregation, 4 ToR switches",
+        "hypervisors": 4 * hosts_per_tor,
+        "machines per hypervisor": MACHINES_PER_HOST,
+        "edge Mbit/s": RATES.edge,
+        "fabric Mbit/s": RATES.fabric,
+        "payload of a frame": round(payload_share(), 4),
+        "seconds": seconds,
+    }
+    with bed("paper-shuffle", "vl2", params) as place:
+        network = place.network("shuffle", "192.168.0.0/22")
+        homes = {f"m{i}{host}": host for host in place.hosts for i in range(MACHINES_PER_HOST)}
+        vms = fabric.machines(place, network, homes)
+        wait(place.settled, "all is confirmed")
+        unshaped(book, place, vms, homes, 3.0 if quick else 6.0)
+        fabric.shape(place, RATES)
+        if fabric.choose(book, place, "vlb"):
+            shuffle(book, place, vms, homes, CASES[0], seconds)
+        fabric.choose(book, place, "ecmp")
+        shuffle(book, place, vms, homes, CASES[1], seconds)
+        with fabric.spanning_tree(place):
+            shuffle(book, place, vms, homes, CASES[2], seconds / 2)
