@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final
@@ -47,19 +46,18 @@ from controller.fabric.plan import PortRef
 from controller.fabric.preview import Preview, previews
 from controller.fabric.probes import probes_wanted
 from controller.fabric.program import SwitchProgram, program
-from controller.fabric.rollout import Stage, stages
+from controller.fabric.rollout import stages
 from controller.fabric.routes import Link, NextHops
 from controller.fabric.targets import Desired, Target, TargetKind, desired, ranks
 from controller.herding import BinsCounted, Herding
 from controller.liveness import Liveness
 from controller.reconcile import Contents, difference
+from controller.rollout import Rollout
 from overlay.changes import Document
 from overlay.refusals import Refusal
 from overlay.values import DatapathId, Mac
 
 _LOG: Final = logging.getLogger(__name__)
-_PATIENCE: Final = 1.0
-"""Seconds for which an update waits for a switch that does not confirm."""
 
 
 class Underlay:
@@ -104,12 +102,7 @@ class Underlay:
         self._programs: dict[DatapathId, SwitchProgram] = {}
         self._held: dict[DatapathId, Desired] = {}
         """The routes in each program."""
-        self._stages: deque[Stage] = deque()
-        """The steps of the present update that are still to come."""
-        self._late: set[DatapathId] = set()
-        """Who was waited for in vain, and has not confirmed since."""
-        self._until: float | None = None
-        """When the first of them is carried out in any case."""
+        self._rollout = Rollout(self._owes)
         self._documents: list[Document] = []
         self._dirty: set[DatapathId] = set()
         self._next_announcement = 0.0
@@ -192,7 +185,7 @@ class Underlay:
     @property
     def rolling(self) -> bool:
         """Whether an update is under way: some switch has not confirmed it, or has not been sent it."""
-        return bool(self._stages or self._dirty) or any(map(self._owes, self.channels))
+        return bool(self._rollout or self._dirty) or any(map(self._owes, self.channels))
 
     def carries(self, datapath_id: DatapathId) -> bool:
         """Whether any other switch sends packets through this one that are not for hosts behind it."""
@@ -220,7 +213,7 @@ class Underlay:
 
     def _unanimous(self, *, but: Collection[DatapathId] = ()) -> bool:
         """Whether every switch that has a link has confirmed its share of all that was ever decided."""
-        if self._stages or self._dirty:
+        if self._rollout or self._dirty:
             return False
         having = (switch for switch, degree in self.fabric.graph.degree() if degree and switch not in but)
         return all(
@@ -242,41 +235,12 @@ class Underlay:
         """Bring the switches whose program may have changed up to date, in the order that loses and loops nothing."""
         dirty, self._dirty = self._dirty & self._programs.keys(), set()
         if dirty:
-            pending = {switch for stage in self._stages for switch in stage.routes}
-            self._stages = deque(
-                stages(
-                    self._held,
-                    {switch: desired(self.fabric, switch) for switch in sorted(dirty | pending)},
-                    rank=ranks(self.fabric),
-                    far=self._far,
-                )
-            )
-            self._until = None
-        self._send(dict.fromkeys(sorted(dirty)) | self._due())
+            wanted = {switch: desired(self.fabric, switch) for switch in sorted(dirty | self._rollout.pending)}
+            self._rollout.follow(stages(self._held, wanted, rank=ranks(self.fabric), far=self._far))
+        self._send(dict.fromkeys(sorted(dirty)) | self._rollout.due(time.monotonic()))
         if self._ticked:
             self._ticked = False
             self._liveness.refresh()
-
-    def _due(self) -> dict[DatapathId, Desired]:
-        """Take the stages whose time has come; returns what switches are to hold now."""
-        due: dict[DatapathId, Desired] = {}
-        now = time.monotonic()
-        self._late = set(filter(self._owes, self._late))
-        while self._stages:
-            stage = self._stages[0]
-            owing = {switch for switch in stage.after if switch in due or self._owes(switch)} - self._late
-            if owing or stage.linger:
-                if self._until is None:
-                    self._until = now + (_PATIENCE if owing else stage.linger)
-                if now < self._until:
-                    break
-                self._late |= owing
-                if owing:
-                    _LOG.warning("not waiting any longer for %s", ", ".join(map(str, sorted(owing))))
-            self._until = None
-            due |= stage.routes
-            self._stages.popleft()
-        return due
 
     def _owes(self, switch: DatapathId) -> bool:
         """Whether a switch that can be reached has not confirmed what it was sent."""

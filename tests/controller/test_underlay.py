@@ -25,6 +25,7 @@ from controller.fabric.changes import LinkTuned, PolicyChosen, SwitchForgotten, 
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan, PortRef
 from controller.fabric.targets import desired
+from controller.rollout import PATIENCE
 from controller.underlay import Underlay
 from overlay.flow import Set
 from overlay.refusals import Conflict
@@ -176,7 +177,7 @@ def test_nobody_is_waited_for_for_ever(diamond: Diamond, monkeypatch: pytest.Mon
     diamond.underlay.order(PolicyChosen("vlb"))
     diamond.settle()
     assert not diamond.right()
-    now += module._PATIENCE + 0.1
+    now += PATIENCE + 0.1
     diamond.settle()
     assert diamond.right()
 
