@@ -248,6 +248,10 @@ class World:
         """The live move of a port."""
         return self._index.moves.get(port_id)
 
+    def moves_under_way(self) -> Iterable[Move]:
+        """All live moves."""
+        return self._index.moves.values()
+
     def moves(self) -> tuple[Move, ...]:
         """All live moves and the last 200 or so that ended, oldest first."""
         return tuple(sorted((*self._index.history.values(), *self._index.moves.values()), key=lambda m: m.number))
