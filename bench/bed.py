@@ -115,7 +115,10 @@ def bed(
         made = Bed(lab, lab.up(topology, dict(params), rest_port=0, settings=settings))
         if made.status.warnings:
             raise LabError("; ".join(made.status.warnings))
-        wait(made.settled, "all switches are connected and have confirmed everything")
-        yield made
+        try:
+            wait(made.settled, "all switches are connected and have confirmed everything")
+            yield made
+        finally:
+            made.rest.close()
     finally:
         lab.down()

@@ -11,16 +11,20 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+import networkx as nx
 
 from bench.record import Notebook
 from controller import framework
 from controller.events import SwitchPort
 from controller.fabric.changes import HostSighted, LinkSeen, SwitchConnected
+from controller.fabric.engine import ShortestPaths
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import LaPlan, PortRef
 from controller.fabric.program import program
+from controller.fabric.routes import PORTS, Graph
 from controller.openflow import codec
 from controller.openflow.codec import FlowCommand
 from overlay.changes import (
@@ -43,6 +47,8 @@ from overlay.flow import FIELDS, Action, Flow, Move, Output, Set
 from overlay.values import DatapathId, Host, HostName, Mac
 from overlay.world import World
 
+_Pair: TypeAlias = tuple[DatapathId, DatapathId]
+
 HOSTS: Final = tuple(HostName(f"h{number}") for number in range(1, 5))
 PER_NETWORK: Final = 100
 _OVERLAY: Final = "Overlay"
@@ -51,7 +57,7 @@ _CODEC: Final = "Flow-mods encoded"
 _ROUNDS: Final = 5
 _EVENTS: Final = 100
 _ENCODED: Final = 5000
-_MANY_EDGES: Final = 500
+_PIECE: Final = 32
 _GRACE: Final = 2.0
 
 # ── overlay ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -211,6 +217,14 @@ class Cables:
             fabric.apply(HostSighted(la, Mac(0x020000000000 | int(la)), at), 0.0)
         return fabric
 
+    def graph(self) -> Graph:
+        """Draw the switches and links, without a controller."""
+        graph: Graph = nx.Graph()
+        for one, other in self.links:
+            ports = {one.datapath_id: (one.port,), other.datapath_id: (other.port,)}
+            graph.add_edge(one.datapath_id, other.datapath_id, **{PORTS: ports})
+        return graph
+
     @property
     def size(self) -> str:
         """How many switches and links."""
@@ -250,22 +264,87 @@ def fabric(book: Notebook, name: str, cables: Cables) -> None:
     case = f"{name}: {cables.size}"
     book.take(_FABRIC, case, "discovery in all", "ms", (time.perf_counter() - began) * 1000)
     edges = [at.datapath_id for _, at in cables.hosts]
+    for edge in edges:
+        found.routes.towards(edge)
     gc.collect()
     gc.freeze()
-    for _ in range(_ROUNDS if len(edges) < _MANY_EDGES else 1):
-        found.routes.renew()
-        took = timed(lambda: [found.routes.towards(edge) for edge in edges])
-        book.take(_FABRIC, case, "all next hops to all edge switches", "ms", took * 1000)
     for edge in edges[:: max(1, len(edges) // 10)][:10]:
         took = timed(lambda edge=edge: program(found, edge, GroupAssignment()))  # type: ignore[misc]
         book.take(_FABRIC, case, "program of an edge switch", "ms", took * 1000)
-    for one, other in cables.links[:: max(1, len(cables.links) // 10)][:10]:
-        lost = {one.datapath_id: {one.port}, other.datapath_id: {other.port}}
-        changed: list[set[DatapathId]] = []
-        took = timed(lambda lost=lost, changed=changed: changed.append(found.routes.lose(lost)))  # type: ignore[misc]
-        book.take(_FABRIC, case, "one link lost", "ms", took * 1000)
-        book.take(_FABRIC, case, "switches touched", "", len(changed[0]))
     book.say(case)
+
+
+def routes(book: Notebook, name: str, cables: Cables) -> None:
+    """Measure the next hops of one fabric: from scratch, and when a link or a switch goes and returns."""
+    case, graph = f"{name}: {cables.size}", cables.graph()
+    edges = [at.datapath_id for _, at in cables.hosts]
+    gc.collect()
+    gc.freeze()
+    for _ in range(_ROUNDS):
+        paths = ShortestPaths(graph)
+        took = timed(lambda paths=paths: paths.ask(edges[:1]))  # type: ignore[misc]
+        book.take(_FABRIC, case, "graph read, one destination", "ms", took * 1000)
+        for first in range(1, len(edges), _PIECE):
+            piece = timed(lambda paths=paths, first=first: paths.ask(edges[first : first + _PIECE]))  # type: ignore[misc]
+            book.take(_FABRIC, case, f"distances to {_PIECE} destinations", "ms", piece * 1000)
+            took += piece
+        book.take(_FABRIC, case, "all distances to all edge switches", "ms", took * 1000)
+        for switch in graph:
+            piece = timed(lambda paths=paths, switch=switch: paths.at(switch))  # type: ignore[misc]
+            book.take(_FABRIC, case, "next hops of one switch to all edge switches", "ms", piece * 1000)
+            took += piece
+        book.take(_FABRIC, case, "all next hops to all edge switches", "ms", took * 1000)
+    tiers: dict[str, list[_Pair]] = {"one edge–aggregation link": [], "one aggregation–core link": []}
+    homes = set(edges)
+    for one, other in cables.links:
+        pair = (one.datapath_id, other.datapath_id)
+        tiers[f"one {'edge–aggregation' if homes & set(pair) else 'aggregation–core'} link"].append(pair)
+    for what, links in tiers.items():
+        for pair in links[:: max(1, len(links) // 10)][:10]:
+            _lose(book, case, what, paths, graph, [pair])
+    aggregation, core = links[0]
+    for what, switch in (("an edge switch", edges[0]), ("an aggregation switch", aggregation), ("a core switch", core)):
+        _lose(book, case, what, paths, graph, [(switch, far) for far in graph.adj[switch]])
+    book.say(f"{case}: routes")
+
+
+def plainly(book: Notebook, name: str, cables: Cables) -> None:
+    """Measure what networkx takes for the same from scratch, and hold the engine's answer to it."""
+    case, graph, paths = f"{name}: {cables.size}", cables.graph(), ShortestPaths(cables.graph())
+    found: dict[DatapathId, dict[DatapathId, set[DatapathId]]] = {}
+
+    def compute() -> None:
+        for _, at in cables.hosts:
+            far = nx.single_source_dijkstra_path_length(graph, at.datapath_id)
+            found[at.datapath_id] = {
+                here: {there for there in graph.adj[here] if far[there] + 1 == own} for here, own in far.items()
+            }
+
+    book.take(_FABRIC, case, "all next hops to all edge switches, by networkx", "ms", timed(compute) * 1000)
+    for destination, wanted in found.items():
+        ports = {
+            here: tuple(sorted(port for there in theirs for port in graph.edges[here, there][PORTS][here]))
+            for here, theirs in wanted.items()
+        }
+        ours = paths.towards(destination)
+        assert {here: tuple(hop.port for hop in hops) for here, hops in ours.items()} == ports, (
+            "not what networkx finds"
+        )
+
+
+def _lose(  # noqa: PLR0917  (they read as a row of the table)
+    book: Notebook, case: str, what: str, paths: ShortestPaths, graph: Graph, pairs: Sequence[_Pair]
+) -> None:
+    kept = [(one, other, dict(graph.edges[one, other])) for one, other in pairs]
+    for happened in ("lost", "returned"):
+        if happened == "lost":
+            graph.remove_edges_from(pairs)
+        else:
+            graph.add_edges_from(kept)
+        changed: list[set[DatapathId]] = []
+        took = timed(lambda changed=changed: changed.append(paths.update(pairs)))  # type: ignore[misc]
+        book.take(_FABRIC, case, f"{what} {happened}", "ms", took * 1000)
+        book.take(_FABRIC, case, f"{what} {happened}: switches touched", "", len(changed[0]))
 
 
 # ── codec ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -359,6 +438,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="bench.compile", description=__doc__)
     parser.add_argument("--networks", type=int, default=100, help=f"networks of {PER_NETWORK} ports each")
     parser.add_argument("--k", type=int, nargs="*", default=[16, 32], help="sizes of fat trees")
+    parser.add_argument("--routes", type=int, nargs="*", default=[16, 32, 48], help="sizes of fat trees, routes only")
     given = parser.parse_args(argv)
     book = Notebook("compile", "How long does it take to decide, without a socket or a switch?")
     book.parameters = {"networks": given.networks, "ports": given.networks * PER_NETWORK, "hypervisors": len(HOSTS)}
@@ -370,6 +450,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     fabric(book, "VL2 Clos 12/24/144", clos(12, 24, 144))
     for k in given.k:
         fabric(book, f"fat tree k={k}", fat_tree(k))
+    for k in given.routes:
+        routes(book, f"fat tree k={k}", fat_tree(k))
+    if given.routes:
+        plainly(book, f"fat tree k={min(given.routes)}", fat_tree(min(given.routes)))
     book.close()
 
 

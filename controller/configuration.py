@@ -99,14 +99,27 @@ class Section:
             raise self._error(key, "true or false")
         return value
 
-    def whole(self, key: str, default: int, least: int, most: int) -> int:
-        """A whole number within bounds."""
+    def whole(self, key: str, default: int, least: int, most: int, *, zero: bool = False) -> int:
+        """A whole number within bounds; or 0, where that has a meaning of its own."""
         value = self._get(key)
         if value is None:
             return default
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise self._error(key, f"a whole number from {least} to {most}")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or not (least <= value <= most or (zero and not value))
+        ):
+            raise self._error(key, f"{'0 or ' if zero else ''}a whole number from {least} to {most}")
         return value
+
+    def fraction(self, key: str, default: float, least: float) -> float:
+        """A share of a whole: a number from ``least`` to 1."""
+        value = self._get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= 1:
+            raise self._error(key, f"a number from {least:g} to 1")
+        return float(value)
 
     def seconds(self, key: str, default: float, *, zero: bool = False) -> float:
         """A length of time."""

@@ -13,28 +13,33 @@ from typing import Final
 from controller import framework
 from controller.bulk import Creation
 from controller.channel import Channel
+from controller.fabric.elephants import BIN_MASK
+from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
 from controller.fabric.paths import paths as fabric_paths
+from controller.fabric_desk import FabricDesk
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
 from controller.service import NotConfirmed
 from controller.views import (
+    BalanceView,
     ClashView,
     EdgePortView,
+    ElephantView,
     HealthView,
     HopView,
     HostView,
+    LinkLoadView,
     LinkView,
+    LoadView,
     LocationView,
     LocatorView,
     MoveStep,
     MoveView,
     PathEnd,
     PathsView,
-    PortView,
     PrefixView,
     SwitchCounters,
-    SwitchView,
     TopologyView,
 )
 from overlay.changes import Intent, Outcome
@@ -47,14 +52,14 @@ _CONFIRMED: Final = frozenset({Phase.GRACE, Phase.SETTLED})
 _FAILED: Final = frozenset({Phase.CANCELLED, Phase.FAILED})
 
 
-class Desk:
+class Desk(FabricDesk):
     """Answers for one owner.
 
     :param version: of the product.
     """
 
     def __init__(self, owner: Owner, hosts: HostsServer, tally: Tally, *, version: str) -> None:
-        self._owner = owner
+        super().__init__(owner)
         self._hosts = hosts
         self._tally = tally
         self._version = version
@@ -109,15 +114,7 @@ class Desk:
         links = fabric.links()
         usable = {(link.a, link.b) for link in links} | {(link.b, link.a) for link in links}
         return TopologyView(
-            switches=tuple(
-                SwitchView(
-                    datapath_id,
-                    connected=self._session_is_up(datapath_id),
-                    edge=bool(fabric.hosts_at(datapath_id)),
-                    ports=tuple(PortView(port.number, port.name, port.up) for port in fabric.ports(datapath_id)),
-                )
-                for datapath_id in sorted(fabric.switches)
-            ),
+            switches=self.switches(),
             links=tuple(
                 LinkView(
                     *known.source, *known.target, usable=(known.source, known.target) in usable, assumed=known.assumed
@@ -134,6 +131,28 @@ class Desk:
                 for la, seen in sorted(fabric.sightings.items())
             ),
             prefixes=tuple(PrefixView(prefix, datapath_id) for prefix, datapath_id in sorted(fabric.located.items())),
+        )
+
+    def load(self) -> LoadView:
+        """What the fabric's links carry."""
+        underlay = self._owner.underlay
+        counting = underlay.counting
+        epoch = time.time() - time.monotonic()
+        return LoadView(
+            counting.interval,
+            tuple(
+                _link_load_view(each, epoch)
+                for each in link_loads(underlay.fabric, counting.load, underlay.watch.capacity_mbps)
+            ),
+            tuple(
+                BalanceView(each.datapath_id, each.ports, each.fairness, each.peak)
+                for each in balances(underlay.next_hop_sets(), counting.load)
+            ),
+            tuple(
+                ElephantView(switch, each.prefix, each.value, BIN_MASK, pin.port)
+                for switch, herd in sorted(underlay.herding.herds.items())
+                for each, pin in sorted(herd.pins.items())
+            ),
         )
 
     def paths(self, source: str, target: str) -> PathsView:
@@ -191,6 +210,7 @@ class Desk:
             f" {clash.contender.at.datapath_id} port {clash.contender.at.port}"
             for clash in fabric.fabric.clashes
         ]
+        problems += self.miscabled()
         if self._owner.stuck:
             problems.append("the store fails: changes wait for it, see the log")
         if self._owner.failures:
@@ -204,6 +224,7 @@ class Desk:
             hosts=len(self.world.hosts),
             hosts_connected=sum(hypervisors.is_connected(name) for name in self.world.hosts),
             pending=sum(not channel.settled for channel in (*fabric.channels.values(), *hypervisors.channels.values())),
+            failures=self._owner.failures,
             clashes=tuple(ClashView(clash.host, clash.la, clash.holder) for clash in self.world.clashes),
             problems=tuple(problems),
         )
@@ -238,10 +259,6 @@ class Desk:
             None if began is None or ended is None else (ended - began) * 1000,
         )
 
-    def _session_is_up(self, datapath_id: DatapathId) -> bool:
-        channel = self._owner.underlay.channels.get(datapath_id)
-        return channel is not None and channel.session is not None
-
     def _counters(self, channel: Channel, kind: str) -> SwitchCounters:
         tally = self._tally.per_datapath[channel.datapath_id]
         return SwitchCounters(
@@ -256,6 +273,24 @@ class Desk:
     def _refusals(self) -> list[tuple[DatapathId, str]]:
         channels = (*self._owner.underlay.channels.values(), *self._owner.hypervisors.channels.values())
         return [(channel.datapath_id, channel.refusals[-1]) for channel in channels if channel.refusals]
+
+
+def _link_load_view(load: LinkLoad, epoch: float) -> LinkLoadView:
+    rate, reading = load.rate, load.reading
+    counters = None if reading is None else reading.counters
+    return LinkLoadView(
+        *load.source,
+        *load.target,
+        bits_per_second=None if rate is None else rate.bits,
+        packets_per_second=None if rate is None else rate.packets,
+        drops_per_second=None if rate is None else rate.drops,
+        capacity_mbps=None if load.capacity is None else load.capacity / MBIT,
+        utilisation=load.utilisation,
+        bytes=None if counters is None else counters.tx_bytes,
+        packets=None if counters is None else counters.tx_packets,
+        drops=None if counters is None else counters.tx_dropped,
+        measured_at=None if reading is None else epoch + reading.at,
+    )
 
 
 def locations(world: World, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:

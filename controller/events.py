@@ -6,16 +6,19 @@ overlay (``overlay.changes``) travel on the same queue.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
-from overlay.flow import Flow, Group, Meter, Set
+from overlay.flow import Flow, FlowKey, Group, Meter, Set
 from overlay.values import DatapathId, HostName
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchPort:
-    """A port of a switch: OpenFlow number, name, hardware address, and whether packets can pass (admin and link).
+    """A port of a switch: OpenFlow number, name, hardware address, and whether packets can pass.
+
+    They can where the port is up by configuration, has a link, and is live, the switch's own word, with BFD in it.
 
     :param speed: its current rate in kbit/s as the switch tells it, 0 where it does not.
     """
@@ -25,6 +28,20 @@ class SwitchPort:
     hw_addr: str
     up: bool
     speed: int = 0
+
+
+class PortCounters(NamedTuple):
+    """What one port has carried so far, 64-bit counters that wrap; what the switch does not count is zero."""
+
+    port: int
+    rx_packets: int
+    tx_packets: int
+    rx_bytes: int
+    tx_bytes: int
+    rx_dropped: int
+    tx_dropped: int
+    rx_errors: int
+    tx_errors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +97,18 @@ class Session(Protocol):
 
     def count(self) -> int:
         """How many flows with our mark the switch holds (OFPMP_AGGREGATE); blocks the calling greenlet only."""
+
+    def flow_bytes(self, kind: int) -> Mapping[FlowKey, int]:
+        """How many bytes our flows of one kind (of cookie) have met; blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer within the session's time.
+        """
+
+    def port_counters(self) -> tuple[PortCounters, ...]:
+        """What every port has carried (OFPMP_PORT_STATS); blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer within the session's time.
+        """
 
     def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:
         """Emit one frame from a port, after these fields were set (a tunnel's destination, say)."""
@@ -155,7 +184,31 @@ class HostUnreachable:
     name: HostName
 
 
+class WatchSession(Protocol):
+    """One live OVSDB connection to a fabric switch, as the owner uses it."""
+
+    def watch(self, on: frozenset[str], off: frozenset[str]) -> None:
+        """Have BFD run on these interfaces and not on those, by name; leave the others alone; never blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class FabricReachable:
+    """A fabric switch's OVSDB session is up: the liveness of its links can be configured."""
+
+    datapath_id: DatapathId
+    session: WatchSession
+
+
+@dataclass(frozen=True, slots=True)
+class FabricUnreachable:
+    """A fabric switch's OVSDB session ended; what it was told goes on.  A newer session may already be up."""
+
+    datapath_id: DatapathId
+    session: WatchSession
+
+
 HostEvent: TypeAlias = HostReachable | HostUnreachable
+FabricEvent: TypeAlias = FabricReachable | FabricUnreachable
 SwitchEvent: TypeAlias = SwitchUp | SwitchDown | PortChanged | PacketArrived | MessageConfirmed | MessageRejected
 
 

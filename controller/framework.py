@@ -110,7 +110,13 @@ class OFPRawReply(parser.MsgBase):  # type: ignore[misc]
 
 
 _RAW: Final = frozenset(
-    {ofproto.OFPMP_FLOW_DESC, ofproto.OFPMP_AGGREGATE_STATS, ofproto.OFPMP_GROUP_DESC, ofproto.OFPMP_METER_DESC}
+    {
+        ofproto.OFPMP_FLOW_DESC,
+        ofproto.OFPMP_AGGREGATE_STATS,
+        ofproto.OFPMP_PORT_STATS,
+        ofproto.OFPMP_GROUP_DESC,
+        ofproto.OFPMP_METER_DESC,
+    }
 )
 _parse: Any = parser.msg_parser
 

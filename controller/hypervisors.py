@@ -27,7 +27,6 @@ from controller.reconcile import Contents
 from overlay.changes import Confirmed, Event, HostBack, HostLost, Outcome, Sent
 from overlay.compile import Compiler, units_of
 from overlay.flow import MARK, Set
-from overlay.pipeline import METERS
 from overlay.values import DatapathId, HostName
 from overlay.world import World
 
@@ -70,7 +69,7 @@ class Hypervisors:
         if channel is None:
             channel = self.channels[name] = Channel(
                 self.world.hosts[name].datapath_id,
-                wanted=lambda: Contents(self.compiler.desired(name).values(), meters=METERS),
+                wanted=lambda: Contents(self.compiler.desired(name).values(), meters=self.compiler.meters(name)),
                 spawn=self._spawn,
                 sink=self._sink,
             )
@@ -145,7 +144,7 @@ class Hypervisors:
             if not (delta.put or delta.remove) or name not in self.world.hosts:
                 continue
             channel = self.channel(name)
-            mods = Mods(put=delta.put, remove=delta.remove)
+            mods = Mods(meters=delta.meters, put=delta.put, remove=delta.remove)
             generations.append((name, channel.push(mods)))
             cost[channel.datapath_id] = len(mods)
         return Sent(outcome.waits, tuple(generations)), cost

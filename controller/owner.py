@@ -20,8 +20,13 @@ import eventlet.queue
 
 from controller.bulk import Creation, apply_all
 from controller.channel import Counted, ReadBack
+from controller.counting import UNWATCHED, PortsCounted, Watch
 from controller.discovery import Announcer
 from controller.events import (
+    FabricEvent,
+    FabricReachable,
+    FabricUnreachable,
+    HostEvent,
     HostReachable,
     HostUnreachable,
     MessageConfirmed,
@@ -34,6 +39,8 @@ from controller.events import (
 )
 from controller.fabric.changes import Order
 from controller.fabric.graph import Fabric
+from controller.fabric.intended import Statement, written
+from controller.herding import BinsCounted
 from controller.hypervisors import Hypervisors, is_hypervisor
 from controller.journal import Journal
 from controller.service import NotStored
@@ -48,7 +55,7 @@ from overlay.changes import (
     Outcome,
     Tick,
 )
-from overlay.refusals import Refusal
+from overlay.refusals import Conflict, NotFound, Refusal
 from overlay.world import World
 
 _LOG: Final = logging.getLogger(__name__)
@@ -57,6 +64,11 @@ _BATCH: Final = 256
 _THOROUGH_EVERY: Final = 6
 """Every so many audits read a switch's flows instead of counting them."""
 _TICK_SECONDS: Final = 0.1
+
+
+def not_intended() -> NotFound:
+    """What whoever asks for the intended topology hears where there is none."""
+    return NotFound("No intended topology was given", field="intended", kind="IntendedTopologyNotFound")
 
 
 class _Ask:
@@ -85,8 +97,11 @@ class Owner:
     """The one owner of overlay and fabric.
 
     :param lldp_interval: seconds between two announcements from each fabric port.
+    :param bfd: whether the ends of fabric links give each other signs of life.
     :param lost_after: seconds without a session after which nobody waits for a host any more.
     :param audit_interval: seconds between two checks of what the switches hold.
+    :param watch: how the fabric's load is watched.
+    :param intended: the topology that the fabric is meant to have, where anybody said.
     :param clock: seconds since the epoch, for what is stored and shown.
     """
 
@@ -98,17 +113,24 @@ class Owner:
         *,
         announcer: Announcer,
         lldp_interval: float,
+        bfd: bool = True,
         lost_after: float,
         audit_interval: float,
+        watch: Watch = UNWATCHED,
+        intended: Statement | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.world = world
+        self.intended = intended
+        """The topology that the fabric is meant to have; changed by :meth:`intend` only."""
         self.hypervisors = Hypervisors(world, spawn=self.spawn, sink=self.put, lost_after=lost_after)
         self.underlay = Underlay(
             fabric,
             announcer,
             las=lambda: [host.la for host in world.hosts.values()],
             lldp_interval=lldp_interval,
+            watch=watch,
+            bfd=bfd,
             spawn=self.spawn,
             sink=self.put,
         )
@@ -148,6 +170,27 @@ class Owner:
         :raises Refusal: that of the first object that could not be; then nothing changed.
         """
         return self._ask(lambda: apply_all(self.world, creations, self._clock()))
+
+    def intend(self, statement: Statement | None) -> None:
+        """Have another intended topology put in the place of the present one, or none; blocks the calling greenlet.
+
+        :raises Conflict: when the configuration says what is intended.
+        :raises NotFound: when there is none to be taken away.
+        """
+
+        def apply() -> Outcome:
+            if self.intended is not None and self.intended.file:
+                raise Conflict(
+                    f"intended: the configuration says what is intended (fabric.intended = {self.intended.file!r})",
+                    field="intended",
+                    kind="IntendedTopologyInUse",
+                )
+            if self.intended is None and statement is None:
+                raise not_intended()
+            self.intended = statement
+            return Outcome(documents=(written(statement),))
+
+        self._ask(apply)
 
     def order(self, order: Order) -> None:
         """Have the fabric follow what its operator says, and store it; blocks the calling greenlet.
@@ -228,7 +271,7 @@ class Owner:
                 return item.outcome
             case SwitchUp() | SwitchDown() | PortChanged() | PacketArrived() | MessageConfirmed() | MessageRejected():
                 return self._from_switch(item)
-            case ReadBack() | Counted():
+            case ReadBack() | Counted() | PortsCounted() | BinsCounted():
                 return self._checked(item)
             case HostSnapshot():
                 outcome = self.world.apply(item, self._clock())
@@ -236,12 +279,18 @@ class Owner:
                 return outcome
             case Tick():
                 return self._ticked(item)
-            case HostReachable() | HostUnreachable():
-                return Outcome()  # flows do not depend on it; the hosts API asks the OVSDB server itself
+            case HostReachable() | HostUnreachable() | FabricReachable() | FabricUnreachable():
+                self._called(item)
+                return Outcome()
             case _ if isinstance(item, Event):
                 return self.world.apply(item, self._clock())
             case _:
                 raise TypeError(f"nobody handles {item!r}")
+
+    def _called(self, event: HostEvent | FabricEvent) -> None:
+        """An OVSDB session came or went; no flow depends on a hypervisor's, and the hosts API asks the server."""
+        if isinstance(event, FabricReachable | FabricUnreachable):
+            self.underlay.configurable(event)
 
     def _from_switch(self, event: SwitchEvent) -> Outcome:
         if not is_hypervisor(event.datapath_id):
@@ -254,7 +303,10 @@ class Owner:
             case _:
                 return self._applied(*self.hypervisors.take(event))
 
-    def _checked(self, event: ReadBack | Counted) -> Outcome:
+    def _checked(self, event: ReadBack | Counted | PortsCounted | BinsCounted) -> Outcome:
+        if isinstance(event, PortsCounted | BinsCounted):
+            self.underlay.watched(event)
+            return Outcome()
         if self.stuck:  # what is wanted is not compiled yet; comparing now would take flows away
             self.spawn(lambda: self.put(event), after=_TICK_SECONDS)
             return Outcome()

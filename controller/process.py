@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ from controller import green
 from controller.configuration import SettingsError
 from controller.desk import Desk
 from controller.discovery import Announcer
+from controller.fabric import drawing, intended
+from controller.fabric.elephants import check_policy
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan
 from controller.fabric.policies import policy_named
@@ -31,7 +34,8 @@ from controller.rest.server import Server
 from controller.settings import Settings, load
 from controller.store import SqliteStore, StoreError
 from controller.tokens import operator_token, secret
-from overlay.changes import DocumentKind
+from overlay.changes import Document, DocumentKind
+from overlay.refusals import Invalid, Refusal
 from overlay.world import Settings as WorldSettings
 from overlay.world import World
 
@@ -55,7 +59,7 @@ def main(config: Path | None) -> int:
 def run(settings: Settings) -> None:
     """Run a controller with these settings until SIGTERM or SIGINT.
 
-    :raises SettingsError: when the operator's token cannot be made or read.
+    :raises SettingsError: when the operator's token cannot be made or read, or the intended topology cannot be used.
     :raises StoreError: when the store cannot be used.
     :raises OSError: when an address cannot be listened on.
     """
@@ -73,7 +77,7 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: eventlet.spawn_after(0, _once, stop))
     tally = Tally()
-    hosts = HostsServer()
+    hosts = HostsServer(bfd_interval=settings.fabric.bfd_interval)
     loop = eventlet.spawn(owner.run)
     switches = openflow.listen(tuple((at.address, at.port) for at in settings.openflow.listen), owner.put, tally)
     try:
@@ -92,7 +96,10 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
 
 
 def restore(settings: Settings, store: SqliteStore) -> Owner:
-    """Build the owner with the worlds that the store remembers."""
+    """Build the owner with the worlds that the store remembers.
+
+    :raises SettingsError: when the settings do not go together with what the operator has chosen since.
+    """
     documents = store.load()
     world = World.restore(
         (document for document in documents if document.kind in _OVERLAY_KINDS),
@@ -102,6 +109,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             settings.overlay.vni_last,
             settings.overlay.grace_seconds,
             settings.overlay.move_timeout,
+            settings.overlay.port_rate_kbps,
         ),
     )
     plan = LaPlan(settings.fabric.la_supernet, settings.fabric.edge_prefix_length, settings.fabric.router_mac)
@@ -114,15 +122,54 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
         paths=settings.fabric.paths,
         damping=settings.fabric.damping,
     )
+    if settings.fabric.watch.elephants is not None:
+        try:
+            check_policy(fabric.policy.name)
+        except Refusal as refusal:
+            raise SettingsError(
+                f"fabric.elephants: the policy that was chosen is in the way: {refusal.message}"
+            ) from refusal
     return Owner(
         world,
         fabric,
         store,
         announcer=Announcer(secret(settings.state_dir / "discovery.secret").encode()),
         lldp_interval=settings.fabric.lldp_interval,
+        bfd=settings.fabric.bfd,
         lost_after=settings.overlay.host_lost_after,
         audit_interval=settings.audit_interval,
+        watch=settings.fabric.watch,
+        intended=_intended(settings.fabric.intended, documents),
     )
+
+
+def _intended(path: Path | None, documents: Iterable[Document]) -> intended.Statement | None:
+    """Read the topology that the configuration, or else the store, says is intended.
+
+    :raises SettingsError: when the configuration's file cannot be read or contradicts itself.
+    """
+    if path is None:
+        return _stored(documents)
+    try:
+        with path.open("rb") as file:
+            text = file.read(drawing.LARGEST + 1)
+        return intended.stated(text, drawing.guess(text), str(path))
+    except OSError as error:
+        raise SettingsError(f"fabric.intended: {path}: {error.strerror}") from error
+    except Invalid as wrong:
+        raise SettingsError(f"fabric.intended: {path} {wrong.message.removeprefix('document: ')}") from wrong
+
+
+def _stored(documents: Iterable[Document]) -> intended.Statement | None:
+    for document in documents:
+        try:
+            statement = intended.restored(document)
+        except Invalid as wrong:
+            _LOG.warning("the stored intended topology is not taken any more: %s", wrong.message)
+        else:
+            if statement is not None:
+                return statement
+    return None
 
 
 def _once(stop: eventlet.event.Event) -> None:

@@ -10,10 +10,27 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from controller.bulk import Creation
-from controller.views import HealthView, HostView, LocationView, MoveView, PathsView, TopologyView
+from controller.fabric.changes import Order
+from controller.fabric.drawing import Format
+from controller.fabric.plan import PortRef
+from controller.views import (
+    CableView,
+    DifferenceView,
+    HealthView,
+    HostView,
+    IntendedView,
+    LoadView,
+    LocationView,
+    MoveView,
+    PathsView,
+    PoliciesView,
+    SwitchChangeView,
+    SwitchView,
+    TopologyView,
+)
 from overlay.changes import Intent, Outcome
 from overlay.refusals import Refusal
-from overlay.values import HostName, IpAddress, Mac, PortStatus, Vni
+from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
 
 
@@ -71,12 +88,74 @@ class Service(Protocol):
     def topology(self) -> TopologyView:
         """The fabric as it is known now."""
 
+    def load(self) -> LoadView:
+        """What the fabric's links carry."""
+
     def paths(self, source: str, target: str) -> PathsView:
         """The ways from one port or hypervisor to another.
 
         :param source: a port's id, or else a hypervisor's name; likewise ``target``.
         :raises NotFound: field ``from`` or ``to`` when there is neither a port nor a hypervisor of that name.
         :raises Conflict: when an end is a port that is not bound, or no route leads there at present.
+        """
+
+    def switches(self) -> tuple[SwitchView, ...]:
+        """All fabric switches, by datapath id."""
+
+    def switch(self, datapath_id: DatapathId) -> SwitchView:
+        """One fabric switch.
+
+        :raises NotFound: kind ``SwitchNotFound``.
+        """
+
+    def cables(self) -> tuple[CableView, ...]:
+        """All cables between fabric switches, usable or not."""
+
+    def cable(self, end: PortRef) -> CableView:
+        """The cable that a port is an end of.
+
+        :raises NotFound: kind ``LinkNotFound``.
+        """
+
+    def policy(self) -> PoliciesView:
+        """How ways through the fabric are chosen, and how they could be."""
+
+    def order(self, order: Order) -> None:
+        """Have the fabric follow what its operator says; returns when it is stored and on its way to the switches.
+
+        :raises Refusal: when it was turned down; then nothing changed.
+        """
+
+    def preview(self, order: Order) -> tuple[SwitchChangeView, ...]:
+        """Say what an order would change on which switches, and change nothing.
+
+        :raises Refusal: when it would be turned down.
+        """
+
+    def intended(self) -> IntendedView:
+        """The topology that the fabric is meant to have.
+
+        :raises NotFound: where nobody said (kind ``IntendedTopologyNotFound``).
+        """
+
+    def intend(self, language: Format, document: str) -> None:
+        """Say which topology the fabric is meant to have; returns when it is stored.
+
+        :raises Invalid: for a document that cannot be read or contradicts itself.
+        :raises Conflict: when the configuration says what is intended.
+        """
+
+    def intend_nothing(self) -> None:
+        """Take the intended topology away.
+
+        :raises NotFound: where there is none.
+        :raises Conflict: when the configuration says what is intended.
+        """
+
+    def differences(self) -> tuple[DifferenceView, ...]:
+        """In what the fabric differs from the intended topology.
+
+        :raises NotFound: where nobody said what is intended.
         """
 
     def hosts(self) -> tuple[HostView, ...]:

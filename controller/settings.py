@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from controller.configuration import Endpoint, Section, SettingsError
+from controller.counting import Watch
+from controller.fabric.elephants import Rule, check_policy
 from controller.fabric.flaps import PENALTY, Damping
+from controller.fabric.pipeline import is_tag
 from controller.fabric.policies import PATHS_MAX, policy_named
 from controller.tokens import Token, checked_token
 from overlay.refusals import Refusal
@@ -25,6 +28,13 @@ OPERATOR: Final = "operator"
 """The project that the operator's own objects belong to; no tenant may be called so."""
 
 _LINK_PREFIX_MAX: Final = 30
+_PORT_RATE_LEAST: Final = 64
+"""Below it not even ARP and DHCP would be a network."""
+_PORT_RATE_MOST: Final = 400_000_000
+"""400 Gbit/s: the fastest card that there is; a typing error beyond, and still a number of 32 bits in OpenFlow."""
+_CAPACITY_MAX: Final = 10_000_000
+_BFD_LEAST: Final = 0.01
+_BFD_MOST: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +60,17 @@ class OverlaySettings:
     grace_seconds: float
     move_timeout: float
     host_lost_after: float
+    port_rate_kbps: int
+    """What each VM port may send into its network, in kbit/s; 0 is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class FabricSettings:
-    """The underlay.  ``lldp_interval`` is in seconds, ``hold`` in missed intervals.
+    """The underlay.  ``lldp_interval`` and ``bfd_interval`` are in seconds, ``hold`` in missed announcements.
 
     ``policy`` and ``paths`` hold until the operator chooses others at run time; ``damping`` is None when it is off.
+    ``watch`` is how the load of its links is watched.
+    ``intended`` is a file with the topology that the fabric is to have, as GraphML or JSON; None for no such file.
     """
 
     edge_prefix_length: int
@@ -67,6 +81,10 @@ class FabricSettings:
     policy: str
     paths: int
     damping: Damping | None
+    watch: Watch
+    bfd: bool
+    bfd_interval: float
+    intended: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +189,7 @@ def _overlay(section: Section) -> OverlaySettings:
         grace_seconds=section.seconds("grace_seconds", 1.0, zero=True),
         move_timeout=section.seconds("move_timeout", 300.0),
         host_lost_after=section.seconds("host_lost_after", 30.0),
+        port_rate_kbps=section.whole("port_rate_kbps", 0, _PORT_RATE_LEAST, _PORT_RATE_MOST, zero=True),
     )
     section.end()
     return overlay
@@ -183,18 +202,48 @@ def _fabric(section: Section) -> FabricSettings:
         raise SettingsError(
             f"fabric.edge_prefix_length: /{length} is wider than fabric.la_supernet {supernet}, which it divides"
         )
+    policy = _policy(section)
     fabric = FabricSettings(
         edge_prefix_length=length,
         la_supernet=supernet,
         lldp_interval=section.seconds("lldp_interval", 0.5),
         hold=section.whole("hold", 3, 1, 1000),
-        router_mac=section.mac("router_mac", "02:56:4c:32:00:01"),
-        policy=_policy(section),
+        router_mac=_router_mac(section),
+        policy=policy,
         paths=section.whole("paths", 2, 1, PATHS_MAX),
         damping=_damping(section.section("damping")),
+        watch=_watch(section, policy),
+        bfd=section.flag("bfd", default=True),
+        bfd_interval=_bfd_interval(section),
+        intended=section.path("intended"),
     )
     section.end()
     return fabric
+
+
+def _watch(section: Section, policy: str) -> Watch:
+    on = section.flag("elephants", default=False)
+    rule = Rule(section.fraction("elephant_threshold", 0.8, 0.1), section.seconds("elephant_interval", 5.0))
+    interval = section.seconds("counters_interval", 1.0, zero=True)
+    if on and not interval:
+        raise SettingsError("fabric.elephants: needs the ports' counters, but fabric.counters_interval is 0")
+    if on and rule.interval < interval:
+        raise SettingsError(
+            f"fabric.elephant_interval: {rule.interval:g} s is shorter than fabric.counters_interval {interval:g} s"
+        )
+    if on:
+        try:
+            check_policy(policy)
+        except Refusal as refusal:
+            raise SettingsError(f"fabric.{refusal.message}") from refusal
+    return Watch(interval, section.whole("capacity_mbps", 0, 0, _CAPACITY_MAX), rule if on else None)
+
+
+def _router_mac(section: Section) -> Mac:
+    mac = section.mac("router_mac", "02:56:4c:32:00:01")
+    if is_tag(mac):
+        raise SettingsError(f"fabric.router_mac: {mac} is among those that carry locator tags (02:56:4d:…)")
+    return mac
 
 
 def _policy(section: Section) -> str:
@@ -218,6 +267,15 @@ def _damping(section: Section) -> Damping | None:
     except Refusal as refusal:
         raise SettingsError(f"fabric.{refusal.message}") from refusal
     return damping if on else None
+
+
+def _bfd_interval(section: Section) -> float:
+    interval = section.seconds("bfd_interval", 0.06)
+    if not _BFD_LEAST <= interval <= _BFD_MOST:
+        raise SettingsError(
+            f"fabric.bfd_interval: must be from {_BFD_LEAST:g} to {_BFD_MOST:g} seconds, not {interval:g}"
+        )
+    return interval
 
 
 def _tokens(section: Section) -> Mapping[str, Token]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from ipaddress import IPv4Address
+from collections.abc import Callable, Collection, Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from controller.channel import Channel, Counted, ReadBack, Spawn
+from controller.counting import UNWATCHED, Counting, PortsCounted, Watch
 from controller.discovery import Announcer, arp_request, claim
 from controller.events import (
+    FabricEvent,
     MessageConfirmed,
     MessageRejected,
     PacketArrived,
@@ -32,26 +33,31 @@ from controller.fabric.changes import (
     HostSighted,
     LinkSeen,
     Order,
+    PolicyChosen,
     SwitchConnected,
     SwitchDisconnected,
     Tick,
 )
+from controller.fabric.elephants import Ports, check_policy
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
+from controller.fabric.load import shares
 from controller.fabric.plan import PortRef
 from controller.fabric.preview import Preview, previews
 from controller.fabric.probes import probes_wanted
 from controller.fabric.program import SwitchProgram, program
-from controller.fabric.rollout import Stage, stages
+from controller.fabric.rollout import stages
+from controller.fabric.routes import Link, NextHops
 from controller.fabric.targets import Desired, Target, TargetKind, desired, ranks
+from controller.herding import BinsCounted, Herding
+from controller.liveness import Liveness
 from controller.reconcile import Contents, difference
+from controller.rollout import Rollout
 from overlay.changes import Document
 from overlay.refusals import Refusal
 from overlay.values import DatapathId, Mac
 
 _LOG: Final = logging.getLogger(__name__)
-_PATIENCE: Final = 1.0
-"""Seconds for which an update waits for a switch that does not confirm."""
 
 
 class Underlay:
@@ -59,6 +65,8 @@ class Underlay:
 
     :param las: the locator addresses of the hypervisors that joined, asked for while the fabric has not seen them.
     :param lldp_interval: seconds between two announcements from each port.
+    :param watch: how the load of its links is watched.
+    :param bfd: whether the ends of links give each other signs of life.
     """
 
     def __init__(
@@ -68,11 +76,24 @@ class Underlay:
         *,
         las: Callable[[], Iterable[IPv4Address]],
         lldp_interval: float,
+        bfd: bool,
         spawn: Spawn,
         sink: Sink,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self.fabric = fabric
         self.channels: dict[DatapathId, Channel] = {}
+        self.watch = watch
+        self.counting = Counting(interval=watch.interval, spawn=spawn, sink=sink)
+        self.herding = Herding(
+            fabric,
+            self.counting.load,
+            rule=watch.elephants,
+            usual_mbps=watch.capacity_mbps,
+            next_hops=self._next_hops,
+            spawn=spawn,
+            sink=sink,
+        )
         self._announcer = announcer
         self._las = las
         self._lldp_interval = lldp_interval
@@ -81,14 +102,13 @@ class Underlay:
         self._programs: dict[DatapathId, SwitchProgram] = {}
         self._held: dict[DatapathId, Desired] = {}
         """The routes in each program."""
-        self._stages: deque[Stage] = deque()
-        """The steps of the present update that are still to come."""
-        self._until: float | None = None
-        """When the first of them is carried out in any case."""
+        self._rollout = Rollout(self._owes)
         self._documents: list[Document] = []
         self._dirty: set[DatapathId] = set()
         self._next_announcement = 0.0
         self._turn = 0
+        self._liveness = Liveness(fabric, enabled=bfd, is_settled=self._is_settled)
+        self._ticked = False
 
     # ── what switches tell ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -110,6 +130,10 @@ class Underlay:
             case MessageRejected(datapath_id, ticket, reason):
                 self._channel(datapath_id).reject(ticket, reason)
 
+    def configurable(self, event: FabricEvent) -> None:
+        """Follow which switches can be configured over OVSDB."""
+        self._liveness.take(event)
+
     def checked(self, event: ReadBack | Counted) -> None:
         """Repair what a reading found."""
         channel = self._channel(event.datapath_id)
@@ -119,10 +143,18 @@ class Underlay:
         if event.installed is not None and event.datapath_id not in self._programs:
             # the groups that a predecessor chose are kept: a restart must not renumber them
             held = GroupAssignment.from_installed((flow for flow, _ in event.installed.flows), event.installed.groups)
-            self._programs[event.datapath_id] = program(self.fabric, event.datapath_id, held)
+            herd = self.herding.of(event.datapath_id)
+            self._programs[event.datapath_id] = program(self.fabric, event.datapath_id, held, herd=herd)
             self._held[event.datapath_id] = desired(self.fabric, event.datapath_id)
             self._dirty.discard(event.datapath_id)
         channel.read_back(event)
+
+    def watched(self, event: PortsCounted | BinsCounted) -> None:
+        """Follow what a switch has counted."""
+        if isinstance(event, PortsCounted):
+            self.counting.counted(event)
+        elif self.herding.counted(event):
+            self._dirty.add(event.datapath_id)
 
     # ── what the operator says ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -131,6 +163,7 @@ class Underlay:
 
         :raises Refusal: when it cannot be; then nothing changed.
         """
+        self._check(order)
         self._follow(self.fabric.apply(order, time.monotonic()))
         for gone in self._programs.keys() - self.fabric.switches.keys():
             del self._programs[gone], self._held[gone], self.channels[gone]
@@ -140,14 +173,19 @@ class Underlay:
 
         :raises Refusal: when it could not be.
         """
+        self._check(order)
         twin = self.fabric.twin(time.monotonic())
         twin.apply(order, time.monotonic())
         return previews(self._programs, self._held, twin)
 
+    def _check(self, order: Order) -> None:
+        if self.watch.elephants is not None and isinstance(order, PolicyChosen):
+            check_policy(order.name)
+
     @property
     def rolling(self) -> bool:
         """Whether an update is under way: some switch has not confirmed it, or has not been sent it."""
-        return bool(self._stages or self._dirty) or any(map(self._owes, self.channels))
+        return bool(self._rollout or self._dirty) or any(map(self._owes, self.channels))
 
     def carries(self, datapath_id: DatapathId) -> bool:
         """Whether any other switch sends packets through this one that are not for hosts behind it."""
@@ -157,6 +195,30 @@ class Underlay:
             for target, hops in routes.items()
             if not self._ends_at(target, datapath_id)
             for hop in hops
+        )
+
+    def drained(self, datapath_id: DatapathId) -> bool:
+        """Whether all other switches have confirmed that they send nothing through this one."""
+        return self._unanimous(but={datapath_id}) and not self.carries(datapath_id)
+
+    def drained_link(self, link: Link) -> bool:
+        """Whether both ends of a link have confirmed that they send nothing over it."""
+        ends = {end.datapath_id for end in link}
+        return self._unanimous() and not any(
+            PortRef(switch, hop.port) in link
+            for switch in ends & self._held.keys()
+            for hops in self._held[switch].values()
+            for hop in hops
+        )
+
+    def _unanimous(self, *, but: Collection[DatapathId] = ()) -> bool:
+        """Whether every switch that has a link has confirmed its share of all that was ever decided."""
+        if self._rollout or self._dirty:
+            return False
+        having = (switch for switch, degree in self.fabric.graph.degree() if degree and switch not in but)
+        return all(
+            switch in self._programs and self.channels[switch].confirmed == self.channels[switch].sent
+            for switch in having
         )
 
     def _ends_at(self, target: Target, datapath_id: DatapathId) -> bool:
@@ -173,36 +235,12 @@ class Underlay:
         """Bring the switches whose program may have changed up to date, in the order that loses and loops nothing."""
         dirty, self._dirty = self._dirty & self._programs.keys(), set()
         if dirty:
-            pending = {switch for stage in self._stages for switch in stage.routes}
-            self._stages = deque(
-                stages(
-                    self._held,
-                    {switch: desired(self.fabric, switch) for switch in sorted(dirty | pending)},
-                    rank=ranks(self.fabric),
-                    far=self._far,
-                )
-            )
-            self._until = None
-        self._send(dict.fromkeys(sorted(dirty)) | self._due())
-
-    def _due(self) -> dict[DatapathId, Desired]:
-        """Take the stages whose time has come; returns what switches are to hold now."""
-        due: dict[DatapathId, Desired] = {}
-        now = time.monotonic()
-        while self._stages:
-            stage = self._stages[0]
-            owing = {switch for switch in stage.after if switch in due or self._owes(switch)}
-            if owing or stage.linger:
-                if self._until is None:
-                    self._until = now + (_PATIENCE if owing else stage.linger)
-                if now < self._until:
-                    break
-                if owing:
-                    _LOG.warning("not waiting any longer for %s", ", ".join(map(str, sorted(owing))))
-            self._until = None
-            due |= stage.routes
-            self._stages.popleft()
-        return due
+            wanted = {switch: desired(self.fabric, switch) for switch in sorted(dirty | self._rollout.pending)}
+            self._rollout.follow(stages(self._held, wanted, rank=ranks(self.fabric), far=self._far))
+        self._send(dict.fromkeys(sorted(dirty)) | self._rollout.due(time.monotonic()))
+        if self._ticked:
+            self._ticked = False
+            self._liveness.refresh()
 
     def _owes(self, switch: DatapathId) -> bool:
         """Whether a switch that can be reached has not confirmed what it was sent."""
@@ -222,7 +260,7 @@ class Underlay:
             before = self._programs[switch]
             if routes is not None:
                 self._held[switch] = routes
-            after = program(self.fabric, switch, before.assignment, self._held[switch])
+            after = program(self.fabric, switch, before.assignment, self._held[switch], herd=self.herding.of(switch))
             self._programs[switch] = after
             mods = difference(_contents(before), _contents(after))
             if mods:
@@ -237,7 +275,10 @@ class Underlay:
                 if channel.session is not None:
                     self._announce(PortRef(datapath_id, port.number) for port in self.fabric.ports(datapath_id))
             self._ask_for_hosts()
+        self.counting.tick(self.sessions(), now)
+        self._dirty |= self.herding.tick(self.sessions(), now)
         self._apply(Tick())
+        self._ticked = True
 
     def audit(self, *, thorough: bool) -> None:
         """Ask every switch whether it still holds what it should."""
@@ -248,6 +289,14 @@ class Underlay:
         """After a failure of ours: compute everything anew and compare every switch."""
         self._dirty |= self.channels.keys()
         self.audit(thorough=True)
+
+    def next_hop_sets(self) -> Mapping[DatapathId, Collection[NextHops]]:
+        """List the sets of next hops among which each switch chooses."""
+        return {datapath_id: made.assignment.hops_of.values() for datapath_id, made in sorted(self._programs.items())}
+
+    def _next_hops(self, datapath_id: DatapathId) -> Mapping[IPv4Network, Ports]:
+        routes = self._held.get(datapath_id, {})
+        return {to.prefix: tuple(sorted(shares(hops))) for to, hops in routes.items() if to.kind is TargetKind.PREFIX}
 
     def sessions(self) -> Mapping[DatapathId, Session | None]:
         """List the switches with their present sessions."""
@@ -265,6 +314,10 @@ class Underlay:
                 sink=self._sink,
             )
         return channel
+
+    def _is_settled(self, datapath_id: DatapathId) -> bool:
+        channel = self.channels.get(datapath_id)
+        return channel is not None and channel.settled
 
     def _wanted(self, datapath_id: DatapathId) -> Contents:
         return _contents(self._programs[datapath_id])
@@ -286,6 +339,8 @@ class Underlay:
         self._follow(effect)
 
     def _follow(self, effect: Effect) -> None:
+        if effect:
+            self._liveness.changed()
         self._documents += effect.documents
         self._dirty |= effect.switches
         if effect.routes:

@@ -46,12 +46,19 @@ class PortView:
 
 @dataclass(frozen=True, slots=True)
 class SwitchView:
-    """One fabric switch.  ``edge`` is whether hypervisors hang off it; a switch without a session keeps its flows."""
+    """One fabric switch.  ``edge`` is whether hypervisors hang off it; a switch without a session keeps its flows.
+
+    ``name`` is that of the intended topology.  A switch in ``maintenance`` is avoided wherever another way leads;
+    ``drained`` means that all switches have confirmed that they send nothing through it.
+    """
 
     datapath_id: Dpid
     connected: bool
     edge: bool
     ports: tuple[PortView, ...]
+    name: str = ""
+    maintenance: bool = False
+    drained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,86 @@ class LinkView:
     to_port: int
     usable: bool
     assumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndView:
+    """A switch, or one port of it; no port where any will do, or where the switch as a whole is meant."""
+
+    datapath_id: Dpid
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CableView:
+    """A cable between two fabric switches, both directions of it.
+
+    ``id`` names its lower end, ``<datapath id>:<port>``; that of either end will do to ask for it.  ``weight`` is what
+    a way over it costs, ``capacity_mbps`` what it is taken to carry: what the operator said, or else its ports.  A
+    cable in ``maintenance``, or ``damped`` because it came and went too often, is avoided wherever another way leads;
+    ``drained`` means that both ends have confirmed that they send nothing over it.
+    """
+
+    id: str
+    a: EndView
+    b: EndView
+    weight: int
+    capacity_mbps: int
+    capacity_set: bool
+    maintenance: bool
+    damped: bool
+    usable: bool
+    drained: bool
+    assumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """One way of choosing ways through the fabric, and where the idea comes from."""
+
+    name: str
+    purpose: str
+    source: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PoliciesView:
+    """The chosen policy, over how many paths ``disjoint`` spreads, and all policies that there are."""
+
+    name: str
+    paths: int
+    purpose: str
+    source: str
+    available: tuple[PolicyView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NextHopView:
+    """A port that leads on, its share of the flows, and the locator tag that is written there (0 for none)."""
+
+    port: int
+    weight: int
+    tag: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChangeView:
+    """The next hops of one target (a prefix, or a locator tag) before and after; null where there is no route."""
+
+    target: str
+    before: tuple[NextHopView, ...] | None
+    after: tuple[NextHopView, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchChangeView:
+    """What would change on one switch: routes, ids of groups, and how many flows."""
+
+    datapath_id: Dpid
+    routes: tuple[RouteChangeView, ...]
+    groups: tuple[int, ...]
+    flows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +194,113 @@ class TopologyView:
     edge_ports: tuple[EdgePortView, ...]
     locators: tuple[LocatorView, ...]
     prefixes: tuple[PrefixView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLoadView:
+    """What one direction of a usable link carries: a rate over the last interval, and totals of the sending port.
+
+    All is null where the port was not counted lately, and the utilisation where nobody knows the link's capacity.
+    ``drops`` are those that the switch itself counts.
+    """
+
+    from_datapath_id: Dpid
+    from_port: int
+    to_datapath_id: Dpid
+    to_port: int
+    bits_per_second: float | None
+    packets_per_second: float | None
+    drops_per_second: float | None
+    capacity_mbps: float | None
+    utilisation: float | None
+    bytes: int | None
+    packets: int | None
+    drops: int | None
+    measured_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceView:
+    """How evenly a switch uses the next hops of one set.
+
+    ``fairness`` is Jain's index of the rates per weight (1 when all carry their share, 1/n when one carries all),
+    ``peak_over_mean`` the largest of them over their mean; both are null while nothing is carried.
+    """
+
+    datapath_id: Dpid
+    ports: tuple[int, ...]
+    fairness: float | None
+    peak_over_mean: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ElephantView:
+    """Heavy flows that a switch sends by one next hop instead of by their hash.
+
+    Those to ``prefix`` of which the outer UDP source port, under ``mask``, is ``udp_src``; ``port`` is where they go
+    while it lives.
+    """
+
+    datapath_id: Dpid
+    prefix: IPv4Network
+    udp_src: int
+    mask: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadView:
+    """What the fabric carries now; ``interval`` is how often it is counted (0: never)."""
+
+    interval: float
+    links: tuple[LinkLoadView, ...]
+    next_hop_sets: tuple[BalanceView, ...]
+    elephants: tuple[ElephantView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IntendedSwitchView:
+    """A fabric switch that is meant to be there."""
+
+    datapath_id: Dpid
+    name: str
+    role: Literal["edge", "aggregation", "intermediate"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class IntendedLinkView:
+    """A cable that is meant to be there.  ``capacity`` is in Mbit/s."""
+
+    a: EndView
+    b: EndView
+    weight: int | None
+    capacity: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class IntendedView:
+    """The topology that the fabric is meant to have: what was said, where, and how it was understood."""
+
+    format: Literal["graphml", "json"]
+    document: str
+    file: str
+    """The file that the configuration names; empty for what came over the API."""
+    switches: tuple[IntendedSwitchView, ...]
+    links: tuple[IntendedLinkView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceView:
+    """One thing that is not as it was intended.
+
+    ``at`` is the switch or one end of the link, ``expected`` what was intended there and ``seen`` what is.
+    """
+
+    kind: Literal["missing_switch", "unknown_switch", "wrong_cabling", "missing_link", "unexpected_link"]
+    sentence: str
+    at: EndView
+    expected: EndView | None
+    seen: EndView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,5 +429,7 @@ class HealthView:
     hosts: int
     hosts_connected: int
     pending: int
+    failures: int = 0
+    """How often the owner of the world failed since it started, and compared every switch anew."""
     clashes: tuple[ClashView, ...] = ()
     problems: tuple[str, ...] = ()

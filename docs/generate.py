@@ -6,12 +6,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from controller.fabric import specimen as fabric
+from controller.rest.metrics import families
+from controller.views import HealthView, LoadView, TopologyView
 from overlay import moves, specimen
 
 HERE: Final = Path(__file__).parent
+_SUFFIXES: Final = {"counter": "_total", "info": "_info"}
+_METRICS: Final = """\
+# What Prometheus finds at `/metrics`
+
+Only the operator's token opens it:
+
+```yaml
+scrape_configs:
+  - job_name: vl2
+    authorization:
+      credentials_file: /var/lib/vl2/operator.token
+    static_configs:
+      - targets: ["127.0.0.1:9696"]
+```
+
+Samples are made anew on every scrape from what the controller knows. A link that was not counted lately, and a set of
+next hops that carry nothing, have no sample rather than a wrong one.
+
+"""
 NOTICE: Final = "<!-- Printed by `make docs`; do not edit. -->\n\n"
 
 
@@ -23,6 +44,7 @@ def pages() -> dict[str, str]:
     )
     return {
         "PIPELINE.md": NOTICE + specimen.pipeline_document() + "\n" + fabric.pipeline_document(),
+        "METRICS.md": NOTICE + _metrics(),
         "MOVES.md": (
             f"{NOTICE}# The phases of a move\n\n"
             "Printed from the two tables of `overlay/moves.py`. A move is stored whenever it enters a phase, and a "
@@ -31,6 +53,25 @@ def pages() -> dict[str, str]:
             f"|---|---|---|---|\n{phases}\n\n```mermaid\n{moves.diagram()}```\n"
         ),
     }
+
+
+def _metrics() -> str:
+    nothing = (
+        HealthView(True, "", "", 0.0, (), 0, 0, 0),
+        (),
+        TopologyView((), (), (), (), ()),
+        LoadView(0.0, (), ()),
+    )
+    rows = "\n".join(
+        f"| `{family.name}{_SUFFIXES.get(family.type, '')}` | {family.type} | {_labels(family)} "
+        f"| {family.documentation} |"
+        for family in families(*nothing)
+    )
+    return f"{_METRICS}| name | type | labels | what |\n|---|---|---|---|\n{rows}\n"
+
+
+def _labels(family: Any) -> str:
+    return ", ".join(f"`{label}`" for label in family._labelnames) or "none"  # noqa: SLF001  (nothing else tells)
 
 
 def _who(delivers: bool) -> str:

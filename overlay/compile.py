@@ -14,22 +14,27 @@ from types import MappingProxyType
 
 from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
-from overlay.flow import Flow, FlowKey, PipelineError
-from overlay.pipeline import PIPELINE
+from overlay.flow import Flow, FlowKey, Meter, PipelineError
+from overlay.pipeline import METERS, PIPELINE
 from overlay.tables import advertise, arp, arrive, classify, deliver, forward, guard, guard_nd, neighbours
-from overlay.tables.names import CookieKind, provenance
+from overlay.tables.names import SENDING_METERS, CookieKind, provenance
 from overlay.values import Host, HostName, Port
 from overlay.world import World
 
-__all__ = ["PIPELINE", "Compiler", "Delta", "flows_of", "units_of"]
+__all__ = ["PIPELINE", "Compiler", "Delta", "flows_of", "meters_of", "units_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What to change on one switch: flows to add or replace, flows to remove."""
+    """What to change on one switch: flows to add or replace, flows to remove; first the meters that they need.
+
+    A meter whose flow is removed stays: deleting it would take every flow that came to use it meanwhile along.  It
+    meets no packet, and the next port of its number has it again.
+    """
 
     put: tuple[Flow, ...] = ()
     remove: tuple[Flow, ...] = ()
+    meters: tuple[Meter, ...] = ()
 
 
 def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[Unit]:
@@ -66,6 +71,25 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
     return tuple(_of_tap(world, host, port) if unit.kind is UnitKind.PORT else _of_address(world, host, port))
 
 
+def meters_of(world: World, host: HostName) -> tuple[Meter, ...]:
+    """All meters that the flows of a host's switch need."""
+    return (*METERS, *filter(None, (_allowance(world, ofport) for ofport in _ofports(world, host))))
+
+
+def _ofports(world: World, host: HostName) -> Iterator[int]:
+    """The OpenFlow ports that have a program."""
+    for network_id in world.networks_on_host(host):
+        for port_id in world.standing(host, network_id):
+            tap = world.footing(port_id).tap_at(host)
+            if tap is not None:
+                yield tap.ofport
+
+
+def _allowance(world: World, ofport: int) -> Meter | None:
+    rate = world.settings.port_rate_kbps
+    return classify.allowance(ofport, rate) if rate else None
+
+
 def _static() -> Iterator[Flow]:
     cookie = provenance(CookieKind.STATIC)
     yield from guard.neighbour_talk(cookie)
@@ -100,7 +124,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         return
     cookie = provenance(CookieKind.PORT, port.id)
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
-    yield classify.from_tap(cookie, tap.ofport, world.networks[port.network_id].vni)
+    yield classify.from_tap(cookie, tap.ofport, world.networks[port.network_id].vni, _allowance(world, tap.ofport))
     yield deliver.to_tap(cookie, tap.ofport)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.ofport, port.mac, ipv4)
@@ -167,6 +191,10 @@ class Compiler:
         """What a switch should hold: a view for reading."""
         return MappingProxyType(self._desired.get(host, {}))
 
+    def meters(self, host: HostName) -> tuple[Meter, ...]:
+        """The meters that a switch should hold."""
+        return meters_of(self._world, host)
+
     def hosts(self) -> tuple[HostName, ...]:
         """The hosts whose switches should hold something."""
         return tuple(self._desired)
@@ -205,7 +233,15 @@ class Compiler:
                 del self._units[unit]
         if not desired:
             del self._desired[host]
-        return Delta(tuple(put), tuple(old.values())) if put or old else None
+        return Delta(tuple(put), tuple(old.values()), self._allowances(put)) if put or old else None
+
+    def _allowances(self, flows: Iterable[Flow]) -> tuple[Meter, ...]:
+        """The meters that flows need beyond those that every switch has."""
+        rate = self._world.settings.port_rate_kbps
+        if not rate:
+            return ()
+        numbers = (flow.meter - SENDING_METERS for flow in flows if flow.meter is not None)
+        return tuple(classify.allowance(number, rate) for number in numbers if number > 0)
 
     def recompute(self) -> dict[HostName, dict[FlowKey, Flow]]:
         """Compile everything from scratch, beside what is held; for laws and audits."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, NamedTuple, TypeAlias
 
@@ -20,6 +21,8 @@ COOKIE_MARK: Final = MARK << 48
 COOKIE_MARK_MASK: Final = 0xFFFF << 48
 _KIND_SHIFT: Final = 40
 _OBJECT_MASK: Final = (1 << _KIND_SHIFT) - 1
+COOKIE_KIND_MASK: Final = 0xFFFFFF << _KIND_SHIFT
+"""Mark and kind together: of what kind a flow of ours is."""
 
 
 def cookie(kind: int, obj: int) -> int:
@@ -172,25 +175,43 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A select group: the switch hashes each transport flow onto one live bucket.
+    """Several ways out, of which the switch takes one that is alive.
+
+    A select group hashes each transport flow onto a bucket; a failover group takes the first one.
 
     :param basis: what the hash over addresses and ports starts from, 32 bits (``selection_method=dp_hash`` and the
         lower half of its ``selection_method_param``, ovs-ofctl(8)).  Switches that a packet meets one after the other
         need different ones, or the second would only see packets for which the first has chosen the same.
+    :param failover: whether this is a failover group (OFPGT_FF), all of whose buckets watch a port; it has neither
+        weights nor a basis.
     """
 
     group_id: int
     buckets: tuple[Bucket, ...]
     basis: int = 0
+    failover: bool = False
+
+
+class MeterUnit(Enum):
+    """What a meter counts."""
+
+    PACKETS = "packets"
+    KILOBITS = "kilobits"
+    """1,000 bits of whole frames, without what the wire adds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A rate limit in packets per second, dropping what is over it."""
+    """A limit that drops what is over it.
+
+    :param rate: units per second.
+    :param burst: units that may come at once.
+    """
 
     meter_id: int
-    packets_per_second: int
+    rate: int
     burst: int
+    unit: MeterUnit = MeterUnit.PACKETS
 
 
 class PipelineError(Exception):

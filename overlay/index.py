@@ -27,12 +27,14 @@ class Settings:
     :param vni_last: highest VNI that is handed out.
     :param grace: seconds for which the hairpin waits for stragglers after all hosts were repointed.
     :param move_timeout: seconds after which a move that was not activated fails.
+    :param port_rate_kbps: what each port may send into its network, in kbit/s; 0 is no limit.
     """
 
     vni_first: int = 1
     vni_last: int = (1 << 24) - 1
     grace: float = 1.0
     move_timeout: float = 300.0
+    port_rate_kbps: int = 0
 
 
 class Index:

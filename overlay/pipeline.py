@@ -1,6 +1,6 @@
 """Which way does a packet take through br-int?
 
-The one list of its tables, in the packet's order, and of its meters.
+The one list of its tables, in the packet's order, and of the meters that every br-int has.
 """
 
 from __future__ import annotations
@@ -24,5 +24,5 @@ PIPELINE: Final = Pipeline(
     deliver.TABLE,
 )
 
-METERS: Final = (Meter(ANNOUNCEMENTS_METER, packets_per_second=100, burst=20),)
-"""What every br-int has to have before its flows."""
+METERS: Final = (Meter(ANNOUNCEMENTS_METER, rate=100, burst=20),)
+"""What every br-int has to have before its flows; where ports have a rate, their meters come to it."""

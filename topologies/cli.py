@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import click
 
-from topologies import overrides
+from topologies import drawing, overrides
 from topologies.client import ROOT, LabClient
 from topologies.errors import LabError, NoSuchLab, NoSuchNode, TopologyError
 from topologies.orders import LabStatus, Trigger, VmStatus
-from topologies.registry import TOPOLOGIES, parameters
+from topologies.registry import TOPOLOGIES, make, parameters
+from topologies.underlay import UnderlayTopo
 
 _MISTAKE: Final = 2
 
@@ -121,6 +122,23 @@ def status(lab: LabClient, as_json: bool) -> None:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
     else:
         _print_status(found)
+
+
+@command.command(name="topology")
+@click.option("--topology", help="One that need not run, such as vl2; the running lab's when left out.")
+@click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the topology.")
+@click.option("--format", "language", default="graphml", show_default=True, type=click.Choice(drawing.FORMATS))
+@click.pass_obj
+def draw(lab: LabClient, topology: str | None, params: tuple[str, ...], language: str) -> None:
+    """Print the fabric as the controller's intended topology."""
+    if topology is None and params:
+        raise TopologyError("param: needs --topology: a running lab is what it is", "param")
+    graph = drawing.of_lab(lab.status()) if topology is None else drawing.of_topology(_made(topology, params))
+    click.echo(drawing.write(graph, language))
+
+
+def _made(topology: str, params: tuple[str, ...]) -> UnderlayTopo:
+    return make(topology, dict(_pairs(params, "param")))
 
 
 @command.command()

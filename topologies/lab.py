@@ -107,8 +107,8 @@ class Lab:
             self.control.launch()
         self.net.start()
         self._say("switches started")
-        for hypervisor in self.net.hypervisors:
-            hypervisor.join()
+        for node in self.net.ovs_nodes():
+            node.join()
         if self.control is not None:
             self.control.await_health()
             self._say("controller healthy")

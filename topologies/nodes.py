@@ -71,6 +71,11 @@ class FabricSwitch(OvsNode, Switch):  # type: ignore[misc]
         # One second between attempts instead of up to eight: a controller that comes back is found at once.
         return [*words, *["--", "set", "Controller", "br0", "max_backoff=1000", "connection_mode=out-of-band"]]
 
+    def join(self) -> None:
+        """Let the controller look after the links with the two commands that an operator types on a fabric switch."""
+        self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "external_ids:vl2-fabric=br0")
+        self.call(f"tcp:{self.site.controller}:{OVSDB_PORT}")
+
 
 class Hypervisor(OvsNode, Node):  # type: ignore[misc]
     """A host for virtual machines: an uplink into the fabric, a locator address, and whatever the controller adds.
@@ -162,9 +167,7 @@ class Hypervisor(OvsNode, Node):  # type: ignore[misc]
             *f"set Open_vSwitch . external_ids:vl2-host={self.name} external_ids:vl2-la={self.la.ip}".split(),
             f"external_ids:vl2-datapath-type={self.datapath}",
         )
-        target = f"tcp:{self.site.controller}:{OVSDB_PORT}"
-        self.vsctl("--no-wait", "set-manager", target)
-        self.vsctl("--no-wait", "set", "Manager", target, "max_backoff=1000")
+        self.call(f"tcp:{self.site.controller}:{OVSDB_PORT}")
 
     def plug(self, tap: str, port_id: str, mac: str) -> None:
         """Plug a tap into br-int the way libvirt does; does not wait for the switch."""

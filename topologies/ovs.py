@@ -69,6 +69,11 @@ class OvsNode:
         """Run ``ovs-vsctl`` on the node's database."""
         return self.run("ovs-vsctl", f"--timeout={_SECONDS}", f"--db=unix:{self.directory}/db.sock", *words)
 
+    def call(self, manager: str) -> None:
+        """Let the database call a manager, and look for one that is away each second."""
+        self.vsctl("--no-wait", "set-manager", manager)
+        self.vsctl("--no-wait", "set", "Manager", manager, "max_backoff=1000")
+
     def start_database(self) -> None:
         """Start ovsdb-server, on the database that is there or on a new one."""
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -131,6 +136,10 @@ class OvsNode:
 
     def initial(self) -> list[str]:
         """The words of the transaction that sets up a fresh database, after ``ovs-vsctl --no-wait init``."""
+        raise NotImplementedError
+
+    def join(self) -> None:
+        """Tell the controller over OVSDB who this is, as the node's operator does."""
         raise NotImplementedError
 
     def boot(self) -> None:

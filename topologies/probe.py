@@ -23,6 +23,8 @@ import struct
 import sys
 import time
 from array import array
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 _PROBE: Final = struct.Struct("!4sIQ")
@@ -31,6 +33,7 @@ _CHUNK: Final = 16384
 _SLICE: Final = 0.02
 _SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER: Final = 1 << 22
+_OUTAGES: Final = 100_000
 
 
 def _say(**words: Any) -> None:
@@ -58,6 +61,7 @@ class Prober:
         self.sequences = array("L")
         self.arrivals = array("Q")
         self.latency = array("Q")
+        self.departures = array("Q")
 
     def send(self) -> None:
         """Send the next probe."""
@@ -84,6 +88,7 @@ class Prober:
                 self.sequences.append(sequence)
                 self.arrivals.append(now)
                 self.latency.append(now - sent)
+                self.departures.append(sent)
 
     def run(self) -> None:
         """Follow ``go``, ``stop`` and ``finish`` from the standard input; then print the result."""
@@ -116,9 +121,11 @@ class Prober:
     def result(self) -> dict[str, Any]:
         """What was sent, and what was heard from the peer."""
         heard = len(self.sequences)
-        distinct = len(set(self.sequences))
+        # By index, not in a set: half an hour of probes would make it a big one.
+        departures = array("Q", bytes(8 * (max(self.sequences, default=-1) + 1)))
         highest, reordered = -1, 0
-        for sequence in self.sequences:
+        for sequence, departure in zip(self.sequences, self.departures, strict=True):
+            departures[sequence] = departure
             if sequence < highest:
                 reordered += 1
             highest = max(highest, sequence)
@@ -126,21 +133,36 @@ class Prober:
         for i in range(1, heard):
             if self.arrivals[i] - self.arrivals[i - 1] > gap:
                 gap, gap_at = self.arrivals[i] - self.arrivals[i - 1], self.arrivals[i - 1]
-        seen = set(self.sequences)
-        missing = [sequence for sequence in range(highest) if sequence not in seen][:1000]
+        outages = list(stretches(departures))
+        missing = list(islice((sequence for first, last, *_ in outages for sequence in range(first, last + 1)), 1000))
         ordered = sorted(self.latency)
         return {
             "sent": self.sent,
             "unsendable": self.unsendable,
             "heard": heard,
-            "distinct": distinct,
+            "distinct": len(departures) - sum(last - first + 1 for first, last, *_ in outages),
             "reordered": reordered,
             "longest_gap_ns": gap,
             "longest_gap_at_ns": gap_at,
             "missing": missing,
+            "outages": outages[:_OUTAGES],
+            "last_departure_ns": departures[-1] if departures else 0,
             "latency_p50_ns": ordered[heard // 2] if heard else 0,
             "latency_max_ns": ordered[-1] if heard else 0,
         }
+
+
+def stretches(departures: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
+    """Every run of probes that never came: the first and the last of it, and when the two beside it were sent.
+
+    :param departures: by sequence number, in nanoseconds; 0 for one that never came.
+    """
+    last, since = -1, 0
+    for sequence, departure in enumerate(departures):
+        if departure:
+            if sequence > last + 1:
+                yield last + 1, sequence - 1, since, departure
+            last, since = sequence, departure
 
 
 def serve_stream(local: str, port: int) -> None:

@@ -24,6 +24,25 @@ _PROGRAM: Final = str(Path(__file__).with_name("probe.py"))
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """A run of probes that never came.
+
+    It is told by when the probes beside it were *sent*: a receiver that stood still for a moment makes none.
+    """
+
+    lost: int
+    since_ns: int
+    """CLOCK_MONOTONIC when the last probe before it was sent; 0 if there was none."""
+    until_ns: int
+    """And the first one after it; 0 if there was none."""
+
+    @property
+    def ms(self) -> float:
+        """How long nothing got through, for an outage that has ended."""
+        return (self.until_ns - self.since_ns) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
 class Direction:
     """The probes of one direction."""
 
@@ -39,6 +58,7 @@ class Direction:
     """The sequence numbers that never came (the first thousand)."""
     latency_p50_ms: float
     latency_max_ms: float
+    outages: tuple[Outage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +278,10 @@ def _running(lab: LabClient, programs: Sequence[tuple[str, Sequence[str]]]) -> I
 
 
 def _direction(sender: dict[str, Any], receiver: dict[str, Any]) -> Direction:
+    outages = [Outage(last - first + 1, since, until) for first, last, since, until in receiver["outages"]]
+    tail = sender["sent"] - receiver["distinct"] - sum(each.lost for each in outages)
+    if tail and len(outages) == len(receiver["outages"]):
+        outages.append(Outage(tail, receiver["last_departure_ns"], 0))
     return Direction(
         sent=sender["sent"],
         lost=sender["sent"] - receiver["distinct"],
@@ -268,4 +292,5 @@ def _direction(sender: dict[str, Any], receiver: dict[str, Any]) -> Direction:
         missing=tuple(receiver["missing"]),
         latency_p50_ms=receiver["latency_p50_ns"] / 1e6,
         latency_max_ms=receiver["latency_max_ns"] / 1e6,
+        outages=tuple(outages),
     )

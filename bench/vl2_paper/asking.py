@@ -102,7 +102,7 @@ def together(door: Door, requests: Sequence[Iterable[bytes]], seconds: float) ->
                     break
                 status, body = client.ask(request)
                 took.append((time.monotonic() - began) * 1000)
-                if not 200 <= status < 300:  # noqa: PLR2004
+                if not 200 <= status < 300:
                     wrong.append(f"{status} {body[:200]!r}")
         finally:
             client.close()

@@ -127,7 +127,9 @@ def updates(book: Notebook, place: Bed, door: Door, network: str, number: int) -
     asked = together(door, [moves[i::4] for i in range(4)], 30.0)
     told("ports given another host, one in a request, 4 clients", asked)
     wait(place.settled, "all updates are confirmed")
-    together(door, [[door.request("DELETE", f"/v2.0/ports/{port['id']}") for port in ports[i::4]] for i in range(4)], 60)
+    together(
+        door, [[door.request("DELETE", f"/v2.0/ports/{port['id']}") for port in ports[i::4]] for i in range(4)], 60
+    )
     wait(place.settled, "all is gone again")
 
 
@@ -143,7 +145,7 @@ def made_visible(  # noqa: PLR0917
             request = door.request("POST", "/v2.0/ports", {"port": port | {"binding:host_id": place.hosts[i % 4]}})
             began = time.monotonic()
             status, _body = client.ask(request)
-            if status != 201:  # noqa: PLR2004
+            if status != 201:
                 raise RuntimeError(f"a port could not be made: {status}")
             others = [host for host in place.hosts if host != place.hosts[i % 4]]
             answered = time.monotonic()
@@ -177,7 +179,7 @@ def moved_visible(book: Notebook, place: Bed, door: Door, network: str, number: 
                 began = time.monotonic()
                 status, body = client.ask(door.request("PUT", f"/v2.0/ports/{port}/bindings/{there}/activate"))
                 answered = time.monotonic()
-                if status != 200:  # noqa: PLR2004
+                if status != 200:
                     raise RuntimeError(f"a move could not be activated: {status} {body[:200]!r}")
                 seen = monitors.everywhere(mac, place.hosts)
                 book.take(VISIBLE, case, "time", "ms", (max(seen.values()) - began) * 1000, "99 % < 50 ms")

@@ -242,7 +242,9 @@ def wide_sockets() -> Iterator[None]:
     before = {name: (_CORE / f"{name}_default").read_text(encoding="ascii") for name in ("wmem", "rmem")}
     try:
         for name in before:
-            (_CORE / f"{name}_default").write_text((_CORE / f"{name}_max").read_text(encoding="ascii"), encoding="ascii")
+            (_CORE / f"{name}_default").write_text(
+                (_CORE / f"{name}_max").read_text(encoding="ascii"), encoding="ascii"
+            )
         yield
     finally:
         for name, value in before.items():

@@ -108,7 +108,7 @@ FabricChange: TypeAlias = SwitchConnected | SwitchDisconnected | PortChanged | L
 class Effect:
     """What a change did.
 
-    :param routes: the graph gained a link or prefixes are located differently: any switch's program may have changed.
+    :param routes: prefixes are located, or packets steered, differently: any switch's program may have changed.
     :param switches: whose program may have changed in any case (its ports, its hosts, next hops that it lost).
     :param documents: what to store so that a restarted controller starts from here.
     :param announce: ports from which a discovery packet is worth sending at once.

@@ -39,6 +39,8 @@ class Damping:
                 " does not hold",
                 field="damping",
             )
+        if self.half_life <= 0:
+            raise Invalid(f"damping: half_life ({self.half_life:g}) must be positive", field="damping")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
-from typing import Final, TypeAlias, assert_never
-
-import networkx as nx
+from typing import Final, assert_never
 
 from controller.events import PortChanged, SwitchPort
 from controller.fabric import documents
-from controller.fabric.cables import Cables, Observation
+from controller.fabric.cables import Observation
 from controller.fabric.changes import (
     Effect,
     FabricChange,
@@ -31,35 +29,21 @@ from controller.fabric.changes import (
     SwitchMaintained,
     Tick,
 )
-from controller.fabric.flaps import Damping, Flaps
+from controller.fabric.flaps import Damping
 from controller.fabric.plan import LaPlan, PortRef, Sighting
 from controller.fabric.policies import NO_STEERING, PATHS_MAX, POLICIES, Policy, Steering, policy_named
-from controller.fabric.routes import COST, PORTS, WEIGHTS, Graph, Link, Routes
+from controller.fabric.routes import Link
+from controller.fabric.routing import Routes
 from controller.fabric.sightings import Clash, Sightings
-from controller.fabric.upkeep import CAPACITY_UNKNOWN, UNTUNED, Tuning, Upkeep, cut_off
+from controller.fabric.upkeep import UNTUNED, Tuning, cut_off
+from controller.fabric.wiring import RESERVED_PORTS, Switch, Wiring
 from overlay.changes import Document
 from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.values import DatapathId
 
-_RESERVED_PORTS: Final = 0xFFFFFF00
-"""OpenFlow port numbers from here on (OFPP_MAX) are no cables; LOCAL is one of them."""
-
 _NOTHING: Final = Effect()
 
 _PATHS: Final = 2
-_KBIT: Final = 1000
-
-_Edge: TypeAlias = Mapping[str, object]
-"""The attributes of an edge of the graph."""
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """A fabric switch: its ports by number, and since when its session is up (None while it has none)."""
-
-    datapath_id: DatapathId
-    ports: Mapping[int, SwitchPort]
-    connected_since: float | None = None
 
 
 @dataclass(slots=True)
@@ -74,7 +58,7 @@ class _Touched:
     announce: set[PortRef] = field(default_factory=set)
 
 
-class Fabric:
+class Fabric(Wiring):
     """The physical network as the controller knows it.
 
     :param hold: seconds after which a link that was not seen, or a host that does not answer, is given up.
@@ -92,21 +76,15 @@ class Fabric:
         paths: int = _PATHS,
         damping: Damping | None = None,
     ) -> None:
+        super().__init__(damping)
         self.plan = plan
-        self.graph: Graph = nx.Graph()
-        """Switches, joined where a usable link is; read it, do not change it."""
-        self.switches: dict[DatapathId, Switch] = {}
-        self.cables = Cables()
         self.policy = policy
         self.paths = paths
         self.routes = Routes(self.graph, policy.hops)
         """The next hops over the graph as it is."""
-        self.upkeep = Upkeep()
-        self._flaps = Flaps(damping)
         self._hold = hold
         self._damping = damping
         self._sightings = Sightings(plan)
-        self._usable: dict[DatapathId, frozenset[Link]] = {}
         self._steering: Steering | None = NO_STEERING
 
     @classmethod
@@ -147,13 +125,13 @@ class Fabric:
             if plan.admits(sighting.la, sighting.mac):
                 fabric._sightings.put(sighting, now, assumed=True)
         fabric.graph.add_nodes_from(fabric.switches)
-        fabric._rewire(fabric.switches, now)
+        fabric.routes.update(fabric._rewire(fabric.switches, now))
         fabric._steering = None
         return fabric
 
     def twin(self, now: float) -> Fabric:
         """Make a fabric that knows the same, to try a change on."""
-        return Fabric.restore(
+        twin = Fabric.restore(
             self.documents(),
             self.plan,
             now,
@@ -163,6 +141,8 @@ class Fabric:
             damping=self._damping,
             damped=self.damped,
         )
+        twin.switches.update(self.switches)  # their sessions are in no document
+        return twin
 
     def documents(self) -> tuple[Document, ...]:
         """Write down everything from which a fabric can be restored."""
@@ -210,68 +190,9 @@ class Fabric:
             self._steering = NO_STEERING if steer is None else steer(self.graph, self.edges, self.paths)
         return self._steering
 
-    @property
-    def damped(self) -> frozenset[Link]:
-        """The links that came and went too often to be relied on at present."""
-        return frozenset(self._flaps.damped)
-
     def hosts_at(self, datapath_id: DatapathId) -> Mapping[IPv4Address, Sighting]:
         """Give the hosts behind one switch."""
         return self._sightings.at(datapath_id)
-
-    def ports(self, datapath_id: DatapathId) -> tuple[SwitchPort, ...]:
-        """List a switch's ports that a cable can be in, by number."""
-        ports = self.switches[datapath_id].ports
-        return tuple(ports[number] for number in sorted(ports) if number < _RESERVED_PORTS)
-
-    def edge_ports(self, datapath_id: DatapathId) -> tuple[SwitchPort, ...]:
-        """List a switch's ports that lead to no other switch."""
-        return tuple(port for port in self.ports(datapath_id) if PortRef(datapath_id, port.number) not in self.cables)
-
-    def is_up(self, at: PortRef) -> bool:
-        """Whether packets can pass a port."""
-        switch = self.switches.get(at.datapath_id)
-        port = None if switch is None else switch.ports.get(at.port)
-        return port is not None and port.up
-
-    def is_edge(self, at: PortRef) -> bool:
-        """Whether this is a port that leads to no other switch."""
-        switch = self.switches.get(at.datapath_id)
-        return switch is not None and at.port in switch.ports and at.port < _RESERVED_PORTS and at not in self.cables
-
-    def peer(self, end: PortRef) -> PortRef | None:
-        """Name the far end of a usable link, None where there is none."""
-        there = self.cables.peer(end)
-        return there if there is not None and self.is_up(end) and self.is_up(there) else None
-
-    def links(self) -> tuple[Link, ...]:
-        """List the usable links."""
-        found = ((known.source, self.peer(known.source)) for known in self.cables)
-        return tuple(sorted(Link(near, far) for near, far in found if far is not None and near < far))
-
-    def link_at(self, end: PortRef) -> Link:
-        """Name the link that a port is an end of, usable or not.
-
-        :raises NotFound: where no cable to another port is known.
-        """
-        known = next(self.cables.ends(end), None)
-        if known is None:
-            raise NotFound(
-                f"no link of the fabric ends at {end.datapath_id}:{end.port}", field="id", kind="LinkNotFound"
-            )
-        return Link(*sorted((known.source, known.target)))
-
-    def capacity(self, link: Link) -> int:
-        """Say what a link carries, in Mbit/s."""
-        tuned = self.upkeep.tuning(link).capacity_mbps
-        if tuned is not None:
-            return tuned
-        speeds = [
-            port.speed // _KBIT
-            for end in link
-            if (port := self.switches[end.datapath_id].ports.get(end.port)) is not None and port.speed >= _KBIT
-        ]
-        return min(speeds, default=CAPACITY_UNKNOWN)
 
     # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -319,7 +240,9 @@ class Fabric:
         before: Mapping[int, SwitchPort] = {} if known is None else known.ports
         switch = Switch(change.datapath_id, {port.number: port for port in change.ports}, now)
         self.switches[change.datapath_id] = switch
-        self.graph.add_node(change.datapath_id)
+        if known is None:
+            self.graph.add_node(change.datapath_id)
+            self.routes.update([(change.datapath_id, change.datapath_id)])
         touched = _Touched()
         if known is None or before != switch.ports:
             touched.documents.append(documents.of_switch(switch.datapath_id, switch.ports.values()))
@@ -352,7 +275,7 @@ class Fabric:
         touched.wiring.add(at.datapath_id)
         if not self.is_up(at):
             touched.cables |= self.cables.doubt(at)
-        elif at.port < _RESERVED_PORTS:
+        elif at.port < RESERVED_PORTS:
             touched.announce.add(at)
             touched.announce |= {known.source for known in self.cables.ends(at) if self.is_up(known.source)}
 
@@ -415,7 +338,7 @@ class Fabric:
         touched.switches.discard(datapath_id)
         effect = self._finish(touched, now)
         self.graph.remove_node(datapath_id)
-        self.routes.renew()
+        self.routes.update([(datapath_id, datapath_id)])
         self._steering = None
         self._usable.pop(datapath_id, None)
         del self.switches[datapath_id]
@@ -504,16 +427,14 @@ class Fabric:
 
         :raises Conflict: naming the hosts.
         """
-        maintained = {link for link, tuning in self.upkeep.links.items() if tuning.maintenance}
-        homes = {edge: len(self.hosts_at(edge)) for edge in self.switches if self.hosts_at(edge)}
-        already, after = (
-            cut_off(self.links(), homes, without_switches=away, without_links=gone)
-            for away, gone in (
-                (self.upkeep.switches, maintained),
-                (self.upkeep.switches | switches, maintained | links),
-            )
+        staying = self.switches.keys() - self.upkeep.switches
+        lost = cut_off(
+            [link for link in self.links() if not self.upkeep.avoids(link)],
+            {switch: len(self.hosts_at(switch)) for switch in staying if self.hosts_at(switch)},
+            without_switches=switches,
+            without_links=links,
         )
-        parted = sorted(la for edge in after - already for la in self.hosts_at(edge))
+        parted = sorted(la for edge in lost for la in self.hosts_at(edge))
         if parted and not force:
             raise Conflict(
                 f"maintenance would cut off {', '.join(map(str, parted))}; force it if that is meant",
@@ -531,65 +452,13 @@ class Fabric:
         for source in sorted(touched.cables):
             known = self.cables.get(source)
             touched.documents.append(documents.no_link(source) if known is None else documents.of_link(known))
-        changed = self._rewire(touched.wiring | {source.datapath_id for source in touched.cables}, now)
-        if touched.routes or changed:
-            self._steering = NO_STEERING if self.policy.steer is None else None
+        pairs = self._rewire(touched.wiring | {source.datapath_id for source in touched.cables}, now)
+        changed = self.routes.update(pairs) if pairs else set()
+        if touched.routes or pairs:
+            self._steering = None
         return Effect(
-            routes=touched.routes or bool(changed and self.policy.steer),
+            routes=touched.routes or bool(pairs and self.policy.steer),
             switches=frozenset(touched.switches | changed),
             documents=tuple(touched.documents),
             announce=tuple(sorted(touched.announce)),
         )
-
-    def _rewire(self, datapath_ids: Iterable[DatapathId], now: float) -> set[DatapathId]:
-        """Bring the graph's edges at these switches up to date; returns the switches of which next hops changed."""
-        pairs: list[tuple[DatapathId, DatapathId]] = []
-        for near in sorted(datapath_ids):
-            if near not in self.switches:
-                continue
-            links = self._links_of(near)
-            for link in self._usable.get(near, frozenset()) - links:
-                self._flaps.lost(link, now)
-                for end in link:
-                    self._usable[end.datapath_id] = self._usable.get(end.datapath_id, frozenset()) - {link}
-            for link in links - self._usable.get(near, frozenset()):
-                for end in link:
-                    self._usable[end.datapath_id] = self._usable.get(end.datapath_id, frozenset()) | {link}
-            wanted = self._edges_of(near, links)
-            for other in self.graph.adj[near].keys() | wanted.keys():
-                before, after = self.graph.adj[near].get(other), wanted.get(other)
-                if after == before:
-                    continue
-                if after:
-                    self.graph.add_edge(near, other, **after)
-                else:
-                    self.graph.remove_edge(near, other)
-                pairs.append((near, other))
-        return self.routes.update(pairs) if pairs else set()
-
-    def _links_of(self, near: DatapathId) -> frozenset[Link]:
-        """Find a switch's usable links to other switches."""
-        found = ((end, self.peer(end)) for port in self.ports(near) for end in (PortRef(near, port.number),))
-        return frozenset(Link(*sorted((end, far))) for end, far in found if far is not None and far.datapath_id != near)
-
-    def _edges_of(self, near: DatapathId, links: Iterable[Link]) -> dict[DatapathId, _Edge]:
-        """Make the edges of the graph at a switch: the cheapest of the parallel links to each neighbour."""
-        between: dict[DatapathId, list[tuple[int, Link]]] = {}
-        for link in links:
-            other = link.b.datapath_id if link.a.datapath_id == near else link.a.datapath_id
-            between.setdefault(other, []).append((self.upkeep.cost(link, self._flaps.damped), link))
-        edges: dict[DatapathId, _Edge] = {}
-        for other, found in between.items():
-            cost = min(each for each, _ in found)
-            ends: dict[DatapathId, list[tuple[int, int]]] = {near: [], other: []}
-            for each, link in found:
-                if each == cost:
-                    capacity = self.capacity(link)
-                    for end in link:
-                        ends[end.datapath_id].append((end.port, capacity))
-            edges[other] = {
-                PORTS: {switch: tuple(port for port, _ in sorted(pairs)) for switch, pairs in ends.items()},
-                COST: cost,
-                WEIGHTS: {switch: tuple(capacity for _, capacity in sorted(pairs)) for switch, pairs in ends.items()},
-            }
-        return edges

@@ -13,14 +13,19 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
-from controller.fabric.pipeline import ENTER, ROUTE, TAGGED, tag_of
+from controller.fabric.pipeline import ELEPHANTS, ENTER, ROUTE, TAGGED, tag_of
 from controller.fabric.routes import Hop, NextHops
 from controller.fabric.targets import Target, TargetKind
 from overlay.flow import MARK, Flow, Group, Output, Set, ToGroup
 
 _SHIFT: Final = 16
 _FIRST: Final = MARK << _SHIFT
-_KINDS: Final = {ROUTE.id: TargetKind.PREFIX, ENTER.id: TargetKind.ENTRY, TAGGED.id: TargetKind.TAG}
+_KINDS: Final = {
+    ROUTE.id: TargetKind.PREFIX,
+    ENTER.id: TargetKind.ENTRY,
+    TAGGED.id: TargetKind.TAG,
+    ELEPHANTS.id: TargetKind.PREFIX,
+}
 _FIELD: Final = {TargetKind.PREFIX: "ipv4_dst", TargetKind.ENTRY: "ipv4_dst", TargetKind.TAG: "eth_dst"}
 SPARE: Final = 16
 """How many groups there may be beyond two for each next-hop set, before equal ones are merged."""
@@ -41,7 +46,7 @@ class GroupAssignment:
     @classmethod
     def from_installed(cls, flows: Iterable[Flow], groups: Iterable[Group]) -> GroupAssignment:
         """Read the assignment off the routes and groups that a switch really holds."""
-        hops_of = {group.group_id: _hops(group) for group in groups if is_ours(group.group_id)}
+        hops_of = {group.group_id: _hops(group) for group in groups if is_ours(group.group_id) and not group.failover}
         group_of = {
             target: action.group_id
             for flow in flows

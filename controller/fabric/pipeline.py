@@ -15,6 +15,7 @@ from overlay.flow import Pipeline, Table
 LLDP: Final = 0x88CC
 ARP: Final = 0x0806
 IPV4: Final = 0x0800
+UDP: Final = 17
 ARP_REQUEST: Final = 1
 ARP_REPLY: Final = 2
 
@@ -37,6 +38,11 @@ PORT_BURST: Final = 50
 def mac_of_tag(tag: int) -> int:
     """Give the destination MAC that carries a locator tag."""
     return TAG_SPACE | tag
+
+
+def is_tag(mac: int) -> bool:
+    """Whether a MAC carries a locator tag."""
+    return mac & TAG_MASK == TAG_SPACE
 
 
 def tag_of(mac: int) -> int:
@@ -62,6 +68,7 @@ class FabricCookie(IntEnum):
     HERE = 0x8C  # prefix length and address
     PLAIN = 0x8D  # nothing
     TAG = 0x8E  # the tag
+    ELEPHANT = 0x90  # prefix length and address
 
 
 _PORT_KINDS: Final = {
@@ -71,7 +78,7 @@ _PORT_KINDS: Final = {
     FabricCookie.ENTERING,
     FabricCookie.TAGGED,
 }
-_PREFIX_KINDS: Final = {FabricCookie.PREFIX, FabricCookie.ENTRY, FabricCookie.HERE}
+_PREFIX_KINDS: Final = {FabricCookie.PREFIX, FabricCookie.ENTRY, FabricCookie.HERE, FabricCookie.ELEPHANT}
 _LA_KINDS: Final = {FabricCookie.KNOWN, FabricCookie.SELF, FabricCookie.HOST}
 PREFIX_SHIFT: Final = 32
 
@@ -133,6 +140,13 @@ class RoutePriority(IntEnum):
     PREFIX = 100
 
 
+class ElephantPriority(IntEnum):
+    """A bin before the rest of its prefix, whose length is added to either."""
+
+    BIN = 200
+    REST = 100
+
+
 CLASSIFY: Final = Table(
     "classify",
     purpose=(
@@ -189,7 +203,19 @@ ROUTE: Final = Table(
     purpose="Send a packet to the host here that has its LA, or to a group of next hops towards its prefix.",
     matches=("eth_type", "ipv4_dst"),
     writes=("eth_src", "eth_dst", "ttl"),
+    nexts=("elephants",),
     outputs=True,
     miss="drop: no such host, or no way there",
 )
-FABRIC: Final = Pipeline("fabric", CLASSIFY, LEARN, ANSWER, ENTER, TAGGED, ROUTE)
+ELEPHANTS: Final = Table(
+    "elephants",
+    purpose=(
+        "While an up-link is busy: count what goes to a prefix in bins by the outer UDP source port, and send a heavy"
+        " bin to a next hop of its own.  Empty unless the operator has turned elephants on; the last table, so that"
+        " no other one's number depends on it."
+    ),
+    matches=("eth_type", "ipv4_dst", "ip_proto", "udp_src"),
+    outputs=True,
+    miss="drop: a route leads here only if there is a flow for the rest of its prefix",
+)
+FABRIC: Final = Pipeline("fabric", CLASSIFY, LEARN, ANSWER, ENTER, TAGGED, ROUTE, ELEPHANTS)

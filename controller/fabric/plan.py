@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 
+from controller.fabric.pipeline import is_tag
 from overlay.refusals import Invalid
 from overlay.values import DatapathId, Mac
 
@@ -62,6 +63,10 @@ class LaPlan:
                 f"edge_prefix_length: {self.edge_prefix_length} is outside"
                 f" {self.supernet.prefixlen} … {_LONGEST_EDGE_PREFIX}",
                 field="edge_prefix_length",
+            )
+        if is_tag(self.router_mac):
+            raise Invalid(
+                f"router_mac: {self.router_mac} is among those that carry locator tags (02:56:4d:…)", field="router_mac"
             )
 
     @property

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from heapq import heappop, heappush
 from typing import Final, TypeAlias
 
 import networkx as nx
@@ -25,6 +26,7 @@ from controller.fabric.routes import (
     Hop,
     Hops,
     NextHops,
+    distances,
     equal_cost,
     nearest,
     single,
@@ -94,14 +96,25 @@ def tags_for(keys: Iterable[bytes]) -> dict[bytes, int]:
 def intermediates(graph: Graph, edges: Collection[DatapathId]) -> frozenset[DatapathId]:
     """Find the top of a Clos: the switches that have no hosts and are equally far from all edge switches.
 
+    In a fabric that has fallen apart, those of each part count: an edge switch that is cut off takes no top away.
+
     :returns: nothing for a graph that has no such layer.
     """
-    reach = [nx.single_source_shortest_path_length(graph, edge) for edge in sorted(edges)]
-    return frozenset(
-        switch
-        for switch in graph
-        if switch not in edges and len({lengths.get(switch) for lengths in reach}) == 1 and switch in reach[0]
-    )
+    found: set[DatapathId] = set()
+    for part in nx.connected_components(graph):
+        housed = part.intersection(edges)
+        if len(housed) > 1:
+            found |= {switch for switch in part - housed if _met_first(graph, switch, housed) == housed}
+    return frozenset(found)
+
+
+def _met_first(graph: Graph, switch: DatapathId, among: Collection[DatapathId]) -> set[DatapathId]:
+    """Find those of some switches that are nearest to one, by the number of links."""
+    seen = ring = {switch}
+    while ring.isdisjoint(among):
+        ring = {far for near in ring for far in graph.adj[near]} - seen
+        seen = seen | ring
+    return ring.intersection(among)
 
 
 def bounce(graph: Graph, edges: Collection[DatapathId], _paths: int) -> Steering:
@@ -115,28 +128,25 @@ def bounce(graph: Graph, edges: Collection[DatapathId], _paths: int) -> Steering
     inner = in_use(graph)
     tops = intermediates(inner, edges)
     if tops:
-        up = nearest(graph, tops)
+        up = nearest(inner, tops)
         tagged = {edge: tuple(hop._replace(tag=ANYCAST) for hop in up.get(edge, ())) for edge in edges}
-        return Steering(
-            {edge: dict.fromkeys(_others(edges, edge), hops) for edge, hops in tagged.items() if hops}, {ANYCAST: up}
-        )
+        entries = {edge: dict.fromkeys(_others(edges, edge), hops) for edge, hops in tagged.items() if hops}
+        # what has the tag already is not stopped by a link's becoming a last resort
+        return Steering(entries, {ANYCAST: nearest(graph, tops)})
     ways = {via: equal_cost(inner, via) for via in sorted(inner) if inner.degree(via)}
     tags = tags_for(_bytes(via) for via in ways)
-    entries: dict[DatapathId, dict[DatapathId, NextHops]] = {}
+    bounced: dict[DatapathId, dict[DatapathId, NextHops]] = {}
     used: set[DatapathId] = set()
     for edge in sorted(edges):
         via = sorted((via for via in ways if via != edge and edge in ways[via]), key=lambda via: _mixed(edge, via))
-        entries[edge] = {}
+        bounced[edge] = {}
         for towards in _others(edges, edge):
             chosen = {towards, *via[:_BOUNCES_MAX]} & ways.keys()
             if towards in chosen and edge in ways[towards]:
-                used |= chosen - {towards}
-                hops = (
-                    _first(ways[each][edge], edge, each, 0 if each == towards else tags[_bytes(each)])
-                    for each in sorted(chosen)
-                )
-                entries[edge][towards] = tuple(sorted(hops))
-    return Steering(entries, {tags[_bytes(via)]: ways[via] for via in sorted(used)})
+                used |= chosen
+                hops = (_first(ways[each][edge], edge, each, tags[_bytes(each)]) for each in sorted(chosen))
+                bounced[edge][towards] = tuple(sorted(hops))
+    return Steering(bounced, {tags[_bytes(via)]: ways[via] for via in sorted(used)})
 
 
 def _first(hops: NextHops, edge: DatapathId, via: DatapathId, tag: int) -> Hop:
@@ -152,6 +162,8 @@ def _mixed(one: DatapathId, other: DatapathId) -> int:
 
 _Path: TypeAlias = tuple[tuple[DatapathId, int], ...]
 """The switches on a path, each with the port to the next; without the last switch."""
+_Flow: TypeAlias = Counter[tuple[DatapathId, DatapathId]]
+"""How many of the links between two switches are used, from the one to the other."""
 
 
 def apart(graph: Graph, edges: Collection[DatapathId], paths: int) -> Steering:
@@ -188,19 +200,12 @@ def disjoint_paths(graph: Graph, source: DatapathId, target: DatapathId, most: i
     Each round adds the cheapest path through what the paths so far leave over, where going against one of them takes
     its link away from it and gives its cost back.
     """
-    flow: Counter[tuple[DatapathId, DatapathId]] = Counter()
-    for _ in range(most if source in graph and target in graph else 0):
-        left: nx.DiGraph[DatapathId] = nx.DiGraph()
-        for near, far, link in graph.edges(data=True):
-            for one, other in ((near, far), (far, near)):
-                if flow[other, one]:
-                    left.add_edge(one, other, cost=-link.get(COST, 1))
-                elif flow[one, other] < len(link[PORTS][one]):
-                    left.add_edge(one, other, cost=link.get(COST, 1))
-        try:
-            path = nx.bellman_ford_path(left, source, target, weight="cost")
-        except (nx.NetworkXNoPath, nx.NodeNotFound):
-            break
+    ahead = distances(graph, {target} & graph.nodes)
+    if source == target or source not in ahead:
+        return ()
+    flow = _Flow()
+    for _ in range(most):
+        path = _cheapest(graph, flow, ahead, source, target)
         for one, other in itertools.pairwise(path):
             if flow[other, one]:
                 flow[other, one] -= 1
@@ -209,9 +214,41 @@ def disjoint_paths(graph: Graph, source: DatapathId, target: DatapathId, most: i
     return _unravelled(graph, flow, source, target)
 
 
-def _unravelled(
-    graph: Graph, flow: Counter[tuple[DatapathId, DatapathId]], source: DatapathId, target: DatapathId
-) -> tuple[_Path, ...]:
+def _cheapest(
+    graph: Graph, flow: _Flow, ahead: dict[DatapathId, int], source: DatapathId, target: DatapathId
+) -> list[DatapathId]:
+    """Find the cheapest path through what a flow leaves over; of equal ones always the same.
+
+    :param ahead: potentials that make no cost negative (Edmonds and Karp 1972), at first what is still ahead of each
+        switch; brought up to date here.
+    :returns: nothing where there is none.
+    """
+    costs: dict[DatapathId, int] = {}
+    came: dict[DatapathId, DatapathId] = {}
+    open_ends = [(0, source, source)]
+    while open_ends and target not in came:
+        cost, at, before = heappop(open_ends)
+        if at in came:
+            continue
+        costs[at], came[at] = cost, before
+        for far, link in graph.adj[at].items():
+            if far in came:
+                continue
+            if flow[far, at]:
+                heappush(open_ends, (cost - link.get(COST, 1) + ahead[far] - ahead[at], far, at))
+            elif flow[at, far] < len(link[PORTS][at]):
+                heappush(open_ends, (cost + link.get(COST, 1) + ahead[far] - ahead[at], far, at))
+    if target not in came:
+        return []
+    for switch, cost in costs.items():
+        ahead[switch] += costs[target] - cost
+    path = [target]
+    while path[-1] != source:
+        path.append(came[path[-1]])
+    return path[::-1]
+
+
+def _unravelled(graph: Graph, flow: _Flow, source: DatapathId, target: DatapathId) -> tuple[_Path, ...]:
     """Take a flow apart into paths, each unit by a port of its own."""
     found: list[_Path] = []
     while True:
@@ -235,7 +272,10 @@ def _path_key(towards: DatapathId, path: _Path) -> bytes:
 
 def in_use(graph: Graph) -> Graph:
     """Leave out the links that are a last resort."""
-    return nx.subgraph_view(graph, filter_edge=lambda near, far: graph.edges[near, far].get(COST, 1) < LAST_RESORT)
+    inner: Graph = nx.Graph()
+    inner.add_nodes_from(graph)
+    inner.add_edges_from(edge for edge in graph.edges(data=True) if edge[2].get(COST, 1) < LAST_RESORT)
+    return inner
 
 
 def _others(edges: Collection[DatapathId], edge: DatapathId) -> list[DatapathId]:

@@ -26,7 +26,7 @@ class Preview:
     """What would change on one switch.
 
     :param groups: ids of the groups that would be put, changed or removed.
-    :param flows: how many flows would be put or removed.
+    :param flows: how many flows would be put, changed or removed.
     """
 
     datapath_id: DatapathId
@@ -46,7 +46,8 @@ def previews(
     """
     found = []
     for switch in sorted(programs.keys() & fabric.switches.keys()):
-        now, then = programs[switch], program(fabric, switch, programs[switch].assignment)
+        now = programs[switch]
+        then = program(fabric, switch, now.assignment, herd=now.herd)
         routes = desired(fabric, switch)
         groups = {group.group_id: group for group in now.groups}, {group.group_id: group for group in then.groups}
         preview = Preview(
@@ -61,7 +62,7 @@ def previews(
                 for number in sorted(groups[0].keys() | groups[1].keys())
                 if groups[0].get(number) != groups[1].get(number)
             ),
-            len(set(now.flows) ^ set(then.flows)),
+            len({flow.key for flow in set(now.flows) ^ set(then.flows)}),
         )
         if preview.routes or preview.groups or preview.flows:
             found.append(preview)

@@ -12,6 +12,8 @@ from hashlib import blake2b
 from ipaddress import IPv4Network
 from typing import Final
 
+from controller.fabric.detours import detours
+from controller.fabric.elephants import NO_HERD, Herd
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment, assign_groups
 from controller.fabric.pipeline import (
@@ -74,15 +76,23 @@ class SwitchProgram:
     groups: tuple[Group, ...]
     meters: tuple[Meter, ...]
     assignment: GroupAssignment
+    herd: Herd = NO_HERD
+    """The elephants that it was made for."""
 
 
 def program(
-    fabric: Fabric, datapath_id: DatapathId, previous: GroupAssignment, routes: Desired | None = None
+    fabric: Fabric,
+    datapath_id: DatapathId,
+    previous: GroupAssignment,
+    routes: Desired | None = None,
+    *,
+    herd: Herd = NO_HERD,
 ) -> SwitchProgram:
     """Compile the whole program of one switch.
 
     :param previous: of the last program, or read off the switch by :meth:`GroupAssignment.from_installed`.
     :param routes: the next hops that it is to have, where that is not what the fabric wants in the end.
+    :param herd: its elephants.
     :raises KeyError: for a switch that the fabric does not know.
     """
     routes = desired(fabric, datapath_id) if routes is None else routes
@@ -105,12 +115,20 @@ def program(
     if TargetKind.TAG in kinds:
         flows += map(tagged, sorted(set(ports) - set(edge_ports)))
         flows += (untag(target.value, fabric.plan.router_mac) for target, hops in routes.items() if not hops)
-    flows += (_ROUTES[target.kind](target, group_id) for target, group_id in assignment.group_of.items())
+    around = detours(herd, assignment)
+    flows += (
+        _ROUTES[target.kind](target, group_id)
+        for target, group_id in assignment.group_of.items()
+        if target not in around.targets
+    )
+    flows += around.flows
+    groups = [select(group_id, assignment.hops_of[group_id], basis) for group_id in sorted(assignment.hops_of)]
     return SwitchProgram(
         tuple(flows),
-        tuple(select(group_id, assignment.hops_of[group_id], basis) for group_id in sorted(assignment.hops_of)),
+        (*groups, *around.groups),
         tuple(map(allowance, ports)),
         assignment,
+        herd,
     )
 
 
@@ -293,12 +311,12 @@ def entry(target: Target, group_id: int) -> Flow:
 
 @lru_cache(_CACHED)
 def onward(target: Target, group_id: int) -> Flow:
-    """Send what has a tag on towards the tag's end."""
+    """Send what has a tag on towards the tag's end; while routes change, that may be back where it came from."""
     return TAGGED.flow(
         TagPriority.TAG,
         {"eth_type": IPV4, "eth_dst": mac_of_tag(target.value)},
         cookie=cookie(FabricCookie.TAG, target.value),
-        actions=[DecTtl(), ToGroup(group_id)],
+        actions=[DecTtl(), Set("in_port", NO_PORT), ToGroup(group_id)],
     )
 
 

@@ -47,7 +47,7 @@ COST: Final = "cost"
 WEIGHTS: Final = "weights"
 """The edge attribute for the capacity (Mbit/s) of the link behind each of ``PORTS``."""
 
-LAST_RESORT: Final = 1 << 20
+LAST_RESORT: Final = 1 << 32
 """Added to the cost of a link that is to be used only where nothing else leads (as OSPF's stub router, RFC 6987)."""
 
 _WEIGHT_MAX: Final = 64
@@ -123,53 +123,3 @@ def reduced(weights: list[int]) -> list[int]:
     if most <= _WEIGHT_MAX * divisor:
         return [weight // divisor for weight in weights]
     return [max(1, round(weight * _WEIGHT_MAX / most)) for weight in weights]
-
-
-class Routes:
-    """The next hops over the graph as it is, computed when first asked for and kept while they hold."""
-
-    def __init__(self, graph: Graph, choice: Choice = equal_cost) -> None:
-        self._graph = graph
-        self._choice = choice
-        self._towards: dict[DatapathId, Hops] = {}
-        self._costs: dict[DatapathId, dict[DatapathId, int]] = {}
-
-    def towards(self, destination: DatapathId) -> Hops:
-        """Give the next hops of every switch that reaches the destination."""
-        hops = self._towards.get(destination)
-        if hops is None:
-            hops = self._choice(self._graph, destination) if destination in self._graph else {}
-            self._towards[destination] = hops
-        return hops
-
-    def distance(self, switch: DatapathId, destination: DatapathId) -> int | None:
-        """Say what the cheapest way costs; None where there is none."""
-        costs = self._costs.get(destination)
-        if costs is None:
-            costs = distances(self._graph, (destination,)) if destination in self._graph else {}
-            self._costs[destination] = costs
-        return costs.get(switch)
-
-    def choose(self, choice: Choice) -> None:
-        """Choose by another rule from now on."""
-        self._choice = choice
-        self.renew()
-
-    def renew(self) -> None:
-        """Forget everything."""
-        self._towards.clear()
-        self._costs.clear()
-
-    def update(self, pairs: Iterable[tuple[DatapathId, DatapathId]]) -> set[DatapathId]:
-        """Follow a change of the graph's edges between these pairs of switches.
-
-        :returns: the switches of which next hops that were asked for have changed.
-        """
-        del pairs
-        self._costs.clear()
-        changed: set[DatapathId] = set()
-        for destination, before in self._towards.items():
-            after = self._choice(self._graph, destination) if destination in self._graph else {}
-            changed |= {switch for switch in before.keys() | after.keys() if before.get(switch) != after.get(switch)}
-            self._towards[destination] = after
-        return changed

@@ -1,20 +1,23 @@
 """What does the fabric's pipeline look like with something in it?
 
 Prints its half of PIPELINE.md from the declaration and from the program that the real compiler makes for an edge switch
-of a small fabric: two uplinks, and one hypervisor.
+of a small fabric with Valiant load balancing: two uplinks, and one hypervisor.
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
+from itertools import chain
 from typing import Final
 
 from controller.events import SwitchPort
 from controller.fabric.changes import HostSighted, LinkSeen, SwitchConnected
+from controller.fabric.elephants import Bin, Herd, Pin
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.pipeline import FABRIC, REG_ASKER, FabricCookie
 from controller.fabric.plan import LaPlan, PortRef
+from controller.fabric.policies import POLICIES
 from controller.fabric.program import program
 from overlay.describe import document
 from overlay.flow import Flow
@@ -32,16 +35,26 @@ _KINDS: Final = {
     FabricCookie.SELF: "per hypervisor here",
     FabricCookie.HOST: "per hypervisor here",
     FabricCookie.PREFIX: "per edge switch elsewhere",
+    FabricCookie.ELEPHANT: "per edge switch elsewhere while an up-link that leads there is busy",
+    FabricCookie.ENTERING: "per port that leads to no switch, where the policy steers",
+    FabricCookie.TAGGED: "per port that leads to a switch, where the policy steers",
+    FabricCookie.ENTRY: "per edge switch elsewhere, where the policy steers",
+    FabricCookie.HERE: "per prefix here, where the policy steers",
+    FabricCookie.PLAIN: "where the policy steers",
+    FabricCookie.TAG: "per locator tag that ends elsewhere",
 }
+_TAG_ENDS: Final = "per locator tag that ends here (on the switch behind the uplinks)"
 
 INTRODUCTION: Final = """\
 Every fabric switch holds these tables. They know locator addresses only. The sample flows are compiled for an edge
-switch with two uplinks (ports 1 and 2) and a hypervisor with LA 10.0.1.11 on port 3; the group hashes over both uplinks
-and skips one that is down."""
+switch with two uplinks (ports 1 and 2) and a hypervisor with LA 10.0.1.11 on port 3; a group hashes over both uplinks
+and skips one that is down. The policy is `vlb`: what enters gets the locator tag 1, of the nearest switch at the top,
+from the group's buckets. Under a policy that does not steer (`shortest`, `ecmp`), `enter` and `tagged` are empty and
+nothing leads to them."""
 
 
 def _fabric() -> Fabric:
-    fabric = Fabric(LaPlan())
+    fabric = Fabric(LaPlan(), policy=POLICIES["vlb"])
     for datapath_id in (_EDGE, _SPINE, _OTHER):
         ports = (SwitchPort(number, f"eth{number}", "02:00:00:00:00:01", up=True) for number in (1, 2, 3))
         fabric.apply(SwitchConnected(datapath_id, tuple(ports)), 0.0)
@@ -56,12 +69,22 @@ def _fabric() -> Fabric:
 
 
 def _samples() -> list[tuple[str, Flow]]:
-    """One flow of each shape: the same table, cookie kind and fields."""
+    """One flow of each shape: the same table, cookie kind, fields and next table."""
     samples: dict[tuple[object, ...], tuple[str, Flow]] = {}
-    for flow in program(_fabric(), _EDGE, GroupAssignment()).flows:
+    fabric = _fabric()
+    ports = (1, 2)
+    prefix = IPv4Network("10.0.2.0/24")
+    herd = Herd({prefix: ports}, {Bin(prefix, 0): Pin(1, 0, ports)})
+    programs = (
+        program(fabric, _EDGE, GroupAssignment()),
+        program(fabric, _EDGE, GroupAssignment(), herd=herd),
+        program(fabric, _SPINE, GroupAssignment()),
+    )
+    for flow in chain.from_iterable(each.flows for each in programs):
         kind = FabricCookie(flow.cookie >> _KIND_SHIFT & 0xFF)
-        shape = (flow.table, kind, tuple(condition.field for condition in flow.match))
-        samples.setdefault(shape, (_KINDS[kind].capitalize(), flow))
+        shape = (flow.table, kind, tuple(condition.field for condition in flow.match), flow.goto)
+        sentence = _TAG_ENDS if kind is FabricCookie.TAG and flow.goto is not None else _KINDS[kind]
+        samples.setdefault(shape, (sentence[0].upper() + sentence[1:], flow))
     return sorted(samples.values(), key=lambda sample: (sample[1].table, -sample[1].priority, sample[0]))
 
 

@@ -61,8 +61,9 @@ Desired: TypeAlias = Mapping[Target, NextHops]
 def desired(fabric: Fabric, datapath_id: DatapathId) -> dict[Target, NextHops]:
     """Find the next-hop set of every target that can be reached from a switch and is not there already."""
     found: dict[Target, NextHops] = {}
+    plain = fabric.routes.at(datapath_id, fabric.edges)
     for prefix, owner in fabric.located.items():
-        if hops := fabric.routes.towards(owner).get(datapath_id):
+        if hops := plain.get(owner):
             found[Target.of_prefix(prefix)] = hops
     steering = fabric.steering
     entries = steering.entries.get(datapath_id)

@@ -57,11 +57,13 @@ class Upkeep:
         """Give what was said about a link, or what holds where nothing was."""
         return self.links.get(link, UNTUNED)
 
+    def avoids(self, link: Link) -> bool:
+        """Whether a link, or a switch at either end of it, is in maintenance."""
+        return self.tuning(link).maintenance or any(end.datapath_id in self.switches for end in link)
+
     def cost(self, link: Link, damped: Collection[Link]) -> int:
         """Say what a way over a link costs."""
-        tuning = self.tuning(link)
-        avoided = tuning.maintenance or link in damped or any(end.datapath_id in self.switches for end in link)
-        return tuning.weight + LAST_RESORT * avoided
+        return self.tuning(link).weight + LAST_RESORT * (link in damped or self.avoids(link))
 
 
 def cut_off(

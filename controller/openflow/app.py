@@ -18,6 +18,7 @@ from controller.openflow.tally import Tally
 from overlay.values import DatapathId
 
 _LOG: Final = logging.getLogger(__name__)
+_PASSABLE: Final = ofproto.OFPPS_LINK_DOWN | ofproto.OFPPS_LIVE
 
 
 class Switches(App):  # type: ignore[misc]
@@ -105,8 +106,10 @@ class Switches(App):  # type: ignore[misc]
 
 def _port(desc: Any) -> SwitchPort:
     name = desc.name.split(b"\0", 1)[0].decode(errors="replace")
-    up = not desc.config & ofproto.OFPPC_PORT_DOWN and not desc.state & ofproto.OFPPS_LINK_DOWN
     speed = next((each.curr_speed for each in desc.properties if hasattr(each, "curr_speed")), 0)
+    # Open vSwitch says of every port whether it is live (what groups go by), with BFD and without; of a port that was
+    # just added, in a second message.
+    up = not desc.config & ofproto.OFPPC_PORT_DOWN and desc.state & _PASSABLE == ofproto.OFPPS_LIVE
     return SwitchPort(desc.port_no, name, desc.hw_addr, up, speed)
 
 

@@ -13,16 +13,33 @@ from typing import Final
 from controller.openflow.actions import ANY, encode_actions, encode_instructions
 from controller.openflow.groups import encode_buckets, encode_choice
 from controller.openflow.oxm import encode_match
-from overlay.flow import COOKIE_MARK, COOKIE_MARK_MASK, PORT_CONTROLLER, Condition, Flow, Group, Meter, Output, Set
+from overlay.flow import (
+    COOKIE_KIND_MASK,
+    COOKIE_MARK,
+    COOKIE_MARK_MASK,
+    PORT_CONTROLLER,
+    Condition,
+    Flow,
+    Group,
+    Meter,
+    MeterUnit,
+    Output,
+    Set,
+    cookie,
+)
 
 VERSION: Final = 6
 """OpenFlow 1.5."""
 SELECT: Final = 1
 """OFPGT_SELECT."""
+FAILOVER: Final = 3
+"""OFPGT_FF."""
 DROP: Final = 1
 """OFPMBT_DROP."""
-METER_FLAGS: Final = 2 | 4
-"""OFPMF_PKTPS and OFPMF_BURST."""
+BURST: Final = 4
+"""OFPMF_BURST."""
+METER_UNITS: Final = {MeterUnit.KILOBITS: 1, MeterUnit.PACKETS: 2}
+"""OFPMF_KBPS and OFPMF_PKTPS."""
 _ATOMIC_ORDERED: Final = 1 | 2
 _ALL_TABLES: Final = 0xFF
 _ALL_GROUPS: Final = 0xFFFFFFFC
@@ -73,6 +90,7 @@ class Multipart(IntEnum):
 
     FLOW_DESC = 1
     AGGREGATE_STATS = 2
+    PORT_STATS = 4
     GROUP_DESC = 7
     METER_DESC = 10
 
@@ -90,6 +108,7 @@ _FROM_CONTROLLER: Final = encode_match((Condition("in_port", PORT_CONTROLLER),))
 _FLOW_REQUEST: Final = Struct("!B3xII4xQQ")
 _GROUP_REQUEST: Final = Struct("!I4x")
 _METER_REQUEST: Final = Struct("!I4x")
+_PORT_REQUEST: Final = Struct("!I4x")
 _BUNDLED_FLOW_MOD: Final = Struct(BUNDLE_ADD.format + FLOW_MOD.format[1:])
 _MARKED_FLOWS: Final = _FLOW_REQUEST.pack(_ALL_TABLES, ANY, ANY, COOKIE_MARK, COOKIE_MARK_MASK) + encode_match(())
 
@@ -101,13 +120,13 @@ def flow_mod(flow: Flow, command: FlowCommand, xid: int) -> bytes:
     """
     body = encode_match(flow.match)
     if command == FlowCommand.DELETE_STRICT:
-        cookie, mask = COOKIE_MARK, COOKIE_MARK_MASK
+        provenance, mask = COOKIE_MARK, COOKIE_MARK_MASK
     else:
-        cookie, mask = flow.cookie, 0 if command == FlowCommand.ADD else COOKIE_MARK_MASK
+        provenance, mask = flow.cookie, 0 if command == FlowCommand.ADD else COOKIE_MARK_MASK
         body += encode_instructions(flow.actions, flow.goto, flow.meter)
     return (
         FLOW_MOD.pack(
-            VERSION, Kind.FLOW_MOD, 48 + len(body), xid, cookie, mask, flow.table, command, 0, 0,
+            VERSION, Kind.FLOW_MOD, 48 + len(body), xid, provenance, mask, flow.table, command, 0, 0,
             flow.priority, ANY, ANY, ANY, 0, 0,
         )
         + body
@@ -129,8 +148,10 @@ def bundled_flow_add(flow: Flow, xid: int, bundle: int) -> bytes:
 
 def group_mod(group: Group, command: Command, xid: int) -> bytes:
     """Encode a group to be added or modified."""
-    buckets = encode_buckets(group.buckets)
-    return _group_mod(group.group_id, command, xid, len(buckets), buckets + encode_choice(group.basis))
+    buckets = encode_buckets(group.buckets, weighted=not group.failover)
+    choice = b"" if group.failover else encode_choice(group.basis)
+    kind = FAILOVER if group.failover else SELECT
+    return _group_mod(group.group_id, command, xid, len(buckets), buckets + choice, kind)
 
 
 def group_delete(group_id: int, xid: int) -> bytes:
@@ -138,15 +159,17 @@ def group_delete(group_id: int, xid: int) -> bytes:
     return _group_mod(group_id, Command.DELETE, xid, 0, b"")
 
 
-def _group_mod(group_id: int, command: Command, xid: int, buckets: int, body: bytes) -> bytes:
+def _group_mod(  # noqa: PLR0917  (the fields of the message)
+    group_id: int, command: Command, xid: int, buckets: int, body: bytes, kind: int = SELECT
+) -> bytes:
     length = GROUP_MOD.size + len(body)
-    return GROUP_MOD.pack(VERSION, Kind.GROUP_MOD, length, xid, command, SELECT, group_id, buckets, ANY) + body
+    return GROUP_MOD.pack(VERSION, Kind.GROUP_MOD, length, xid, command, kind, group_id, buckets, ANY) + body
 
 
 def meter_mod(meter: Meter, command: Command, xid: int) -> bytes:
     """Encode a meter to be added, modified or deleted (which deletes the flows that use it)."""
-    band = METER_BAND.pack(DROP, 16, meter.packets_per_second, meter.burst) if command != Command.DELETE else b""
-    flags = METER_FLAGS if command != Command.DELETE else 0
+    band = METER_BAND.pack(DROP, 16, meter.rate, meter.burst) if command != Command.DELETE else b""
+    flags = METER_UNITS[meter.unit] | BURST if command != Command.DELETE else 0
     return METER_MOD.pack(VERSION, Kind.METER_MOD, 16 + len(band), xid, command, flags, meter.meter_id) + band
 
 
@@ -182,6 +205,12 @@ def ask_flows(xid: int) -> bytes:
     return _request(Multipart.FLOW_DESC, _MARKED_FLOWS, xid)
 
 
+def ask_flows_of(kind: int, xid: int) -> bytes:
+    """Ask for all flows whose cookie has our mark and this kind."""
+    wanted = _FLOW_REQUEST.pack(_ALL_TABLES, ANY, ANY, cookie(kind, 0), COOKIE_KIND_MASK) + encode_match(())
+    return _request(Multipart.FLOW_DESC, wanted, xid)
+
+
 def ask_flow_count(xid: int) -> bytes:
     """Ask how many flows have our mark."""
     return _request(Multipart.AGGREGATE_STATS, _MARKED_FLOWS, xid)
@@ -195,3 +224,8 @@ def ask_groups(xid: int) -> bytes:
 def ask_meters(xid: int) -> bytes:
     """Ask for the configuration of all meters."""
     return _request(Multipart.METER_DESC, _METER_REQUEST.pack(ANY), xid)
+
+
+def ask_ports(xid: int) -> bytes:
+    """Ask for the counters of all ports."""
+    return _request(Multipart.PORT_STATS, _PORT_REQUEST.pack(ANY), xid)

@@ -1,6 +1,6 @@
 """How does a switch choose among next hops, as bytes?
 
-Buckets and the properties of a select group (OpenFlow 1.5, ofp_bucket and ofp_group_mod).  How to choose is said in
+Buckets and the properties of a group (OpenFlow 1.5, ofp_bucket and ofp_group_mod).  How to choose is said in
 Netronome's property (include/openflow/netronome-ext.h of Open vSwitch), which Open vSwitch takes in OpenFlow 1.5 alone:
 without it, its userspace datapath hashes no UDP ports, so all VXLAN between two LAs would take one path.
 """
@@ -31,12 +31,15 @@ _WATCH_PROPERTY: Final = Struct("!HHI")
 _SELECTION_PROPERTY: Final = Struct("!HHII4x16sII")
 
 
-def encode_buckets(buckets: tuple[Bucket, ...]) -> bytes:
-    """Encode the buckets of a select group; their ids are their places."""
+def encode_buckets(buckets: tuple[Bucket, ...], *, weighted: bool = True) -> bytes:
+    """Encode the buckets of a group; their ids are their places.
+
+    :param weighted: whether they have weights, which only those of a select group may.
+    """
     out: list[bytes] = []
     for number, bucket in enumerate(buckets):
         actions = encode_actions(bucket.actions)
-        properties = _WEIGHT_PROPERTY.pack(_WEIGHT, 8, bucket.weight)
+        properties = _WEIGHT_PROPERTY.pack(_WEIGHT, 8, bucket.weight) if weighted else b""
         if bucket.watch_port is not None:
             properties += _WATCH_PROPERTY.pack(_WATCH_PORT, 8, bucket.watch_port)
         length = _BUCKET.size + len(actions) + len(properties)

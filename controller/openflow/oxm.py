@@ -99,7 +99,8 @@ _ALIASES: Final = {
 """Older headers of the same fields, in which a switch may answer."""
 
 _SHORT_IN_PORT: Final = _NICIRA0 << 16 | 2
-"""How a switch answers where a port is written: NXM_OF_IN_PORT, of 16 bits (nicira-ext.h)."""
+"""NXM_OF_IN_PORT, of 16 bits: the only header of it that Open vSwitch lets be written (nicira-ext.h)."""
+_SHORT: Final = Struct("!IH")
 
 _SIZES: Final = {name: field.bits // 8 for name, field in FIELDS.items()}
 _TYPES: Final = {name: class_ << 16 | number << 9 for name, (class_, number) in _NUMBERS.items()}
@@ -141,6 +142,8 @@ def _ranked(condition: Condition) -> tuple[int, bytes]:
 
 def encode_field(name: str, value: int) -> bytes:
     """Encode an exact value, as Set carries it."""
+    if name == "in_port":
+        return _SHORT.pack(_SHORT_IN_PORT, value)
     return _ranked(Condition(name, value))[1]
 
 

@@ -15,6 +15,8 @@ FLOW_COUNT: Final = _BASIC | 3 << 9 | 4
 """How many flows, 32 bits."""
 PACKET_COUNT: Final = _BASIC | 4 << 9 | 8
 """How many packets, 64 bits."""
+BYTE_COUNT: Final = _BASIC | 5 << 9 | 8
+"""How many bytes, 64 bits."""
 
 _STATS: Final = Struct("!2xH")
 _HEADER: Final = Struct("!I")
@@ -23,7 +25,7 @@ _HEADER: Final = Struct("!I")
 def decode_stat(buf: bytes, offset: int, wanted: int) -> tuple[int, int]:
     """Decode one statistic, zero where it is absent, and tell where what follows the statistics starts.
 
-    :param wanted: :data:`FLOW_COUNT` or :data:`PACKET_COUNT`.
+    :param wanted: :data:`FLOW_COUNT`, :data:`PACKET_COUNT` or :data:`BYTE_COUNT`.
     :raises Undecodable: for TLVs that overrun.
     """
     length: int = _STATS.unpack_from(buf, offset)[0]

@@ -11,27 +11,35 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 
+from controller.events import PortCounters
 from controller.openflow.actions import ANY, decode_instructions
 from controller.openflow.codec import (
+    BURST,
     DROP,
+    FAILOVER,
     FLOW_MOD,
     GROUP_MOD,
     METER_BAND,
-    METER_FLAGS,
     METER_MOD,
+    METER_UNITS,
     MULTIPART,
     SELECT,
 )
-from controller.openflow.groups import decode_buckets, decode_choice
+from controller.openflow.groups import FOREIGN_BASIS, decode_buckets, decode_choice
 from controller.openflow.oxm import Undecodable, decode_match
-from controller.openflow.oxs import FLOW_COUNT, PACKET_COUNT, decode_stat
-from overlay.flow import Flow, Group, Meter, Output
+from controller.openflow.oxs import BYTE_COUNT, FLOW_COUNT, PACKET_COUNT, decode_stat
+from overlay.flow import Bucket, Flow, FlowKey, Group, Meter, Output
 
 _LOG: Final = logging.getLogger(__name__)
 _MORE: Final = 1
 _FLOW_DESC: Final = Struct("!H2xBxH8xQ")
 _GROUP_DESC: Final = Struct("!HBxIH6x")
 _METER_DESC: Final = Struct("!HHI")
+_UNITS: Final = {flag | BURST: unit for unit, flag in METER_UNITS.items()}
+_UNIT_FLAGS: Final = sum(METER_UNITS.values()) | BURST
+_PORT_STATS: Final = Struct("!H2xI8x8Q")
+_UNCOUNTED: Final = (1 << 64) - 1
+"""What a switch says where it has no such counter (OpenFlow 1.5, ofp_port_stats)."""
 
 FOREIGN_ACTIONS: Final = (Output(ANY),)
 """Stands for actions that ours never are: a flow read back with them differs from any flow that could be wanted."""
@@ -74,17 +82,31 @@ def flows(message: bytes) -> Iterator[tuple[Flow, int]]:
         at = _next(at, length)
 
 
+def flow_bytes(message: bytes) -> Iterator[tuple[FlowKey, int]]:
+    """Yield the keys of flows, and how many bytes each has met; one that we cannot have made is passed over."""
+    at = MULTIPART.size
+    while at < len(message):
+        length, table, priority, _ = _FLOW_DESC.unpack_from(message, at)
+        try:
+            match, after = decode_match(message, at + _FLOW_DESC.size)
+        except Undecodable as error:
+            _LOG.warning("passed over a flow of table %d that we cannot have made: %s", table, error)
+        else:
+            yield FlowKey(table, priority, match), decode_stat(message, after, BYTE_COUNT)[0]
+        at = _next(at, length)
+
+
 def flow_count(message: bytes) -> int:
     """Read the number of flows out of an aggregate reply."""
     return decode_stat(message, MULTIPART.size, FLOW_COUNT)[0]
 
 
 def groups(message: bytes) -> Iterator[Group]:
-    """Yield select groups; other groups are not ours, and are passed over."""
+    """Yield select and failover groups; other groups are not ours, and are passed over."""
     at = MULTIPART.size
     while at < len(message):
         length, kind, group_id, buckets_length = _GROUP_DESC.unpack_from(message, at)
-        if kind == SELECT:
+        if kind in {SELECT, FAILOVER}:
             body = at + _GROUP_DESC.size
             middle = body + buckets_length
             try:
@@ -92,19 +114,29 @@ def groups(message: bytes) -> Iterator[Group]:
             except Undecodable as error:
                 _LOG.warning("group %d has buckets that we cannot have made: %s", group_id, error)
                 buckets = ()
-            yield Group(group_id, buckets, decode_choice(message[middle : at + length]))
+            yield _group(kind, group_id, buckets, message[middle : at + length])
         at = _next(at, length)
 
 
 def meters(message: bytes) -> Iterator[Meter]:
-    """Yield meters that drop above a rate of packets; others are not ours, and are passed over."""
+    """Yield meters that drop above a rate and have a burst; others are not ours, and are passed over."""
     at = MULTIPART.size
     while at < len(message):
         length, flags, meter_id = _METER_DESC.unpack_from(message, at)
-        if flags & METER_FLAGS == METER_FLAGS and length == _METER_DESC.size + METER_BAND.size:
+        unit = _UNITS.get(flags & _UNIT_FLAGS)
+        if unit is not None and length == _METER_DESC.size + METER_BAND.size:
             kind, _, rate, burst = METER_BAND.unpack_from(message, at + 8)
             if kind == DROP:
-                yield Meter(meter_id, rate, burst)
+                yield Meter(meter_id, rate, burst, unit)
+        at = _next(at, length)
+
+
+def port_counters(message: bytes) -> Iterator[PortCounters]:
+    """Yield the counters of every port, the switch's own one among them."""
+    at = MULTIPART.size
+    while at < len(message):
+        length, port, *counters = _PORT_STATS.unpack_from(message, at)
+        yield PortCounters(port, *(0 if counted == _UNCOUNTED else counted for counted in counters))
         at = _next(at, length)
 
 
@@ -126,13 +158,19 @@ def flow_of_mod(message: bytes) -> Flow:
 
 def group_of_mod(message: bytes) -> Group:
     """Read the group back out of a group-mod."""
-    _, _, length, _, _, _, group_id, buckets_length, _ = GROUP_MOD.unpack_from(message)
+    _, _, length, _, _, kind, group_id, buckets_length, _ = GROUP_MOD.unpack_from(message)
     middle = GROUP_MOD.size + buckets_length
-    return Group(group_id, decode_buckets(message[GROUP_MOD.size : middle]), decode_choice(message[middle:length]))
+    return _group(kind, group_id, decode_buckets(message[GROUP_MOD.size : middle]), message[middle:length])
+
+
+def _group(kind: int, group_id: int, buckets: tuple[Bucket, ...], properties: bytes) -> Group:
+    if kind == FAILOVER:
+        return Group(group_id, buckets, FOREIGN_BASIS if properties else 0, failover=True)
+    return Group(group_id, buckets, decode_choice(properties))
 
 
 def meter_of_mod(message: bytes) -> Meter:
     """Read the meter back out of a meter-mod."""
-    *_, meter_id = METER_MOD.unpack_from(message)
+    *_, flags, meter_id = METER_MOD.unpack_from(message)
     _, _, rate, burst = METER_BAND.unpack_from(message, METER_MOD.size)
-    return Meter(meter_id, rate, burst)
+    return Meter(meter_id, rate, burst, _UNITS[flags])

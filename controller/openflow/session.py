@@ -9,18 +9,18 @@ Several sends may be under way; they take effect, and are reported, in their ord
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
 
-from controller.events import Installed, MessageConfirmed, MessageRejected, Mods, Sink
+from controller.events import Installed, MessageConfirmed, MessageRejected, Mods, PortCounters, Sink
 from controller.framework import Queue, QueueEmpty, hub
 from controller.openflow import codec, replies
 from controller.openflow.codec import BundleControl, Command, FlowCommand
 from controller.openflow.complaint import Complaint
 from controller.openflow.tally import Sent, Tally
-from overlay.flow import Set
+from overlay.flow import FlowKey, Set
 from overlay.values import DatapathId
 
 _LOG: Final = logging.getLogger(__name__)
@@ -121,6 +121,28 @@ class OpenFlowSession:
         xid = self._ask(codec.ask_flow_count)
         try:
             return sum(map(replies.flow_count, self._collect(xid)))
+        finally:
+            self._askers.pop(xid, None)
+
+    def flow_bytes(self, kind: int) -> Mapping[FlowKey, int]:
+        """Ask how many bytes our flows of one kind have met; blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer, refuses to, or goes away.
+        """
+        xid = self._ask(lambda xid: codec.ask_flows_of(kind, xid))
+        try:
+            return dict(_each(replies.flow_bytes, self._collect(xid)))
+        finally:
+            self._askers.pop(xid, None)
+
+    def port_counters(self) -> tuple[PortCounters, ...]:
+        """Ask what every port has carried (OFPMP_PORT_STATS); blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer, refuses to, or goes away.
+        """
+        xid = self._ask(codec.ask_ports)
+        try:
+            return tuple(_each(replies.port_counters, self._collect(xid)))
         finally:
             self._askers.pop(xid, None)
 

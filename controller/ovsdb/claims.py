@@ -1,4 +1,4 @@
-"""Who may speak for a host name?
+"""Who may speak for a host name, or for a fabric switch?
 
 Names are first come, first served: while a session of one machine holds a name, another machine that claims it is
 ignored.  A new session of the same machine replaces the old one, which is then a connection that died unnoticed.
@@ -7,16 +7,18 @@ ignored.  A new session of the same machine replaces the old one, which is then 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from overlay.values import HostName
+from overlay.values import DatapathId, HostName
+
+Name: TypeAlias = HostName | DatapathId
 
 
 class Claimant(Protocol):
     """A session, as far as the right to a name is concerned."""
 
     def supersede(self) -> None:
-        """Hang up, and say nothing more about the host: a newer session has taken over."""
+        """Hang up, and say nothing more about the machine: a newer session has taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,9 @@ class Claims:
     """Which live session holds which name."""
 
     def __init__(self) -> None:
-        self._claims: dict[HostName, _Claim] = {}
+        self._claims: dict[Name, _Claim] = {}
 
-    def take(self, name: HostName, machine: str, claimant: Claimant) -> bool:
+    def take(self, name: Name, machine: str, claimant: Claimant) -> bool:
         """Claim a name; False when a session of another machine holds it.
 
         :param machine: what stays the same when one machine calls again (it may still change within a session).
@@ -44,7 +46,7 @@ class Claims:
             claim.holder.supersede()
         return True
 
-    def release(self, name: HostName, claimant: Claimant) -> bool:
+    def release(self, name: Name, claimant: Claimant) -> bool:
         """Give a name back; False when it was not the claimant's any more."""
         claim = self._claims.get(name)
         if claim is None or claim.holder is not claimant:

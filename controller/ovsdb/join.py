@@ -1,7 +1,8 @@
-"""What does a hypervisor ask for when it calls?
+"""What does a machine ask for when it calls?
 
-Three keys of ``Open_vSwitch.external_ids``, set by the host's operator, say who it is; a host that does not say so is
-watched but never configured.
+Keys of ``Open_vSwitch.external_ids``, set by the machine's operator, say who it is: a hypervisor (three keys), or a
+fabric switch, which names the bridge that is its switch.  A machine that does not say so is watched but never
+configured.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from overlay.values import DatapathId, HostName
 HOST_KEY: Final = "vl2-host"
 LA_KEY: Final = "vl2-la"
 DATAPATH_KEY: Final = "vl2-datapath-type"
+FABRIC_KEY: Final = "vl2-fabric"
 
 _MARK: Final = 0x564C << 48
 """The upper 16 bits of every br-int's datapath id ("VL"), by which it is told from a fabric switch."""
@@ -26,7 +28,7 @@ _KINDS: Final = ("system", "netdev")
 
 
 class JoinError(Exception):
-    """The host does not ask for anything that could be done; the text names the key, for its operator."""
+    """The machine does not ask for anything that could be done; the text names the key, for its operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,38 @@ class Join:
         return datapath_id_of(self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class FabricJoin:
+    """A valid request to be looked after as a switch of the fabric."""
+
+    bridge: str
+
+
 def datapath_id_of(name: HostName) -> DatapathId:
     """Derive a br-int's datapath id from the host's name, so that it survives a new disk, a new NIC or a new bridge."""
     return DatapathId(_MARK | int.from_bytes(blake2b(name.encode(), digest_size=6).digest()))
 
 
-def read_join(external_ids: Mapping[str, str]) -> Join:
+def read_request(external_ids: Mapping[str, str]) -> Join | FabricJoin:
     """Read the keys.
+
+    :raises JoinError: naming the first key that is missing or wrong.
+    """
+    if FABRIC_KEY not in external_ids:
+        return read_join(external_ids)
+    if HOST_KEY in external_ids:
+        raise JoinError(
+            f"external_ids:{FABRIC_KEY} and external_ids:{HOST_KEY} are both set: a machine is either a fabric switch"
+            " or a hypervisor"
+        )
+    bridge = external_ids[FABRIC_KEY]
+    if not bridge:
+        raise JoinError(f"external_ids:{FABRIC_KEY} must name a bridge, like br0")
+    return FabricJoin(bridge)
+
+
+def read_join(external_ids: Mapping[str, str]) -> Join:
+    """Read a hypervisor's keys.
 
     :raises JoinError: naming the first key that is missing or wrong.
     """

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import eventlet
+from eventlet.semaphore import Semaphore
 
 from controller.ovsdb.framing import Framer, JsonObject, ProtocolError
 
@@ -67,6 +68,13 @@ class Peer:
         self._framer = Framer(MESSAGE_LIMIT)
         self._last_id = 0
         self._closed = False
+        self._writing = Semaphore()
+        """Two green threads may write: the one that reads, and one that the owner's wishes have started."""
+
+    @property
+    def next_id(self) -> int:
+        """The id that the next request will have; its reply may be here before ``request`` returns."""
+        return self._last_id + 1
 
     def request(self, method: str, *params: object) -> int:
         """Send a request; answers the id that its ``Reply`` will carry.
@@ -153,5 +161,6 @@ class Peer:
             raise ProtocolError("a message that is neither a request, a reply nor a notification")
 
     def _send(self, message: JsonObject) -> None:
-        self._socket.settimeout(_SEND_LIMIT)
-        self._socket.sendall(json.dumps(message, separators=(",", ":")).encode())
+        with self._writing:
+            self._socket.settimeout(_SEND_LIMIT)
+            self._socket.sendall(json.dumps(message, separators=(",", ":")).encode())

@@ -2,22 +2,19 @@
 
 A pure comparison of the rows with what they have to be: the answer holds only what differs, and is None when all is
 well, so that a host that joins again is not written to.  Rows, keys and ports that are not ours are never mentioned.
-Operations are those of RFC 7047 §5.2; columns are explained in ovs-vswitchd.conf.db(5).
+Columns are explained in ovs-vswitchd.conf.db(5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from controller.ovsdb.framing import JsonObject
 from controller.ovsdb.join import Join
 from controller.ovsdb.replica import BridgeRow, Replica, RowId
+from controller.ovsdb.transaction import Pen, Repair, map_of, set_of
 
 BRIDGE: Final = "br-int"
 TUNNEL: Final = "vx-vl2"
-DATABASE: Final = "Open_vSwitch"
 
 _PROTOCOLS: Final = ("OpenFlow14", "OpenFlow15")
 """The controller speaks the latter; the former stays for the operator's own ``ovs-ofctl -O OpenFlow14``."""
@@ -30,26 +27,13 @@ class ObstructedError(Exception):
     """Something of the operator's stands where ours has to go; the text says what, for the operator."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """One transaction, and what it mends in words."""
-
-    operations: tuple[JsonObject, ...]
-    reasons: tuple[str, ...]
-
-    def params(self) -> list[object]:
-        """The parameters of the ``transact`` request; the reasons go into the database's own log."""
-        comment = {"op": "comment", "comment": f"vl2: {', '.join(self.reasons)}"}
-        return [DATABASE, *self.operations, comment]
-
-
 def plan_repair(replica: Replica, join: Join, target: str) -> Repair | None:
     """Compare; None when nothing needs to be written.
 
     :param target: whom br-int has to call by OpenFlow, ``tcp:ADDRESS:PORT``.
     :raises ObstructedError: when a port of the operator's has a name that we need.
     """
-    pen = _Pen()
+    pen = Pen()
     found = replica.bridge_named(BRIDGE)
     for name in (BRIDGE, TUNNEL):
         port = replica.port_named(name)
@@ -66,7 +50,7 @@ def plan_repair(replica: Replica, join: Join, target: str) -> Repair | None:
     return pen.repair()
 
 
-def _create(pen: _Pen, replica: Replica, join: Join, target: str) -> None:
+def _create(pen: Pen, replica: Replica, join: Join, target: str) -> None:
     bridge = pen.insert(
         "Bridge",
         "bridge",
@@ -74,16 +58,16 @@ def _create(pen: _Pen, replica: Replica, join: Join, target: str) -> None:
         name=BRIDGE,
         fail_mode="secure",
         datapath_type=_datapath_type(join),
-        protocols=_set(_PROTOCOLS),
-        other_config=_map(_bridge_config(join)),
-        ports=_set([_new_local_port(pen), _new_tunnel(pen, join)]),
+        protocols=set_of(_PROTOCOLS),
+        other_config=map_of(_bridge_config(join)),
+        ports=set_of([_new_local_port(pen), _new_tunnel(pen, join)]),
         controller=_new_controller(pen, target),
     )
     for root in replica.root:
         pen.mutate("Open_vSwitch", root, "bridges", insert=bridge)
 
 
-def _mend_bridge(pen: _Pen, row_id: RowId, bridge: BridgeRow, join: Join) -> None:
+def _mend_bridge(pen: Pen, row_id: RowId, bridge: BridgeRow, join: Join) -> None:
     if bridge.fail_mode != "secure":
         pen.update("Bridge", row_id, "fail_mode secure", fail_mode="secure")
     # Both spellings of the kernel datapath mean the same.
@@ -91,16 +75,16 @@ def _mend_bridge(pen: _Pen, row_id: RowId, bridge: BridgeRow, join: Join) -> Non
         pen.update("Bridge", row_id, "datapath_type", datapath_type=_datapath_type(join))
     missing = [protocol for protocol in _PROTOCOLS if protocol not in bridge.protocols]
     if missing:
-        pen.mutate("Bridge", row_id, "protocols", insert=_set(missing), reason="protocols")
+        pen.mutate("Bridge", row_id, "protocols", insert=set_of(missing), reason="protocols")
     pen.mend_map("Bridge", row_id, "other_config", bridge.other_config, _bridge_config(join))
 
 
-def _mend_local_port(pen: _Pen, replica: Replica, bridge: RowId) -> None:
+def _mend_local_port(pen: Pen, replica: Replica, bridge: RowId) -> None:
     if replica.port_named(BRIDGE) is None:
         pen.mutate("Bridge", bridge, "ports", insert=_new_local_port(pen))
 
 
-def _mend_tunnel(pen: _Pen, replica: Replica, bridge: RowId, join: Join) -> None:
+def _mend_tunnel(pen: Pen, replica: Replica, bridge: RowId, join: Join) -> None:
     port = replica.port_named(TUNNEL)
     if port is None:
         pen.mutate("Bridge", bridge, "ports", insert=_new_tunnel(pen, join))
@@ -116,7 +100,7 @@ def _mend_tunnel(pen: _Pen, replica: Replica, bridge: RowId, join: Join) -> None
     pen.mend_map("Interface", found, "options", interface.options, _tunnel_options(join))
 
 
-def _mend_controller(pen: _Pen, replica: Replica, bridge_id: RowId, bridge: BridgeRow, target: str) -> None:
+def _mend_controller(pen: Pen, replica: Replica, bridge_id: RowId, bridge: BridgeRow, target: str) -> None:
     rows = {row_id: replica.controllers[row_id] for row_id in bridge.controller if row_id in replica.controllers}
     found = next((row_id for row_id, row in rows.items() if row.target == target), None)
     if found is None:
@@ -135,21 +119,21 @@ def _mend_controller(pen: _Pen, replica: Replica, bridge_id: RowId, bridge: Brid
         pen.update("Controller", found, "controller max_backoff", max_backoff=_BACKOFF_MS)
 
 
-def _new_local_port(pen: _Pen) -> object:
+def _new_local_port(pen: Pen) -> object:
     interface = pen.insert("Interface", "local_interface", "", name=BRIDGE, type="internal")
     return pen.insert("Port", "local_port", f"port {BRIDGE}", name=BRIDGE, interfaces=interface)
 
 
-def _new_tunnel(pen: _Pen, join: Join) -> object:
+def _new_tunnel(pen: Pen, join: Join) -> object:
     return pen.insert("Port", "tunnel_port", f"port {TUNNEL}", name=TUNNEL, interfaces=_new_tunnel_interface(pen, join))
 
 
-def _new_tunnel_interface(pen: _Pen, join: Join) -> object:
-    options = _map(_tunnel_options(join))
+def _new_tunnel_interface(pen: Pen, join: Join) -> object:
+    options = map_of(_tunnel_options(join))
     return pen.insert("Interface", "tunnel_interface", "", name=TUNNEL, type="vxlan", options=options)
 
 
-def _new_controller(pen: _Pen, target: str) -> object:
+def _new_controller(pen: Pen, target: str) -> object:
     return pen.insert(
         "Controller",
         "controller",
@@ -157,7 +141,7 @@ def _new_controller(pen: _Pen, target: str) -> object:
         target=target,
         inactivity_probe=_PROBE_MS,
         max_backoff=_BACKOFF_MS,
-        external_ids=_map({_OWNER_KEY: "vl2"}),
+        external_ids=map_of({_OWNER_KEY: "vl2"}),
     )
 
 
@@ -172,66 +156,3 @@ def _bridge_config(join: Join) -> dict[str, str]:
 
 def _tunnel_options(join: Join) -> dict[str, str]:
     return {"remote_ip": "flow", "key": "flow", "local_ip": str(join.la)}
-
-
-def _map(pairs: Mapping[str, str]) -> list[object]:
-    return ["map", [list(pair) for pair in pairs.items()]]
-
-
-def _set(members: Iterable[object]) -> list[object]:
-    return ["set", list(members)]
-
-
-class _Pen:
-    """Collects operations of one transaction."""
-
-    def __init__(self) -> None:
-        self._operations: list[JsonObject] = []
-        self._reasons: list[str] = []
-
-    def insert(self, table: str, name: str, reason: str, /, **columns: object) -> object:
-        """Make a row; answers how other operations of the same transaction refer to it."""
-        self._note(reason)
-        self._operations.append({"op": "insert", "table": table, "uuid-name": name, "row": columns})
-        return ["named-uuid", name]
-
-    def update(self, table: str, row_id: RowId, reason: str, /, **columns: object) -> None:
-        self._note(reason)
-        self._operations.append({"op": "update", "table": table, "where": _is(row_id), "row": columns})
-
-    def mutate(
-        self,
-        table: str,
-        row_id: RowId,
-        column: str,
-        *,
-        insert: object,
-        delete: object | None = None,
-        reason: str = "",
-    ) -> None:
-        """Take members out of a set or map and put others in, whatever else is in it."""
-        self._note(reason)
-        mutations = [] if delete is None else [[column, "delete", delete]]
-        mutations.append([column, "insert", insert])
-        self._operations.append({"op": "mutate", "table": table, "where": _is(row_id), "mutations": mutations})
-
-    def mend_map(
-        self, table: str, row_id: RowId, column: str, found: Mapping[str, str], wanted: Mapping[str, str]
-    ) -> None:
-        """Set the pairs that differ.  Inserting does not replace a key (RFC 7047 §5.1), so it is deleted first."""
-        wrong = {key: value for key, value in wanted.items() if found.get(key) != value}
-        if wrong:
-            reason = f"{column} {' '.join(wrong)}"
-            self.mutate(table, row_id, column, insert=_map(wrong), delete=_set(wrong), reason=reason)
-
-    def repair(self) -> Repair | None:
-        """What was collected, None if nothing was."""
-        return Repair(tuple(self._operations), tuple(self._reasons)) if self._operations else None
-
-    def _note(self, reason: str) -> None:
-        if reason:
-            self._reasons.append(reason)
-
-
-def _is(row_id: RowId) -> list[object]:
-    return [["_uuid", "==", ["uuid", row_id]]]

@@ -1,13 +1,14 @@
 """What do the rows of the host's database say that we care about?
 
-A copy of the few tables and columns of the Open_vSwitch schema (ovs-vswitchd.conf.db(5)) that a hypervisor's br-int is
-made of, kept current by ``monitor_cond`` (ovsdb-server(7) §4.1.12: RFC 7047's monitor, but sending differences, so that
-plugging one port into a bridge of thousands does not repeat the thousands).  Work per update is bounded by the update.
+A copy of the few tables and columns of the Open_vSwitch schema (ovs-vswitchd.conf.db(5)) that a hypervisor's br-int and
+the liveness of a fabric switch's links are made of.  It is kept current by ``monitor_cond`` (ovsdb-server(7) §4.1.12:
+RFC 7047's monitor, but sending differences, so that plugging one port into a bridge of thousands does not repeat the
+thousands).  Work per update is bounded by the update.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeAlias
 
@@ -33,6 +34,7 @@ class BridgeRow:
     controller: set[RowId] = field(default_factory=set)
     fail_mode: str | None = None
     datapath_type: str = ""
+    datapath_id: str | None = None
     protocols: set[str] = field(default_factory=set)
     other_config: dict[str, str] = field(default_factory=dict)
 
@@ -47,14 +49,21 @@ class PortRow:
 
 @dataclass(slots=True)
 class InterfaceRow:
-    """A network device in a port; ``ofport`` is what ovs-vswitchd gave it, -1 if it could not."""
+    """A network device in a port.
+
+    ``ofport`` is what ovs-vswitchd gave it, -1 if it could not; ``bfd_status`` is ovs-vswitchd's word, too.
+    """
 
     name: str = ""
     type: str = ""
     options: dict[str, str] = field(default_factory=dict)
     external_ids: dict[str, str] = field(default_factory=dict)
+    other_config: dict[str, str] = field(default_factory=dict)
     ofport: int | None = None
     error: str | None = None
+    bfd: dict[str, str] = field(default_factory=dict)
+    bfd_status: dict[str, str] = field(default_factory=dict)
+    cfm_mpid: int | None = None
 
 
 @dataclass(slots=True)
@@ -120,6 +129,12 @@ class Replica:
         """Which bridge an interface is in, None while it is in none."""
         port = self._port_of_interface.get(interface)
         return None if port is None else self._bridge_of_port.get(port)
+
+    def interfaces_of(self, bridge: BridgeRow) -> Iterator[tuple[RowId, InterfaceRow]]:
+        """List what is in the ports of a bridge."""
+        for port in bridge.ports & self.ports.keys():
+            for interface in self.ports[port].interfaces & self.interfaces.keys():
+                yield interface, self.interfaces[interface]
 
     def apply(self, table: str, updates: object) -> set[RowId]:
         """Take over the <table-update2> of one table; answers the interfaces that may mean something else now.

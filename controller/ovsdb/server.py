@@ -1,4 +1,4 @@
-"""Who accepts the calls of hypervisors, and who is there?
+"""Who accepts the calls of hypervisors and fabric switches, and who is there?
 
 The one thing of this package that the rest of the controller holds: it listens, gives each caller a green thread and a
 session of its own, and knows the state of each host for the API.
@@ -19,9 +19,11 @@ from eventlet.green import socket as green_socket
 from controller.events import Sink
 from controller.ovsdb.claims import Claims
 from controller.ovsdb.complaints import Complaints
+from controller.ovsdb.fabricswitch import FabricRole
 from controller.ovsdb.framing import ProtocolError
+from controller.ovsdb.hypervisor import HypervisorRole
 from controller.ovsdb.peer import Peer
-from controller.ovsdb.session import HostSession, Surroundings
+from controller.ovsdb.session import OvsdbSession, Surroundings
 from overlay.changes import HostSeen
 from overlay.values import HostName
 
@@ -31,10 +33,20 @@ _SESSIONS: Final = 8192
 """Callers at a time; more are hung up on, so that strangers cannot use up all file descriptors."""
 _REST_AFTER_ERROR: Final = 0.2
 
+BFD_INTERVAL: Final = 0.06
+"""Seconds, where the operator names none: the longest with which a dead neighbour is noticed in less than 0.2 s.
+
+A shorter one buys little and takes a daemon that waits for the processor for a dead one: with 0.05 s and 14 daemons on
+two processors no session was lost idle, nor under 0.5 Gbit/s, but some were when other programs kept both busy.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """What the OVSDB side knows of a caller; ``name`` and ``la`` are None while its rows do not (soundly) say."""
+    """What the OVSDB side knows of a caller that is no fabric switch.
+
+    ``name`` and ``la`` are None while its rows do not (soundly) say.
+    """
 
     name: HostName | None
     la: IPv4Address | None
@@ -44,12 +56,16 @@ class HostStatus:
 
 
 class HostsServer:
-    """The listener for hypervisors, and all their sessions."""
+    """The listener for hypervisors and fabric switches, and all their sessions.
 
-    def __init__(self) -> None:
+    :param bfd_interval: seconds between two signs of life that the ends of a watched link give each other.
+    """
+
+    def __init__(self, *, bfd_interval: float = BFD_INTERVAL) -> None:
+        self._bfd_interval_ms = max(1, round(bfd_interval * 1000))
         self._listeners: list[Any] = []
         self._threads: list[Any] = []
-        self._sessions: dict[HostSession, Any] = {}
+        self._sessions: dict[OvsdbSession, Any] = {}
         self._known: dict[HostName, HostStatus] = {}
         self._complaints = Complaints(_LOG)
 
@@ -64,7 +80,7 @@ class HostsServer:
         :param openflow_port: the port that br-ints are told to call, at the address that their host called us at.
         :raises OSError: when an address cannot be listened on; then none is.
         """
-        around = Surroundings(openflow_port, self._watching(sink), Claims(), self._complaints)
+        around = Surroundings(openflow_port, self._bfd_interval_ms, self._watching(sink), Claims(), self._complaints)
         try:
             for address, port in addresses:
                 family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -91,7 +107,7 @@ class HostsServer:
 
     def hosts(self) -> tuple[HostStatus, ...]:
         """The state of each host that has ever joined, and of each caller that has not."""
-        live = [_status(session) for session in self._sessions]
+        live = [_status(session) for session in self._sessions if not isinstance(session.role, FabricRole)]
         named = {status.name: status for status in live if status.name is not None}
         return (*(self._known | named).values(), *(status for status in live if status.name is None))
 
@@ -122,13 +138,13 @@ class HostsServer:
                 continue
             try:
                 sock.setsockopt(green_socket.IPPROTO_TCP, green_socket.TCP_NODELAY, 1)
-                session = HostSession(Peer(sock), f"{caller[0]}:{caller[1]}", _plain(sock.getsockname()[0]), around)
+                session = OvsdbSession(Peer(sock), f"{caller[0]}:{caller[1]}", _plain(sock.getsockname()[0]), around)
             except OSError:
                 sock.close()  # gone again already
                 continue
             self._sessions[session] = eventlet.spawn(self._converse, session)
 
-    def _converse(self, session: HostSession) -> None:
+    def _converse(self, session: OvsdbSession) -> None:
         try:
             session.run()
         except (OSError, ProtocolError) as error:
@@ -139,10 +155,10 @@ class HostsServer:
             self._sessions.pop(session, None)
 
 
-def _status(session: HostSession) -> HostStatus:
-    host = session.host
-    name, la = (None, None) if host is None else (host.name, host.la)
-    return HostStatus(name, la, host is not None, session.caller, session.problems())
+def _status(session: OvsdbSession) -> HostStatus:
+    role = session.role
+    name, la = (role.name, role.la) if isinstance(role, HypervisorRole) else (None, None)
+    return HostStatus(name, la, name is not None, session.caller, session.problems())
 
 
 def _plain(address: str) -> str:

@@ -1,9 +1,9 @@
-"""What happens from a hypervisor's call until it hangs up?
+"""What happens from a machine's call until it hangs up?
 
-A session watches the host's rows.  As soon as they name the host it claims that name, tells the owner what is there
-(``HostReachable``, ``HostSeen``, ``HostSnapshot``) and then each change, and keeps br-int as the controller needs it.
-Rows that don't name a host are watched until they do.  What is told always comes before what is repaired: writing can
-wait, the events are on the path of a booting or moving VM.
+A session watches the machine's rows.  As soon as they say who it is the session claims that name and takes the role
+that was asked for, a hypervisor's or a fabric switch's; the role tells the owner what is there and what changes, and
+says what must be written.  Rows that don't say who it is are watched until they do.  What is told always comes before
+what is repaired: writing can wait, the events are on the path of a booting or moving VM.
 """
 
 from __future__ import annotations
@@ -14,29 +14,34 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 import eventlet
 
-from controller.events import HostReachable, HostUnreachable, Sink
-from controller.ovsdb.attachments import Attachments
-from controller.ovsdb.claims import Claims
+from controller.events import Sink
+from controller.ovsdb.claims import Claims, Name
 from controller.ovsdb.complaints import Complaints
+from controller.ovsdb.fabricswitch import FabricRole, datapath_of
 from controller.ovsdb.framing import JsonObject, ProtocolError
-from controller.ovsdb.join import Join, JoinError, read_join
+from controller.ovsdb.hypervisor import HypervisorRole
+from controller.ovsdb.join import FabricJoin, Join, JoinError, read_request
 from controller.ovsdb.peer import Notification, Peer, Reply, Tick
-from controller.ovsdb.repair import BRIDGE, DATABASE, TUNNEL, ObstructedError, plan_repair
+from controller.ovsdb.repair import ObstructedError
 from controller.ovsdb.replica import Replica, RowId, monitor_requests
-from overlay.changes import HostSeen, HostSnapshot, Plugged, Unplugged
-from overlay.values import Host, HostName
+from controller.ovsdb.transaction import DATABASE, Repair
+from controller.ovsdb.watch import Wish
+from overlay.values import DatapathId
 
 _LOG: Final = logging.getLogger(__name__)
 _MONITOR: Final = "vl2"
 _ROWS_AT_A_TIME: Final = 500
 """Rows taken over before other green threads get a turn; some 3 ms."""
-_REPAIRS: Final = 20
+_REPAIRS: Final = 15
 _REPAIRS_WITHIN: Final = 10.0
-"""More repairs than this in so many seconds means that somebody else wants br-int otherwise; we slow down then."""
+"""More times than this the same repair in so many seconds means that somebody else wants it otherwise; we slow down."""
+_REMEMBERED: Final = 500
+
+Role: TypeAlias = HypervisorRole | FabricRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +49,17 @@ class Surroundings:
     """What all sessions share.
 
     :param openflow_port: where br-ints shall call.
+    :param bfd_interval_ms: how often the ends of a watched link shall hear of each other.
     """
 
     openflow_port: int
+    bfd_interval_ms: int
     sink: Sink
     claims: Claims
     complaints: Complaints
 
 
-class HostSession:
+class OvsdbSession:
     """The conversation over one accepted connection.
 
     :param caller: the peer's address, for the log.
@@ -61,25 +68,25 @@ class HostSession:
 
     def __init__(self, peer: Peer, caller: str, local_address: str, around: Surroundings) -> None:
         self.caller = caller
-        self.host: Host | None = None
+        self.role: Role | None = None
         self._peer = peer
         self._around = around
         literal = f"[{local_address}]" if ":" in local_address else local_address
         self._target = f"tcp:{literal}:{around.openflow_port}"
         self._replica = Replica()
-        self._attachments = Attachments(self._replica)
         self._touched: set[RowId] = set()
         self._monitoring: int | None = None
         self._complete = False
         self._repairing: int | None = None
         self._changed = False
-        self._repairs: deque[float] = deque(maxlen=_REPAIRS)
+        self._repairs: deque[tuple[float, tuple[str, ...]]] = deque(maxlen=_REMEMBERED)
         self._join_problem = ""
         self._repair_problem = ""
 
     def problems(self) -> tuple[str, ...]:
-        """Sentences for the host's operator about what is not as it should be."""
-        return tuple(filter(None, (self._join_problem, self._repair_problem, *self._attachments.problems())))
+        """Sentences for the machine's operator about what is not as it should be."""
+        known = () if self.role is None else self.role.problems()
+        return tuple(filter(None, (self._join_problem, self._repair_problem, *known)))
 
     def run(self) -> None:
         """Converse until the peer hangs up.
@@ -109,12 +116,26 @@ class HostSession:
 
     def supersede(self) -> None:
         """Hang up without a word: a newer session of the same machine has taken over its name."""
-        self.host = None
+        self.role = None
         self._peer.hang_up()
 
     def hang_up(self) -> None:
         """End the conversation; ``run`` then returns."""
         self._peer.hang_up()
+
+    def watch(self, on: frozenset[str], off: frozenset[str]) -> None:
+        """Have BFD run on these interfaces of a fabric switch and not on those (see ``WatchSession``)."""
+        wish = Wish(on, off, self._around.bfd_interval_ms)
+        if isinstance(self.role, FabricRole) and self.role.wish(wish):
+            eventlet.spawn(self._wished)
+
+    def _wished(self) -> None:
+        try:
+            if self.role is not None:
+                self._repair(self.role)
+        except OSError as error:
+            _LOG.info("caller %s: hung up: %s", self.caller, error)
+            self._peer.hang_up()
 
     def _take_picture(self, reply: Reply) -> None:
         if reply.error is not None:
@@ -130,98 +151,97 @@ class HostSession:
                 eventlet.sleep(0)
 
     def _catch_up(self) -> None:
-        """Bring the owner's knowledge, and br-int, up to the rows."""
-        join = self._admitted()
-        if self.host is not None and join is not None and self.host.name != join.name:
-            self._move_out(self.host.name)
-        changes = self._attachments.refresh(self._touched)
-        self._touched = set()
-        if join is None:
+        """Bring the owner's knowledge, and the switch, up to the rows."""
+        touched, self._touched = self._touched, set()
+        admitted = self._admitted()
+        if admitted is None:
             self._leave()
             return
-        host = Host(join.name, join.la, join.datapath_id, self._tunnel_port(), answers_nd=join.netdev)
-        sink = self._around.sink
-        if self.host is None:
-            _LOG.info("host %s (%s) is here, its LA is %s", host.name, self.caller, host.la)
-            sink(HostReachable(host.name))
-            sink(HostSeen(host))
-            sink(HostSnapshot(host.name, self._attachments.plugged()))
-        else:
-            if host != self.host:
-                sink(HostSeen(host))
-            for port_id, ofport in changes:
-                sink(Unplugged(host.name, port_id) if ofport is None else Plugged(host.name, port_id, ofport))
-        self.host = host
-        for problem in self._attachments.problems():
-            self._around.complaints.warn(f"host {host.name}", problem)
-        self._repair(join)
+        join, name = admitted
+        if self.role is not None and self.role.name != name:
+            if isinstance(self.role, HypervisorRole):
+                self.role.move_out()
+            self._leave()
+        match self.role, join:
+            case HypervisorRole() as role, Join():
+                role.follow(join, touched)
+            case FabricRole() as role, FabricJoin():
+                role.follow(join)
+            case _:
+                role = self._enter(join, name)
+        for problem in role.problems():
+            self._around.complaints.warn(str(role), problem)
+        self._repair(role)
 
-    def _admitted(self) -> Join | None:
-        """What the host asks for, if that is sound and its name is free."""
+    def _admitted(self) -> tuple[Join | FabricJoin, Name] | None:
+        """What the machine asks for and the name that it has then, if that is sound and the name is free."""
         try:
-            join = self._claimed()
+            admitted = self._claimed()
         except JoinError as error:
             self._join_problem = str(error)
             self._around.complaints.warn(f"caller {self.caller}", str(error))
             return None
         self._join_problem = ""
-        return join
+        return admitted
 
-    def _claimed(self) -> Join:
+    def _claimed(self) -> tuple[Join | FabricJoin, Name]:
         row_id, root = next(iter(self._replica.root.items()), ("", None))
         if root is None:
             raise JoinError("the database has no Open_vSwitch row")
-        join = read_join(root.external_ids)
+        join = read_request(root.external_ids)
+        name: Name = join.name if isinstance(join, Join) else datapath_of(join, self._replica)
         # The row's id tells machines apart where no system-id was set; the system-id where a disk was cloned.
         machine = f"{root.external_ids.get('system-id', '')}/{row_id}"
-        if not self._around.claims.take(join.name, machine, self):
-            raise JoinError(f"another machine is here as host {join.name}, so this one is ignored")
-        return join
+        if not self._around.claims.take(name, machine, self):
+            kind = "host" if isinstance(join, Join) else "fabric switch"
+            raise JoinError(f"another machine is here as {kind} {name}, so this one is ignored")
+        return join, name
 
-    def _tunnel_port(self) -> int | None:
-        found = self._replica.port_named(TUNNEL)
-        bridge = self._replica.bridge_named(BRIDGE)
-        if found is None or bridge is None or self._replica.bridge_of_port(found[0]) != bridge[0]:
-            return None
-        for interface in found[1].interfaces:
-            row = self._replica.interfaces.get(interface)
-            if row is not None and row.ofport is not None and row.ofport > 0:
-                return row.ofport
-        return None
-
-    def _move_out(self, name: HostName) -> None:
-        """The machine took another name: nothing is plugged at the old one any more."""
-        for port_id, _ in self._attachments.plugged():
-            self._around.sink(Unplugged(name, port_id))
-        self._leave()
+    def _enter(self, join: Join | FabricJoin, name: Name) -> Role:
+        """Take the role that the machine asked for."""
+        sink = self._around.sink
+        if isinstance(join, FabricJoin):
+            _LOG.info("fabric switch %s (%s) is here", name, self.caller)
+            self.role = FabricRole(join, DatapathId(name), self._replica, self, sink)
+        else:
+            _LOG.info("host %s (%s) is here, its LA is %s", name, self.caller, join.la)
+            self.role = HypervisorRole(join, self._replica, self._target, sink)
+        return self.role
 
     def _leave(self) -> None:
-        host, self.host = self.host, None
-        if host is not None and self._around.claims.release(host.name, self):
-            _LOG.info("host %s (%s) is gone", host.name, self.caller)
-            self._around.sink(HostUnreachable(host.name))
+        role, self.role = self.role, None
+        if role is not None and self._around.claims.release(role.name, self):
+            _LOG.info("%s (%s) is gone", role, self.caller)
+            role.leave()
 
-    def _repair(self, join: Join) -> None:
+    def _repair(self, role: Role) -> None:
         if self._repairing is not None:
             return
         try:
-            repair = plan_repair(self._replica, join, self._target)
+            repair = role.plan()
         except ObstructedError as error:
             self._repair_problem = str(error)
-            self._around.complaints.warn(f"host {join.name}", str(error))
+            self._around.complaints.warn(str(role), str(error))
             return
         if repair is None:
             self._repair_problem = ""
             return
-        now = time.monotonic()
-        if len(self._repairs) == _REPAIRS and now - self._repairs[0] < _REPAIRS_WITHIN:
-            self._repair_problem = f"somebody keeps changing {BRIDGE}: {', '.join(repair.reasons)}"
-            self._around.complaints.warn(f"host {join.name}", self._repair_problem)
+        if self._is_fight(repair):
+            self._repair_problem = f"somebody keeps changing {role.place}: {', '.join(repair.reasons)}"
+            self._around.complaints.warn(str(role), self._repair_problem)
             return  # a tick will try again
-        self._repairs.append(now)
-        _LOG.info("host %s: writing %s", join.name, ", ".join(repair.reasons))
+        _LOG.info("%s: writing %s", role, ", ".join(repair.reasons))
         self._changed = False
-        self._repairing = self._peer.request("transact", *repair.params())
+        self._repairing = self._peer.next_id
+        self._peer.request("transact", *repair.params())
+
+    def _is_fight(self, repair: Repair) -> bool:
+        """Whether the same has been written too often; if not, this time is remembered."""
+        now = time.monotonic()
+        same = sum(reasons == repair.reasons and now - at < _REPAIRS_WITHIN for at, reasons in self._repairs)
+        if same < _REPAIRS:
+            self._repairs.append((now, repair.reasons))
+        return same >= _REPAIRS
 
     def _finish_repair(self, reply: Reply) -> None:
         """A repair was answered; its changes have been reported before (RFC 7047 §4.1.6)."""

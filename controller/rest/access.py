@@ -53,12 +53,16 @@ class Access:
     operator: Token
     projects: Mapping[str, Token]
 
-    def identify(self) -> Caller:
+    def identify(self, *, bearer: bool = False) -> Caller:
         """Who sent the present request.
 
+        :param bearer: whether the token may also be a bearer token (RFC 6750).
         :raises Unauthorized: without a token, or with one that nobody has.
         """
         given = request.headers.get(HEADER)
+        if not given and bearer:
+            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+            given = token.strip() if scheme.lower() == "bearer" else None
         if not given:
             raise Unauthorized(f"The request needs a token in the header {HEADER}", field=HEADER)
         # All are compared, so that the time of the answer does not tell which one came close.

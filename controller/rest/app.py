@@ -16,7 +16,20 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from controller.rest import bindings, directory, discovery, documents, errors, networks, operations, ports, subnets
+from controller.rest import (
+    bindings,
+    directory,
+    discovery,
+    documents,
+    errors,
+    intended,
+    metrics,
+    networks,
+    operations,
+    ports,
+    subnets,
+    topology,
+)
 from controller.rest.access import HEADER, Access, Caller
 from controller.rest.errors import BadRequest, ErrorAnswer, WrongMediaType
 from controller.service import Service
@@ -67,7 +80,10 @@ def build(
     app = OpenAPI(
         "controller.rest",
         info=Info(title="VL2", version=product_version(), description=_DESCRIPTION),
-        security_schemes={"token": {"type": "apiKey", "in": "header", "name": HEADER}},
+        security_schemes={
+            "token": {"type": "apiKey", "in": "header", "name": HEADER},
+            "bearer": {"type": "http", "scheme": "bearer"},
+        },
         validation_error_status=400,
         validation_error_model=ErrorAnswer,
         validation_error_callback=errors.from_validation,
@@ -87,6 +103,9 @@ def build(
         ports.blueprint(service),
         bindings.blueprint(service, activation_seconds),
         operations.blueprint(service),
+        metrics.blueprint(service),
+        topology.blueprint(service),
+        intended.blueprint(service),
         directory.blueprint(service),
     ):
         app.register_api(api)
@@ -109,7 +128,7 @@ def _identity(access: Access, *, public: bool) -> Caller | None:
     """A wrong token is refused at public endpoints as well, but for the documentation."""
     if public and request.endpoint != "operations.show_health":
         return None
-    return access.identify()
+    return access.identify(bearer=request.endpoint == "metrics.scrape")
 
 
 def product_version() -> str:

@@ -20,6 +20,8 @@ from overlay.refusals import Refusal
 
 _LOG: Final = logging.getLogger(__name__)
 _PLURALS: Final = {"networks": "network", "subnets": "subnet", "ports": "port"}
+_OTHERS: Final = frozenset({"binding", "intended", "link", "policy", "switch"})
+"""What else a body may hold one of."""
 _TYPES: Final = {
     400: "HTTPBadRequest",
     401: "Unauthorized",
@@ -127,7 +129,7 @@ def _place(location: Sequence[int | str]) -> tuple[str, str]:
     if len(path) > 1 and path[0] in _PLURALS and isinstance(path[1], int):
         where = f" (item {path[1]} of {path[0]})"
         path = path[2:]
-    elif len(path) > 1 and path[0] in {*_PLURALS.values(), "binding"}:
+    elif len(path) > 1 and path[0] in {*_PLURALS.values(), *_OTHERS}:
         path = path[1:]
     text = ""
     for part in path:

@@ -18,7 +18,7 @@ from controller.rest.errors import ErrorAnswer
 from controller.rest.fields import Body, Identity
 from controller.rest.listing import Json
 from controller.service import Service
-from controller.views import HealthView, HostView, MoveStep, MoveView, PathsView, TopologyView
+from controller.views import HealthView, HostView, LoadView, MoveStep, MoveView, PathsView, TopologyView
 from overlay.moves import LIVE
 from overlay.refusals import NotFound
 
@@ -32,6 +32,12 @@ class TopologyAnswer(BaseModel):
     """The fabric."""
 
     topology: TopologyView
+
+
+class LoadAnswer(BaseModel):
+    """What the fabric carries."""
+
+    load: LoadView
 
 
 class HostsAnswer(BaseModel):
@@ -112,6 +118,12 @@ def blueprint(service: Service) -> APIBlueprint:
         """Show the fabric: switches, links, edge ports, locators and prefixes."""
         require_operator("Seeing the topology")
         return _json(TopologyAnswer(topology=service.topology()))
+
+    @api.get("/topology/load", responses=answers.ok(LoadAnswer))
+    def show_load() -> Json:
+        """Show what each link of the fabric carries, and how evenly equal next hops are used."""
+        require_operator("Seeing the fabric's load")
+        return _json(LoadAnswer(load=service.load()))
 
     @api.get("/hosts", responses=answers.ok(HostsAnswer))
     def list_hosts() -> Json:

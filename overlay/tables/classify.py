@@ -2,19 +2,26 @@
 
 A packet from a tap belongs to the tap's network; one from the tunnel to the network of its VNI, if this host has that
 network.  Everything else is dropped: a packet without a network can go nowhere.
+
+Where ports have a rate, this first flow counts what a VM sends, whatever becomes of it later: what the guard refuses
+costs as much as what passes, and a neighbour on the same host as much as one behind the fabric.  There is no such
+meter on delivery, although senders together can still fill one receiver.  A packet that is dropped there has crossed
+the fabric already; and since a meter does not know whose packet it drops, one sender at its full rate would use up
+what the receiver may get, and so take from all its other peers what the meter is there to keep for them.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from overlay.flow import Flow, Set, Table
-from overlay.tables.names import NETWORK
+from overlay.flow import Flow, Meter, MeterUnit, Set, Table
+from overlay.tables.names import NETWORK, SENDING_METERS
 from overlay.values import Vni
 
 TABLE: Final = Table(
     "classify",
-    "Finds the network of a packet: from a tap it is the port's, from the tunnel the one that the VNI names.",
+    "Finds the network of a packet: from a tap it is the port's, from the tunnel the one that the VNI names. Where"
+    " ports have a rate, the meter of the port drops what is over it here, before anything else looks at it.",
     matches=("in_port", "tunnel_id"),
     writes=(NETWORK,),
     nexts=("guard", "arrive"),
@@ -23,10 +30,28 @@ TABLE: Final = Table(
 
 KNOWN: Final = 10
 
+BURSTS_PER_SECOND: Final = 10
+"""A port may send a tenth of a second's allowance at once."""
+LEAST_BURST: Final = 600
+"""And at least this many kilobits: what a VM hands over as one segment of 64 KiB, and some frames more.  What is
+larger than the burst would never pass, and a few frames of it would make every TCP of a slow port stutter."""
 
-def from_tap(cookie: int, ofport: int, vni: Vni) -> Flow:
+
+def allowance(ofport: int, kbps: int) -> Meter:
+    """The meter of what a port sends."""
+    return Meter(SENDING_METERS + ofport, kbps, max(kbps // BURSTS_PER_SECOND, LEAST_BURST), MeterUnit.KILOBITS)
+
+
+def from_tap(cookie: int, ofport: int, vni: Vni, meter: Meter | None = None) -> Flow:
     """A VM sends."""
-    return TABLE.flow(KNOWN, {"in_port": ofport}, cookie=cookie, actions=(Set(NETWORK, vni),), goto="guard")
+    return TABLE.flow(
+        KNOWN,
+        {"in_port": ofport},
+        cookie=cookie,
+        actions=(Set(NETWORK, vni),),
+        goto="guard",
+        meter=None if meter is None else meter.meter_id,
+    )
 
 
 def from_tunnel(cookie: int, tunnel_port: int, vni: Vni) -> Flow:

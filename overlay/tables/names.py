@@ -38,6 +38,8 @@ LISTENER_REPORT_V2: Final = 143
 ANNOUNCEMENTS_METER: Final = 1
 """The meter that limits what passive ports may announce to the controller."""
 
+SENDING_METERS: Final = 1 << 16
+"""The meter of what a port sends is this and its OpenFlow number, which has 16 bits in Open vSwitch."""
 
 SHARED: Final = 4096
 """How many flows that are the same on many hosts are remembered, so that those hosts share them."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from controller.events import Installed, Mods
-from overlay.flow import COOKIE_MARK, Flow, Set, conditions
+from controller.events import Installed, Mods, PortCounters
+from overlay.flow import COOKIE_MARK, Flow, FlowKey, Set, conditions
 from overlay.values import DatapathId
 
 ID = DatapathId(0x564C000000000001)
@@ -24,6 +24,8 @@ class MemorySession:
         self.sent: list[tuple[int, Mods]] = []
         self.reads = 0
         self.silent = False
+        self.met: dict[FlowKey, int] = {}
+        self.counters: tuple[PortCounters, ...] = ()
 
     @property
     def datapath_id(self) -> DatapathId:
@@ -46,6 +48,16 @@ class MemorySession:
         if self.silent:
             raise TimeoutError("nobody there")
         return len(self.held)
+
+    def port_counters(self) -> tuple[PortCounters, ...]:
+        if self.silent:
+            raise TimeoutError("nobody there")
+        return self.counters
+
+    def flow_bytes(self, kind: int) -> Mapping[FlowKey, int]:
+        if self.silent:
+            raise TimeoutError("nobody there")
+        return {key: self.met.get(key, 0) for key, each in self.held.items() if each.cookie >> 40 & 0xFF == kind}
 
     def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:  # noqa: ARG002
         raise AssertionError("a channel emits nothing")

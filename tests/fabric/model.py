@@ -26,10 +26,18 @@ class Packet:
     eth_dst: int
     ipv4_dst: int
     ttl: int = 16
+    udp_src: int = 40000
 
     def fields(self) -> dict[str, int]:
         """Give what a flow can match on."""
-        return {"in_port": self.at.port, "eth_type": 0x0800, "eth_dst": self.eth_dst, "ipv4_dst": self.ipv4_dst}
+        return {
+            "in_port": self.at.port,
+            "eth_type": 0x0800,
+            "eth_dst": self.eth_dst,
+            "ipv4_dst": self.ipv4_dst,
+            "ip_proto": 17,
+            "udp_src": self.udp_src,
+        }
 
 
 def matching(flows: tuple[Flow, ...], table: int, fields: Mapping[str, int]) -> Flow | None:
@@ -102,10 +110,11 @@ class Deployed:
         la: IPv4Address,
         wires: Mapping[PortRef, PortRef],
         dead: frozenset[PortRef] = frozenset(),
+        udp_src: int = 40000,
     ) -> set[tuple[PortRef, int] | None]:
         """Follow a packet by every choice: where it may come out and with which MAC; None where it may be lost."""
         ends: set[tuple[PortRef, int] | None] = set()
-        ahead, met = [Packet(start, ROUTER_MAC, int(la))], set()
+        ahead, met = [Packet(start, ROUTER_MAC, int(la), udp_src=udp_src)], set()
         while ahead:
             packet = ahead.pop()
             if packet in met:

@@ -74,12 +74,15 @@ def group(group: Group) -> str:
         f"bucket=weight:{b.weight},watch_port:{b.watch_port},actions={','.join(map(action, b.actions))}"
         for b in group.buckets
     ]
+    if group.failover:
+        buckets = [
+            f"bucket=watch_port:{b.watch_port},actions={','.join(map(action, b.actions))}" for b in group.buckets
+        ]
+        return ",".join([f"group_id={group.group_id}", "type=ff", *buckets])
     choice = ["type=select", "selection_method=dp_hash", f"selection_method_param={group.basis}"]
     return ",".join([f"group_id={group.group_id}", *choice, *buckets])
 
 
 def meter(meter: Meter) -> str:
     """Spell one meter."""
-    return (
-        f"meter={meter.meter_id},pktps,burst,bands=type=drop,rate={meter.packets_per_second},burst_size={meter.burst}"
-    )
+    return f"meter={meter.meter_id},pktps,burst,bands=type=drop,rate={meter.rate},burst_size={meter.burst}"

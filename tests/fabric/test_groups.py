@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.events import Installed, PortChanged
 from controller.fabric.groups import SPARE, GroupAssignment, assign_groups, is_ours
 from controller.fabric.pipeline import ROUTE
+from controller.fabric.policies import POLICIES
 from controller.fabric.program import program
 from controller.fabric.routes import NextHops
 from controller.fabric.targets import Target, TargetKind
 from controller.reconcile import Contents, difference
-from overlay.flow import Bucket, Flow, Group, Output, ToGroup, cookie
+from overlay.flow import Bucket, DecTtl, Flow, Group, Output, ToGroup, cookie
 from overlay.values import DatapathId
 
 from . import graphs
@@ -140,6 +142,20 @@ def test_a_flow_without_a_destination_is_no_route() -> None:
     flow = Flow(ROUTE.id, 1, (), cookie(0, 0), (ToGroup(0x564C0001),))
     assignment = GroupAssignment.from_installed([flow], [Group(0x564C0001, (Bucket((Output(1),)),))])
     assert assignment == GroupAssignment({}, {0x564C0001: hops(1)})
+
+
+@pytest.mark.parametrize("policy", ["vlb", "disjoint"])
+def test_groups_that_write_tags_are_read_off_a_switch_too(policy: str) -> None:
+    """Entries and tags, and the tags that buckets write, are found again; actions that we do not know are skipped."""
+    fabric = graphs.build(graphs.jellyfish(), policy=POLICIES[policy])
+    for switch in fabric.switches:
+        held = program(fabric, switch, NOTHING)
+        kinds = {target.kind for target in held.assignment.group_of}
+        assert kinds == set(TargetKind)
+        assert any(hop.tag for hops in held.assignment.hops_of.values() for hop in hops)
+        assert GroupAssignment.from_installed(held.flows, held.groups) == held.assignment
+    strange = Group(0x564C0001, (Bucket((DecTtl(), Output(1))),))
+    assert GroupAssignment.from_installed([], [strange]).hops_of == {0x564C0001: hops(1)}
 
 
 def test_exceptions_are_read_off_a_switch_too() -> None:

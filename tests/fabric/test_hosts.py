@@ -9,6 +9,7 @@ import pytest
 from controller.events import PortChanged
 from controller.fabric.changes import HostSighted, LinkSeen, SwitchConnected, Tick
 from controller.fabric.graph import Fabric
+from controller.fabric.pipeline import mac_of_tag
 from controller.fabric.plan import ROUTER_MAC, LaPlan, PortRef
 from controller.fabric.probes import Probe, probes_wanted
 from overlay.refusals import Invalid
@@ -180,6 +181,13 @@ def test_many_questions_take_turns(fabric: Fabric) -> None:
     assert {(probe.at, probe.la) for questions in asked for probe in questions} == {
         (at, la) for at in (A1, A2, B1, B2) for la in las
     }
+
+
+def test_the_routers_mac_is_no_locator_tag() -> None:
+    """A router MAC in the space of the tags would be taken for one, and is refused, naming the setting."""
+    with pytest.raises(Invalid) as refused:
+        LaPlan(router_mac=Mac(mac_of_tag(16)))
+    assert refused.value.field == "router_mac"
 
 
 @pytest.mark.parametrize("length", [15, 31])

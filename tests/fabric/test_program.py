@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
+
 import pytest
 
+from controller.fabric.elephants import Herd
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.pipeline import FABRIC, FabricCookie, object_name
 from controller.fabric.plan import PortRef
@@ -71,24 +74,27 @@ def test_cookies_name_their_objects() -> None:
     """The object of every flow's cookie can be told to a person."""
     wiring = graphs.vl2()
     la = next(iter(wiring.hosts))
+    herd = Herd({IPv4Network("10.0.2.0/24"): (1,), IPv4Network("10.0.4.0/24"): (1, 2)})
     named = {
         (kind, object_name(kind, flow.cookie & (1 << 40) - 1))
         for policy in ("ecmp", "vlb")
-        for flow in program(graphs.build(wiring, policy=POLICIES[policy]), D(100), NOTHING).flows
+        for flow in program(graphs.build(wiring, policy=POLICIES[policy]), D(100), NOTHING, herd=herd).flows
         for kind in [FabricCookie(flow.cookie >> 40 & 0xFF)]
     }
     assert (FabricCookie.DISCOVERY, "port 1") in named
     assert (FabricCookie.HOST, str(la)) in named
     assert (FabricCookie.PREFIX, "10.0.2.0/24") in named
+    assert (FabricCookie.ELEPHANT, "10.0.4.0/24") in named
     assert (FabricCookie.ROUTED, "") in named
     assert (FabricCookie.TAG, "tag 1") in named
     assert {kind for kind, _ in named} == set(FabricCookie)
 
 
 def test_no_table_matches_on_a_tenants_address() -> None:
-    """The fabric's tables know no field but those of discovery, ARP and the outer IPv4 destination."""
+    """The fabric's tables know no field but those of discovery, ARP, and the outer IPv4 destination and UDP source."""
     fields = {field for table in FABRIC.tables for field in table.matches}
-    assert fields == {"in_port", "eth_type", "eth_dst", "arp_op", "arp_sha", "arp_spa", "arp_tpa", "ipv4_dst"}
+    arp = {"arp_op", "arp_sha", "arp_spa", "arp_tpa"}
+    assert fields == {"in_port", "eth_type", "eth_dst", "ipv4_dst", "ip_proto", "udp_src"} | arp
 
 
 def test_a_switch_that_nobody_knows_has_no_program() -> None:

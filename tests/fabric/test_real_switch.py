@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address
 from itertools import chain
 from pathlib import Path
@@ -17,8 +18,11 @@ from pathlib import Path
 import pytest
 
 from controller.events import Installed, Mods
+from controller.fabric.detours import pin_group
+from controller.fabric.elephants import BIN_MASK, Bin, Herd, Pin
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
+from controller.fabric.pipeline import ELEPHANTS
 from controller.fabric.plan import ROUTER_MAC
 from controller.fabric.program import SwitchProgram, hash_basis, program
 from controller.openflow import codec, replies
@@ -171,11 +175,11 @@ def asked(spa: str, tpa: str, *, sha: Mac | None = None, port: int = EDGE, op: i
     )
 
 
-def packet(destination: IPv4Address | str, port: int, dp_hash: int = 0, ttl: int = 64) -> str:
+def packet(destination: IPv4Address | str, port: int, dp_hash: int = 0, ttl: int = 64, *, udp_src: int = 40000) -> str:
     """Spell a VXLAN packet for the tracer."""
     return (
         f"in_port={port},udp,dl_src={graphs.mac_of(HOST)},dl_dst={ROUTER_MAC},nw_src=10.0.9.9,nw_dst={destination},"
-        f"nw_ttl={ttl},udp_src=40000,udp_dst=4789,dp_hash={dp_hash:#x}"
+        f"nw_ttl={ttl},udp_src={udp_src},udp_dst=4789,dp_hash={dp_hash:#x}"
     )
 
 
@@ -368,3 +372,37 @@ def test_the_switch_itself_skips_a_dead_next_hop(switch: Switch) -> None:
     finally:
         switch.inside("ip", "link", "set", "q1", "up")
         until(lambda: switch.vsctl("get", "interface", "p1", "link_state") == "up\n")
+
+
+def test_a_pinned_bin_takes_its_port_and_goes_round_it_when_it_is_dead(switch: Switch, fabric: Fabric) -> None:
+    """Flows of a pinned bin leave by the bin's port whatever their hash, and by the other uplink while that is down.
+
+    What the switch holds then reads back as what it was given; flows of other bins are spread as before.
+    """
+    plain = program(fabric, TOR, GroupAssignment())
+    prefix = next(target.prefix for target in plain.assignment.group_of if BOTH_WAYS in target.prefix)
+    pin = Pin(1, 0, UPLINKS)
+
+    def used(source_port: int) -> set[int]:
+        traces = (
+            switch.trace(packet(BOTH_WAYS, port=EDGE, dp_hash=dp_hash, udp_src=source_port)) for dp_hash in range(1, 33)
+        )
+        return {int(port) for trace in traces for port in re.findall(r"output:(\d+)", trace)}
+
+    herd = Herd({prefix: UPLINKS}, {Bin(prefix, 40000 & BIN_MASK): pin})
+    wanted = program(fabric, TOR, plain.assignment, herd=herd)
+    switch.load(replace(wanted, meters=(), groups=tuple(group for group in wanted.groups if group.failover)))
+    try:
+        read = Contents.of(switch.read())
+        assert difference(read, Contents(wanted.flows, wanted.groups, wanted.meters)) == Mods()
+        assert used(40000) == {1}
+        assert used(40001) == set(UPLINKS)
+        switch.inside("ip", "link", "set", "q1", "down")
+        until(lambda: switch.vsctl("get", "interface", "p1", "link_state") == "down\n")
+        assert used(40000) == {2}
+    finally:
+        switch.inside("ip", "link", "set", "q1", "up")
+        until(lambda: switch.vsctl("get", "interface", "p1", "link_state") == "up\n")
+        switch.load(replace(plain, meters=(), groups=()))
+        switch.ofctl("del-flows", f"table={ELEPHANTS.id}")
+        switch.ofctl("del-groups", f"group_id={pin_group(0)}")

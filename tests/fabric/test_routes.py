@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.fabric.plan import PortRef
-from controller.fabric.routes import COST, PORTS, WEIGHTS, Hop, Routes, equal_cost, reduced, single
+from controller.fabric.routes import COST, PORTS, WEIGHTS, Hop, equal_cost, reduced, single
+from controller.fabric.routing import Routes
 from overlay.values import DatapathId
 
 from . import graphs
@@ -112,3 +113,17 @@ def test_distances_are_costs_of_cheapest_ways() -> None:
     assert fabric.routes.distance(D(300), D(100)) == 2
     assert fabric.routes.distance(D(7), D(100)) is None
     assert fabric.routes.distance(D(100), D(8)) is None
+
+
+def test_a_rule_of_another_kind_is_followed_too() -> None:
+    """Next hops by any rule are told for one switch, and those that a change of the graph gives others are named."""
+
+    def direct(graph: nx.Graph, destination: D) -> dict:
+        return {near: graph.edges[near, destination][PORTS][near] for near in graph.adj[destination]}
+
+    fabric = graphs.build(graphs.ring(4))
+    routes = Routes(fabric.graph, direct)
+    assert routes.at(D(1), [D(2), D(3), D(4)]) == {D(2): (1,), D(4): (2,)}
+    fabric.graph.remove_edge(D(1), D(2))
+    assert routes.update([(D(1), D(2))]) == {D(1)}
+    assert routes.at(D(1), [D(2), D(4)]) == {D(4): (2,)}

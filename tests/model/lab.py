@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from overlay.changes import Change, Confirmed, Document, HostSeen, Outcome, Plugged, Sent
 from overlay.compile import Compiler, Delta
-from overlay.flow import PORT_CONTROLLER, Flow, FlowKey
+from overlay.flow import PORT_CONTROLLER, Flow, FlowKey, Meter
+from overlay.pipeline import METERS
 from overlay.tables.names import CookieKind
 from overlay.values import DatapathId, Host, HostName, Mac
 from overlay.world import Settings, World
@@ -38,6 +39,7 @@ class Lab:
         self.world = World(settings)
         self.compiler = Compiler(self.world)
         self.installed: dict[HostName, dict[FlowKey, Flow]] = {}
+        self.meters: dict[HostName, dict[int, Meter]] = {}
         self.queues: dict[HostName, list[tuple[int, Delta]]] = {}
         self.stored: dict[tuple[str, str], Document] = {}
         self.generation = 0
@@ -86,7 +88,10 @@ class Lab:
     def install(self, host: HostName, delta: Delta) -> None:
         """Change what a switch holds, as strictly as a switch that checks."""
         held = self.installed.setdefault(host, {})
+        meters = self.meters.setdefault(host, {meter.meter_id: meter for meter in METERS})
+        meters |= {meter.meter_id: meter for meter in delta.meters}
         for flow in delta.put:
+            assert flow.meter is None or flow.meter in meters, f"its meter is not there: {flow}"
             assert held.get(flow.key) != flow, f"sent in vain: {flow}"
             held[flow.key] = flow
         for flow in delta.remove:

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller import framework
+from controller.events import PortCounters
 from controller.openflow import codec, replies
+from controller.openflow.actions import decode_actions, encode_actions
 from controller.openflow.codec import BundleControl, Command, FlowCommand
 from controller.openflow.oxm import decode_match, encode_match
 from overlay.flow import (
@@ -25,6 +27,7 @@ from overlay.flow import (
     Group,
     Match,
     Meter,
+    MeterUnit,
     Move,
     Output,
     Set,
@@ -56,8 +59,8 @@ def matches(names):
 
 
 def sets(names):
-    """Writes into whole fields."""
-    return st.sampled_from(sorted(names)).flatmap(
+    """Writes into whole fields, but for the port of arrival: the framework knows no header that a switch would take."""
+    return st.sampled_from(sorted(set(names) - {"in_port"})).flatmap(
         lambda name: st.builds(Set, st.just(name), st.integers(0, (1 << FIELDS[name].bits) - 1))
     )
 
@@ -101,7 +104,7 @@ def flows(names):
 
 
 KNOWN = set(FIELDS) - ND_EXTENSION
-groups = st.builds(
+selects = st.builds(
     Group,
     group_id=st.integers(0, 0xFFFFFF00),
     buckets=st.lists(
@@ -115,7 +118,16 @@ groups = st.builds(
     ).map(tuple),
     basis=u32,
 )
-meters = st.builds(Meter, meter_id=u32, packets_per_second=u32, burst=u32)
+meters = st.builds(Meter, meter_id=u32, rate=u32, burst=u32, unit=st.sampled_from(MeterUnit))
+failovers = st.builds(
+    Group,
+    group_id=st.integers(0, 0xFFFFFF00),
+    buckets=st.lists(
+        st.builds(Bucket, actions=actions(KNOWN), watch_port=ports.filter(lambda p: p != 0xFFFFFFFF)), max_size=4
+    ).map(tuple),
+    failover=st.just(True),
+)
+groups = selects | failovers
 
 
 def _user(name: str, value: int):
@@ -168,8 +180,8 @@ def _their_instructions(flow: Flow):
     return out
 
 
-def _their_bucket_properties(bucket: Bucket):
-    out = [parser.OFPGroupBucketPropWeight(ofp.OFPGBPT_WEIGHT, weight=bucket.weight)]
+def _their_bucket_properties(bucket: Bucket, failover: bool):
+    out = [] if failover else [parser.OFPGroupBucketPropWeight(ofp.OFPGBPT_WEIGHT, weight=bucket.weight)]
     if bucket.watch_port is not None:
         out.append(parser.OFPGroupBucketPropWatch(ofp.OFPGBPT_WATCH_PORT, watch=bucket.watch_port))
     return out
@@ -254,11 +266,21 @@ def test_the_short_cut_makes_the_same_bytes(flow):
     )
 
 
+@given(st.integers(0, 0xFF00))
+def test_the_port_of_arrival_is_written_by_its_short_header(port):
+    """A write of the port of arrival has 16 bits (NXM_OF_IN_PORT), and is read back as it was."""
+    body = encode_actions((Set("in_port", port),))
+    assert body == struct.pack("!HHIH6x", 25, 16, 2, port)
+    assert decode_actions(body) == (Set("in_port", port),)
+
+
 @given(groups, st.sampled_from([Command.ADD, Command.MODIFY]))
 def test_group_mods_are_the_frameworks(group, command):
     """Our group-mods are, byte for byte, those of the framework."""
     buckets = [
-        parser.OFPBucket(number, [_their_action(a) for a in bucket.actions], _their_bucket_properties(bucket))
+        parser.OFPBucket(
+            number, [_their_action(a) for a in bucket.actions], _their_bucket_properties(bucket, group.failover)
+        )
         for number, bucket in enumerate(group.buckets)
     ]
     method = struct.unpack("!4I", b"dp_hash".ljust(16, b"\0"))
@@ -266,7 +288,13 @@ def test_group_mods_are_the_frameworks(group, command):
         ofp.OFPGPT_EXPERIMENTER, experimenter=0x154D, exp_type=1, data=[0, *method, 0, group.basis]
     )
     theirs = parser.OFPGroupMod(
-        THEIRS, int(command), ofp.OFPGT_SELECT, group.group_id, ofp.OFPG_BUCKET_ALL, buckets, [choice]
+        THEIRS,
+        int(command),
+        ofp.OFPGT_FF if group.failover else ofp.OFPGT_SELECT,
+        group.group_id,
+        ofp.OFPG_BUCKET_ALL,
+        buckets,
+        [] if group.failover else [choice],
     )
     assert codec.group_mod(group, command, XID) == _bytes(theirs)
 
@@ -275,8 +303,9 @@ def test_group_mods_are_the_frameworks(group, command):
 def test_meter_mods_are_the_frameworks(meter, command):
     """Our meter-mods are, byte for byte, those of the framework."""
     deletes = command == Command.DELETE
-    bands = [] if deletes else [parser.OFPMeterBandDrop(rate=meter.packets_per_second, burst_size=meter.burst)]
-    flags = 0 if deletes else ofp.OFPMF_PKTPS | ofp.OFPMF_BURST
+    bands = [] if deletes else [parser.OFPMeterBandDrop(rate=meter.rate, burst_size=meter.burst)]
+    unit = {MeterUnit.PACKETS: ofp.OFPMF_PKTPS, MeterUnit.KILOBITS: ofp.OFPMF_KBPS}[meter.unit]
+    flags = 0 if deletes else unit | ofp.OFPMF_BURST
     theirs = parser.OFPMeterMod(THEIRS, int(command), flags, meter.meter_id, bands)
     assert codec.meter_mod(meter, command, XID) == _bytes(theirs)
 
@@ -318,12 +347,40 @@ def test_questions_are_the_frameworks():
         (codec.barrier(XID), parser.OFPBarrierRequest(THEIRS)),
         (codec.group_delete(9, XID), parser.OFPGroupMod(THEIRS, ofp.OFPGC_DELETE, ofp.OFPGT_SELECT, 9)),
         (codec.ask_flows(XID), parser.OFPFlowDescStatsRequest(THEIRS, 0, *everything, **mine)),
+        (
+            codec.ask_flows_of(0x90, XID),
+            parser.OFPFlowDescStatsRequest(
+                THEIRS, 0, *everything, COOKIE_MARK | 0x90 << 40, 0xFFFFFF << 40, parser.OFPMatch()
+            ),
+        ),
         (codec.ask_flow_count(XID), parser.OFPAggregateStatsRequest(THEIRS, 0, *everything, **mine)),
+        (codec.ask_ports(XID), parser.OFPPortStatsRequest(THEIRS, 0, ofp.OFPP_ANY)),
         (codec.ask_groups(XID), parser.OFPGroupDescStatsRequest(THEIRS, 0)),
         (codec.ask_meters(XID), parser.OFPMeterDescStatsRequest(THEIRS, 0, ofp.OFPM_ALL)),
     ]
     for ours, theirs in pairs:
         assert ours == _bytes(theirs)
+
+
+@given(st.lists(st.tuples(u32, *[st.integers(0, (1 << 64) - 1)] * 8), max_size=4), st.integers(0, 2))
+def test_port_counters_are_those_that_the_framework_reads(entries, padding):
+    """Our decoder reads every port's counters out of an answer as the framework does; what is not counted is zero.
+
+    Properties behind the counters (here experimenter ones) are passed over.
+    """
+    extra = struct.pack("!HHII", 0xFFFF, 12, 0x564C, 1) + bytes(4)
+    body = b"".join(
+        struct.pack("!H2xIII8Q", 80 + 16 * padding, port, 7, 8, *counters) + extra * padding
+        for port, *counters in entries
+    )
+    message = struct.pack("!BBHIHH4x", 6, 19, 16 + len(body), XID, 4, 0) + body
+    theirs = parser.OFPPortStatsReply.parser(None, 6, 19, len(message), XID, message).body
+    names = PortCounters._fields[1:]
+    unknown = (1 << 64) - 1
+    assert list(replies.port_counters(message)) == [
+        PortCounters(their.port_no, *(0 if (value := getattr(their, name)) == unknown else value for name in names))
+        for their in theirs
+    ]
 
 
 def test_the_framework_names_the_same_numbers():

@@ -16,6 +16,7 @@ from overlay.flow import (
     Flow,
     Group,
     Meter,
+    MeterUnit,
     Move,
     Output,
     Set,
@@ -37,8 +38,10 @@ ADVERTISEMENT = ICMPV6 | {"icmpv6_type": 136, "icmpv6_code": 0}
 ADDRESS = 0x20010DB8 << 96 | 7
 
 METER = Meter(1, 100, 10)
+RATE = Meter(0x1FEFF, 400_000_000, 40_000_000, MeterUnit.KILOBITS)
 BUCKETS = (Bucket((Output(1),), 1, 1), Bucket((Set("eth_dst", MAC), DecTtl(), Output(2)), 3, 2), Bucket(()))
 GROUP = Group(5, BUCKETS, 0xFEDCBA98)
+FAILOVER = Group(6, (Bucket((Output(2),), watch_port=2), Bucket((Output(1),), watch_port=1)), failover=True)
 
 MATCHES = {
     "everything": {},
@@ -79,6 +82,7 @@ PROGRAMS = {
     "output": ({}, (Output(1), Output(PORT_LOCAL)), None, None),
     "turn round": ({"in_port": 1}, (Output(PORT_IN),), None, None),
     "punt": ({}, (ToController(),), None, METER.meter_id),
+    "metered and go on": ({}, (Set("reg1", 5),), 9, RATE.meter_id),
     "punt and go on": ({}, (ToController(),), 9, METER.meter_id),
     "group": (IPV4, (DecTtl(), ToGroup(GROUP.group_id)), None, None),
     "registers": ({}, tuple(Set(f"reg{n}", 1 << n) for n in range(16)), 9, None),
@@ -140,15 +144,15 @@ def _by_cookie(flows):
 def test_all_that_a_table_can_say_reads_back_equal(controller, br):
     """Every field, mask, action and instruction of ours is read back as the very value that was sent."""
     sent = _flows()
-    ended = controller.send(br, meters=(METER,), put_groups=(GROUP,), put=tuple(sent))
+    ended = controller.send(br, meters=(METER, RATE), put_groups=(GROUP, FAILOVER), put=tuple(sent))
     assert isinstance(ended, MessageConfirmed), ended
     held = br.read()
     read = _by_cookie(flow for flow, _ in held.flows)
     for flow in sent:
         assert read[flow.cookie] == flow
     assert len(held.flows) == len(sent) == br.count()
-    assert held.groups == (GROUP,)
-    assert held.meters == (METER,)
+    assert sorted(held.groups, key=lambda group: group.group_id) == [GROUP, FAILOVER]
+    assert held.meters == (METER, RATE)
 
 
 def test_a_switch_checks_fields_by_the_match_alone(controller, br):
@@ -170,7 +174,7 @@ def test_every_field_was_tried():
 def test_putting_again_what_is_there_changes_nothing(controller, br):
     """Flows that were read back can be put again: the table is the same afterwards."""
     sent = _flows()
-    controller.send(br, meters=(METER,), put_groups=(GROUP,), put=tuple(sent))
+    controller.send(br, meters=(METER, RATE), put_groups=(GROUP,), put=tuple(sent))
     before = br.read()
     again = controller.send(
         br, meters=before.meters, changed_groups=before.groups, put=tuple(f for f, _ in before.flows)
@@ -182,7 +186,7 @@ def test_putting_again_what_is_there_changes_nothing(controller, br):
 def test_what_was_put_can_be_removed(controller, br):
     """Each flow can be removed by its key, whatever its fields; groups too; nothing of ours is left."""
     sent = tuple(_flows())
-    controller.send(br, meters=(METER,), put_groups=(GROUP,), put=sent)
+    controller.send(br, meters=(METER, RATE), put_groups=(GROUP,), put=sent)
     ended = controller.send(br, remove=sent, remove_groups=(GROUP.group_id,))
     assert isinstance(ended, MessageConfirmed), ended
     held = br.read()

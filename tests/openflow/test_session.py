@@ -15,10 +15,11 @@ from controller.events import (
     Mods,
     PacketArrived,
     PortChanged,
+    PortCounters,
     SwitchDown,
     SwitchUp,
 )
-from overlay.flow import Bucket, Flow, Group, Meter, Output, Set, ToController, ToGroup, conditions, cookie
+from overlay.flow import PORT_LOCAL, Bucket, Flow, Group, Meter, Output, Set, ToController, ToGroup, conditions, cookie
 from overlay.values import DatapathId
 
 pytestmark = pytest.mark.root
@@ -118,6 +119,44 @@ def test_a_meter_is_made_once_and_changed_after(controller, br):
     held = br.read()
     assert held.meters == (Meter(1, 20, 6), Meter(2, 1, 1))
     assert [flow for flow, _ in held.flows] == [flow]
+
+
+def test_ports_tell_what_they_carried(switch, controller, until):
+    """The counters of a port are those that the switch tells others, and grow by what passes, in bytes too."""
+    switch.bridge("vl2of1", 0xB, ("vl2of1a", "vl2of2a"))
+    switch.bridge("vl2of2", 0xC, ("vl2of2a", "vl2of1a"))
+    try:
+        switch.call("vl2of1", controller.address)
+        session = controller.session(0xB)
+        before = {each.port: each for each in session.port_counters()}
+        assert {1, PORT_LOCAL} == before.keys()
+        for _ in range(3):
+            session.packet_out(1, bytes.fromhex("ffffffffffff 020000000001 88b5") + bytes(86))
+
+        def carried() -> PortCounters | None:
+            counters = {each.port: each for each in session.port_counters()}
+            return counters[1] if counters[1].tx_packets - before[1].tx_packets == 3 else None
+
+        after = until(carried)
+        assert after.tx_bytes - before[1].tx_bytes == 300
+        told = switch.ofctl("dump-ports", "vl2of1", "1")
+        assert f"tx pkts={after.tx_packets}, bytes={after.tx_bytes}," in told
+        assert f"rx pkts={after.rx_packets}, bytes={after.rx_bytes}," in told
+    finally:
+        switch.vsctl("del-br", "vl2of1", "--", "del-br", "vl2of2")
+
+
+def test_flows_tell_the_bytes_that_they_met(switch, controller, br, until):
+    """Of the flows of one kind, each tells how many bytes it has met; those of other kinds are not asked."""
+    counting = Flow(0, 100, conditions({"eth_type": 0x0800}), cookie(0x90, 7), (Output(2),))
+    other = Flow(0, 100, conditions({"eth_type": 0x88B5}), cookie(0x91, 7), (Output(2),))
+    controller.send(br, put=(counting, other))
+    assert br.flow_bytes(0x90) == {counting.key: 0}
+    header = "4500 0056 0000 0000 4011 0000 0a000001 0a000002 1000 12b5 0042 0000"
+    frame = bytes.fromhex(f"020000000002 020000000001 0800 {header}") + bytes(58)
+    for _ in range(3):
+        switch.ofctl("packet-out", "vl2of0", f"in_port=1,packet={frame.hex()},actions=resubmit(,0)")
+    until(lambda: br.flow_bytes(0x90) == {counting.key: 3 * len(frame)})
 
 
 def test_foreign_flows_are_neither_seen_nor_removed(switch, controller, br):

@@ -24,6 +24,8 @@ from controller.configuration import Endpoint  # noqa: E402
 from controller.rest.app import build  # noqa: E402
 from controller.rest.server import Server  # noqa: E402
 from controller.tokens import Token  # noqa: E402
+from tests.fabric import graphs  # noqa: E402
+from tests.rest.operated import OperatedDesk, Prompt, Shelf  # noqa: E402
 
 _SPEC = importlib.util.spec_from_file_location("rest_service", Path(__file__).with_name("service.py"))
 assert _SPEC is not None
@@ -171,3 +173,30 @@ def unchanged(edge: Edge) -> Iterator[Callable[[], None]]:
     yield lambda: before.append(edge.documents())
     assert before, "the test never said where it begins"
     assert edge.documents() == before[0]
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    """An empty store."""
+    return Shelf()
+
+
+@pytest.fixture
+def desk(served: tuple[Stand, int], edge: Edge, shelf: Shelf) -> OperatedDesk:
+    """Instead of the edge's world: a real owner of three leaves on two spines, each by two links."""
+    assert edge.port
+    stand, _ = served
+    owner = Prompt(shelf)
+    owner.connect(graphs.leafspine())
+    shelf.kept.clear()
+    stand.behind = OperatedDesk(owner)
+    return stand.behind
+
+
+@pytest.fixture
+def same_fabric(desk: OperatedDesk) -> Iterator[Callable[[], None]]:
+    """Call it before the bad request; at the end fabric, store and switches must be what they were then."""
+    before: list[tuple[object, ...]] = []
+    yield lambda: before.append(desk.owner.state())
+    assert before, "the test never said where it begins"
+    assert desk.owner.state() == before[0]

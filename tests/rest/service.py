@@ -12,11 +12,15 @@ from controller.bulk import Creation, apply_all
 from controller.desk import locations
 from controller.service import NotConfirmed
 from controller.views import (
+    BalanceView,
     EdgePortView,
+    ElephantView,
     HealthView,
     HopView,
     HostView,
+    LinkLoadView,
     LinkView,
+    LoadView,
     LocationView,
     LocatorView,
     MoveStep,
@@ -111,6 +115,18 @@ class WorldService:
             prefixes=(PrefixView(IPv4Network("10.0.1.0/24"), a),),
         )
 
+    def load(self) -> LoadView:
+        a, b = DatapathId(1), DatapathId(2)
+        return LoadView(
+            1.0,
+            (
+                LinkLoadView(a, 1, b, 1, 2e6, 300.0, 0.5, 10.0, 0.2, 5000, 40, 1, 1000.5),
+                LinkLoadView(b, 1, a, 1, None, None, None, None, None, None, None, None, None),
+            ),
+            (BalanceView(a, (1, 3), 0.75, 1.5), BalanceView(b, (1, 2), None, None)),
+            (ElephantView(a, IPv4Network("10.0.2.0/24"), 5, 0x3F, 3),),
+        )
+
     def paths(self, source: str, target: str) -> PathsView:
         ends = []
         for field, name in (("from", source), ("to", target)):
@@ -137,7 +153,7 @@ class WorldService:
 
     def health(self) -> HealthView:
         counters = SwitchCounters(DatapathId(1), "fabric", True, 10, 2, 0)
-        return HealthView(self.ready, "ryu 4.34", "0.1.0", 1000.0, (counters,), 2, 2, 0)
+        return HealthView(self.ready, "ryu 4.34", "0.1.0", 1000.0, (counters,), 2, 2, 0, failures=3)
 
 
 def _move(move: Move) -> MoveView:

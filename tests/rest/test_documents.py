@@ -62,6 +62,10 @@ def test_answers_are_as_documented(op) -> None:
         "SubnetShown": op.make("subnet", network_id=network["id"], cidr="10.0.0.0/24"),
         "PortShown": op.make("port", network_id=network["id"]),
         "TopologyView": op("GET", "/v1/topology").body["topology"],
+        "LoadView": op("GET", "/v1/topology/load").body["load"],
+        "LinkLoadView": op("GET", "/v1/topology/load").body["load"]["links"][0],
+        "BalanceView": op("GET", "/v1/topology/load").body["load"]["next_hop_sets"][0],
+        "ElephantView": op("GET", "/v1/topology/load").body["load"]["elephants"][0],
         "HostView": op("GET", "/v1/hosts").body["hosts"][0],
         "PathsView": op("GET", "/v1/paths?from=h1&to=h2").body["paths"],
         "HealthView": op("GET", "/v1/health").body["health"],
@@ -121,6 +125,16 @@ def test_paths_name_their_ends(op) -> None:
     assert paths["paths"] == [[{"datapath_id": "0000000000000001", "in_port": 2, "out_port": 1}]]
     assert "to" in op("GET", "/v1/paths?from=h1").error["message"]
     assert op("GET", "/v1/paths?from=h1&to=h9").error["message"].startswith("to: h9")
+
+
+def test_the_load_names_both_ends(op) -> None:
+    """Each direction of a link is told by its ends, and what is not known is null."""
+    load = op("GET", "/v1/topology/load").body["load"]
+    there, back = load["links"]
+    assert (there["from_datapath_id"], there["to_datapath_id"]) == ("0000000000000001", "0000000000000002")
+    assert (there["bits_per_second"], there["utilisation"]) == (2e6, 0.2)
+    assert {back[name] for name in ("bits_per_second", "utilisation", "bytes", "measured_at")} == {None}
+    assert load["next_hop_sets"][0]["ports"] == [1, 3]
 
 
 def test_the_command_prints_the_document() -> None:

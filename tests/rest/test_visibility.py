@@ -23,6 +23,7 @@ def mine(blue):
         ("GET", "/v1/hosts"),
         ("GET", "/v1/moves"),
         ("GET", "/v1/topology"),
+        ("GET", "/v1/topology/load"),
         ("GET", "/v2.0/ports/x"),
         ("DELETE", "/v2.0/networks/x"),
     ],
@@ -181,7 +182,7 @@ def test_the_operator_makes_things_for_others(op, blue) -> None:
     assert op.make("port", network_id=network["id"], tenant_id="red")["project_id"] == "red"
 
 
-@pytest.mark.parametrize("path", ["/v1/topology", "/v1/hosts", "/v1/paths?from=h1&to=h2"])
+@pytest.mark.parametrize("path", ["/v1/topology", "/v1/topology/load", "/v1/hosts", "/v1/paths?from=h1&to=h2"])
 def test_v1_is_the_operators(blue, op, path: str) -> None:
     """What the operator sees of the machines, a tenant is answered 403 for."""
     assert op("GET", path).status == 200

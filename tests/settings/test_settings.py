@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from controller.configuration import Endpoint, SettingsError
+from controller.counting import Watch
+from controller.fabric.elephants import Rule
 from controller.settings import default_state_dir, load, parse
 from overlay.values import Mac
 
@@ -23,11 +25,16 @@ def test_defaults_are_sane() -> None:
     assert settings.overlay.grace_seconds == 1.0
     assert settings.overlay.move_timeout == 300.0
     assert settings.overlay.host_lost_after == 30.0
+    assert settings.overlay.port_rate_kbps == 0
     assert settings.fabric.edge_prefix_length == 24
     assert settings.fabric.la_supernet == IPv4Network("10.0.0.0/16")
     assert settings.fabric.lldp_interval == 0.5
     assert settings.fabric.hold == 3
     assert settings.fabric.router_mac == Mac.parse("02:56:4c:32:00:01")
+    assert settings.fabric.watch == Watch(1.0, 0, None)
+    assert settings.fabric.bfd
+    assert settings.fabric.bfd_interval == 0.06
+    assert settings.fabric.intended is None
     assert settings.audit_interval == 5.0
     assert settings.operator_token_file == settings.state_dir / "operator.token"
     assert settings.tokens == {}
@@ -53,12 +60,21 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         grace_seconds = 0
         move_timeout = 60
         host_lost_after = 5.5
+        port_rate_kbps = 20_000
         [fabric]
         edge_prefix_length = 26
         la_supernet = "10.1.0.0/16"
         lldp_interval = 0.1
         hold = 5
         router_mac = "02:00:00:00:00:01"
+        counters_interval = 0.5
+        capacity_mbps = 1000
+        elephants = true
+        elephant_threshold = 0.5
+        elephant_interval = 2
+        bfd = false
+        bfd_interval = 1
+        intended = "{tmp_path}/fabric.graphml"
         [tokens]
         blue = "blue-0123456789-blue"
         "red team" = "red-0123456789-red"
@@ -72,7 +88,12 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert settings.rest.listen == Endpoint("0.0.0.0", 80)  # noqa: S104
     assert (settings.overlay.vni_first, settings.overlay.vni_last) == (1000, 1999)
     assert settings.overlay.grace_seconds == 0.0
+    assert settings.overlay.port_rate_kbps == 20_000
     assert settings.fabric.edge_prefix_length == 26
+    assert settings.fabric.watch == Watch(0.5, 1000, Rule(0.5, 2.0))
+    assert not settings.fabric.bfd
+    assert settings.fabric.bfd_interval == 1.0
+    assert settings.fabric.intended == tmp_path / "fabric.graphml"
     assert settings.tokens["blue"].matches("blue-0123456789-blue")
     assert not settings.tokens["red team"].matches("blue-0123456789-blue")
 
@@ -102,13 +123,36 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[overlay]\nmove_timeout = 0", "overlay.move_timeout"),
         ("[overlay]\nmove_timeout = inf", "overlay.move_timeout"),
         ("[overlay]\nhost_lost_after = true", "overlay.host_lost_after"),
+        ("[overlay]\nport_rate_kbps = -1", "overlay.port_rate_kbps"),
+        ("[overlay]\nport_rate_kbps = 63", "overlay.port_rate_kbps"),
+        ("[overlay]\nport_rate_kbps = 400000001", "overlay.port_rate_kbps"),
+        ("[overlay]\nport_rate_kbps = 1.5", "overlay.port_rate_kbps"),
+        ("[overlay]\nport_rate_kbps = false", "overlay.port_rate_kbps"),
         ("[fabric]\nedge_prefix_length = 8", "fabric.edge_prefix_length"),
         ("[fabric]\nedge_prefix_length = 31", "fabric.edge_prefix_length"),
         ("[fabric]\nla_supernet = '10.0.0.1/16'", "fabric.la_supernet"),
         ("[fabric]\nla_supernet = 'fd00::/16'", "fabric.la_supernet"),
         ("[fabric]\nhold = 0", "fabric.hold"),
+        ("[fabric]\ncounters_interval = -1", "fabric.counters_interval"),
+        ("[fabric]\ncapacity_mbps = 0.5", "fabric.capacity_mbps"),
+        ("[fabric]\nelephants = 1", "fabric.elephants"),
+        ("[fabric]\nelephants = true\npolicy = 'shortest'", "fabric.policy"),
+        ("[fabric]\nelephants = true\npolicy = 'vlb'", "fabric.policy"),
+        ("[fabric]\nelephants = true\ncounters_interval = 0", "fabric.elephants"),
+        ("[fabric]\nelephants = true\nelephant_interval = 0.5", "fabric.elephant_interval"),
+        ("[fabric]\nelephant_interval = 0", "fabric.elephant_interval"),
+        ("[fabric]\nelephant_threshold = 0.05", "fabric.elephant_threshold"),
+        ("[fabric]\nelephant_threshold = 1.5", "fabric.elephant_threshold"),
+        ("[fabric]\nelephant_threshold = nan", "fabric.elephant_threshold"),
+        ("[fabric]\nelephant_threshold = true", "fabric.elephant_threshold"),
         ("[fabric]\nhold = 1.5", "fabric.hold"),
         ("[fabric]\nrouter_mac = '01:00:00:00:00:01'", "fabric.router_mac"),
+        ("[fabric]\nbfd = 1", "fabric.bfd"),
+        ("[fabric]\nbfd_interval = 0.001", "fabric.bfd_interval"),
+        ("[fabric]\nbfd_interval = 11", "fabric.bfd_interval"),
+        ("[fabric]\nrouter_mac = '02:56:4d:00:00:01'", "fabric.router_mac"),
+        ("[fabric]\nintended = 'fabric.json'", "fabric.intended"),
+        ("[fabric]\nintended = 5", "fabric.intended"),
         ("state_dir = 'relative'", "state_dir"),
         ("state_dir = ''", "state_dir"),
         ("state_dir = 5", "state_dir"),

@@ -1,0 +1,45 @@
+"""On which interfaces of the fabric should the ends of a link give each other signs of life (BFD), and where not?
+
+A port tells by its carrier that a cable was cut or a switch has lost its power, but not that the daemon at the far end
+died or hangs.  BFD does, as long as it runs at *both* ends: at one end only it takes the link down.  So:
+
+* it goes on where a cable was surely seen in both directions and both switches can be configured;
+* it goes off where a port does not let packets pass, be that for want of a carrier or because BFD itself says so.  The
+  port is then free again to show, by announcements, whether the cable works, which starts BFD anew at both ends;
+* anywhere else it stays as it is.  A controller that has just started, or to which the far switch does not talk at the
+  moment, knows too little: BFD may well be running at the far end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from controller.fabric.graph import Fabric
+from controller.fabric.plan import PortRef
+from overlay.values import DatapathId
+
+
+def bfd_wanted(fabric: Fabric, joined: Collection[DatapathId]) -> Mapping[DatapathId, frozenset[str]]:
+    """Name the interfaces on which BFD should run.
+
+    :param joined: the switches that can be configured.
+    """
+    return {datapath_id: _watched(fabric, datapath_id, joined) for datapath_id in joined}
+
+
+def bfd_unwanted(fabric: Fabric, datapath_id: DatapathId) -> frozenset[str]:
+    """Name the interfaces of a switch on which BFD must not run, once no group of the switch relies on it."""
+    if datapath_id not in fabric.switches:
+        return frozenset()
+    return frozenset(port.name for port in fabric.ports(datapath_id) if not port.up)
+
+
+def _watched(fabric: Fabric, datapath_id: DatapathId, joined: Collection[DatapathId]) -> frozenset[str]:
+    if datapath_id not in fabric.switches:
+        return frozenset()
+    found = ((port, fabric.peer(PortRef(datapath_id, port.number))) for port in fabric.ports(datapath_id))
+    return frozenset(
+        port.name
+        for port, far in found
+        if far is not None and far.datapath_id != datapath_id and far.datapath_id in joined
+    )

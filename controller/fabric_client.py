@@ -1,0 +1,152 @@
+"""How does the command line speak with a controller about its fabric?
+
+HTTP with the operator's token, on the standard library alone.  Switches may be called by their datapath id, or by the
+name that the intended topology gives them.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+Json: TypeAlias = dict[str, Any]
+
+TOPOLOGY: Final = "/v1/topology"
+_SECONDS: Final = 60.0
+_DPID: Final = re.compile(r"[0-9a-fA-F]{16}")
+_GOOD: Final = range(200, 300)
+
+
+class FabricError(Exception):
+    """The controller refused, or could not be asked.
+
+    :param mistake: whether what was asked for cannot be; otherwise something is broken.
+    """
+
+    def __init__(self, message: str, *, mistake: bool = False) -> None:
+        super().__init__(message)
+        self.mistake = mistake
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A switch or a link of the fabric, as the API names and shows it."""
+
+    noun: str
+    path: str
+    shown: Json
+
+
+class FabricClient:
+    """A controller's fabric.
+
+    :param url: of the API, ``http://127.0.0.1:9696``.
+    :raises FabricError: for another kind of URL.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        parts = urlsplit(url)
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port = None, None
+        if parts.scheme != "http" or host is None or parts.path.strip("/") or parts.query:
+            raise FabricError(f"--url: {url!r} is not a URL like http://127.0.0.1:9696", mistake=True)
+        self._url = url
+        self._at = (host, port or http.client.HTTP_PORT)
+        self._token = token
+
+    def ask(self, method: str, path: str, body: Json | None = None) -> Json:
+        """Send one request and return the answer's object.
+
+        :raises FabricError: with the controller's own sentence when it refuses.
+        """
+        headers = {"X-Auth-Token": self._token, "Content-Type": "application/json"}
+        connection = http.client.HTTPConnection(*self._at, timeout=_SECONDS)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            said = answer.read()
+        except (OSError, http.client.HTTPException, UnicodeError) as wrong:
+            raise FabricError(f"the controller at {self._url} does not answer: {wrong}") from wrong
+        finally:
+            connection.close()
+        try:
+            found = json.loads(said) if said else {}
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise FabricError(f"{self._url} is not a controller's API: its answer is no JSON object")
+        if answer.status not in _GOOD:
+            error = found.get("NeutronError")
+            message = error.get("message") if isinstance(error, dict) else None
+            raise FabricError(message or f"{method} {path}: {answer.status}", mistake=answer.status < 500)  # noqa: PLR2004
+        return found
+
+    # ── by name ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def switch(self, name: str) -> Thing:
+        """Find a switch by its datapath id or its name.
+
+        :raises FabricError: where there is none.
+        """
+        if not _DPID.fullmatch(name):
+            for shown in self.ask("GET", f"{TOPOLOGY}/switches")["switches"]:
+                if shown["name"] == name:
+                    return Thing("switch", f"{TOPOLOGY}/switches/{shown['datapath_id']}", shown)
+            raise FabricError(
+                f"{name!r} is neither a datapath id (16 hex digits) nor the name of a switch that is seen", mistake=True
+            )
+        path = f"{TOPOLOGY}/switches/{name.lower()}"
+        return Thing("switch", path, self.ask("GET", path)["switch"])
+
+    def link(self, name: str) -> Thing:
+        """Find a link by either end (``tor1:1``), by both (``tor1:1-agg2:3``), or by its switches (``tor1-agg2``).
+
+        :raises FabricError: where there is none, or several.
+        """
+        links = self.ask("GET", f"{TOPOLOGY}/links")["links"]
+        names = self.names()
+        spelling = _DPID.sub(lambda dpid: dpid[0].lower(), name)
+        found = [shown for shown in links if spelling in _spellings(shown, names)]
+        if len(found) == 1:
+            return Thing("link", f"{TOPOLOGY}/links/{found[0]['id']}", found[0])
+        if found:
+            ends = ", ".join(_ends(shown, names)[0] for shown in found)
+            raise FabricError(f"{name!r} may be any of {len(found)} links; say which by an end: {ends}", mistake=True)
+        raise FabricError(f"{name!r} is not a link that is seen; name it by an end, like tor1:1", mistake=True)
+
+    def thing(self, name: str) -> Thing:
+        """Find a switch or a link.
+
+        :raises FabricError: where there is none.
+        """
+        if _DPID.fullmatch(name) or name in self.names().values():
+            return self.switch(name)
+        return self.link(name) if ":" in name or "-" in name else self.switch(name)
+
+    def names(self) -> dict[str, str]:
+        """The names of switches by datapath id, where the intended topology gives any."""
+        switches = self.ask("GET", f"{TOPOLOGY}/switches")["switches"]
+        return {shown["datapath_id"]: shown["name"] or shown["datapath_id"] for shown in switches}
+
+
+def _ends(link: Json, names: dict[str, str]) -> tuple[str, str]:
+    near, far = (f"{names[end['datapath_id']]}:{end['port']}" for end in (link["a"], link["b"]))
+    return near, far
+
+
+def _spellings(link: Json, names: dict[str, str]) -> set[str]:
+    """Everything that a link may be called."""
+    sides = [
+        [(name, f"{name}:{end['port']}") for name in (end["datapath_id"], names[end["datapath_id"]])]
+        for end in (link["a"], link["b"])
+    ]
+    found = {port for side in sides for _, port in side}
+    for near, far in (sides, sides[::-1]):
+        found |= {f"{a}-{b}" for switch, port in near for a in (switch, port) for pair in far for b in pair}
+    return found
