@@ -11,14 +11,18 @@ from __future__ import annotations
 import random
 import statistics
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bench.bed import Bed, wait
-from bench.record import Notebook
+from bench.record import Metric, Notebook, Record
 from bench.vl2_paper import fabric
 from bench.vl2_paper.measures import FRAME, MTU, SEGMENT
+from bench.vl2_paper.pages import Row, comparison, metric, said, without
 from bench.vl2_paper.traffic import Place, Traffic
 from topologies.errors import LabError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NAME: Final = "isolation"
 QUESTION: Final = "Does one service's goodput stay what it is, whatever another one does?"
@@ -45,7 +49,7 @@ _SMALLEST, _LARGEST = 1_000, 20_000
 
 
 def _homes(place: Bed) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """Service one on the first hypervisor of each rack, two of service two on each second one, and neighbours of one."""
+    """Service one on each rack's first hypervisor, two of service two on each second one; neighbours of one."""
     first, second = place.hosts[::2], place.hosts[1::2]
     ones = {f"one{i}": host for i, host in enumerate(first)}
     twos = {f"two{i}": second[i % len(second)] for i in range(_SERVERS)}
@@ -60,7 +64,7 @@ def _begin(traffic: Traffic, ones: Mapping[str, str], warm: float) -> None:
     traffic.run(warm)
 
 
-def watch(
+def watch(  # noqa: PLR0917  (what is watched, and for how long)
     book: Notebook,
     vms: Mapping[str, Place],
     ones: Mapping[str, str],
@@ -170,3 +174,70 @@ def run(book: Notebook, *, quick: bool) -> None:
         if "port_rate_kbps" not in str(wrong):
             raise
         book.note("this controller has no limits of ports (overlay.port_rate_kbps): not measured")
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def page(record: Record) -> str:
+    """What came out, beside the paper."""
+
+    def kept(case: str) -> str:
+        return said(metric(record, TABLE, case, "kept"), " % of it kept")
+
+    guaranteed = 4 * RATE_KBPS / 1000 * SEGMENT / (MTU + 14)
+    metered = metric(record, TABLE, METERED, "disturbed")
+    lines = comparison(
+        [
+            Row(GROWS, "no perceptible change", "≥ 95 % kept", kept(GROWS)),
+            Row(BURSTS, "no perceptible change", "≥ 95 % kept", kept(BURSTS)),
+            Row(GROWS + TREE, "", "", kept(GROWS + TREE)),
+            Row(UDP, "not isolated", "", kept(UDP)),
+            Row(METERED, "not possible", "its half of the uplinks", _of(metered, guaranteed) + "; " + kept(METERED)),
+        ]
+    )
+    lines += [
+        (
+            "Service one: machines on the first hypervisor of each rack, long TCP flows between all of them. Service"
+            " two: eight"
+            " machines on the second hypervisors, a server more at each step, with long flows to all that are there; or"
+            " bursts"
+            " of connections of 1 to 20 kB, eight more at each step. Neighbours: a machine beside each one of service"
+            " one, on"
+            f" its hypervisor, each sending UDP to the next at {_FULL:g} times the uplink's rate. The limit is a meter"
+            f" at each"
+            f" port (`overlay.port_rate_kbps = {RATE_KBPS}`): half of the uplink, for both alike, so that what service"
+            f" one is"
+            f" promised are {guaranteed:.1f} Mbit/s of payload in all."
+        ),
+        "",
+        *without(record, SERIES),
+        *(f"- {note}" for note in record.notes),
+    ]
+    return "\n".join(lines)
+
+
+def _of(found: Metric | None, whole: float) -> str:
+    return "not measured" if found is None else f"{100 * found.median / whole:.1f} % of that"
+
+
+def plots(record: Record) -> Mapping[str, Figure]:
+    """Both services' goodput over time, in the manner of the paper's figures 11 and 12."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  (only for whoever wants pictures)
+
+    cases = list(dict.fromkeys(each.case for each in record.metrics if each.table == SERIES))
+    figure = Figure(figsize=(9, 2.2 * ((len(cases) + 1) // 2)), layout="constrained")
+    axes = figure.subplots((len(cases) + 1) // 2, 2, squeeze=False).flat
+    for axis, case in zip(axes, cases, strict=False):
+        for name in (ONE, TWO):
+            found = metric(record, SERIES, case, name)
+            if found:
+                axis.plot([i * SLOT for i in range(len(found.samples))], found.samples, label=name, linewidth=1)
+        axis.set_title(case, fontsize=8)
+        axis.set_ylim(0, None)
+        axis.set_xlabel("seconds", fontsize=7)
+        axis.set_ylabel("Mbit/s", fontsize=7)
+        axis.legend(fontsize=6)
+    for axis in list(axes)[len(cases) :]:
+        axis.set_visible(False)
+    return {f"{NAME}.svg": figure}

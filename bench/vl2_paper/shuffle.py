@@ -6,13 +6,18 @@ less than the machine under the lab could forward: so the network is measured an
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from bench.bed import Bed, wait
-from bench.record import Notebook
+from bench.record import Notebook, Record
 from bench.vl2_paper import fabric
 from bench.vl2_paper.measures import SEGMENT, acknowledged_share, capacity, efficiency, jain, payload_share
+from bench.vl2_paper.pages import Row, comparison, metric, said, without
 from bench.vl2_paper.traffic import Place, Traffic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NAME: Final = "shuffle"
 QUESTION: Final = "What part of the edge's capacity does an all-to-all shuffle get, and how fairly is it shared?"
@@ -34,10 +39,12 @@ CASES: Final = (
     "VL2: Valiant load balancing",
     "equal-cost multipath",
     "VL2, fabric without any headroom (1:1)",
-    "spanning tree",
+    "spanning tree, fabric without any headroom",
 )
 UNSHAPED: Final = "no shaping: what the machine can forward"
 _SERVICE: Final = "shuffle"
+_SLOT: Final = 0.5
+_TIMES: Final = "times the shaped edge's capacity"
 
 
 def pairs(homes: dict[str, str]) -> list[tuple[str, str]]:
@@ -50,7 +57,7 @@ def shuffle(  # noqa: PLR0917
 ) -> float:
     """Run one; returns the goodput in Mbit/s."""
     hosts = len(place.hosts)
-    with Traffic(vms, window=WINDOW * SEGMENT) as traffic:
+    with Traffic(vms, _SLOT, window=WINDOW * SEGMENT) as traffic:
         # One round after the other, so that their handshakes do not push each other out of the queues.
         wanted = pairs(homes)
         for first in range(0, len(wanted), 64):
@@ -73,6 +80,7 @@ def shuffle(  # noqa: PLR0917
     floor = goodput / (hosts * RATES.edge * acknowledged_share())
     book.take(TABLE, case, "… less what acknowledgements take", "%", 100 * floor)
     book.take(TABLE, case, "Jain index of the flows", "", jain(rates), "≥ 0.995")
+    book.take(TABLE, case, "slowest flow, of an equal share", "%", 100 * min(rates) * len(rates) / goodput)
     edge = (after.edge_sent - before.edge_sent) * 8 / 1e6 / took / (hosts * RATES.edge)
     book.take(PROOF, case, "up-links of the hypervisors used", "%", 100 * edge)
     book.take(PROOF, case, "frames dropped by the cables' queues", "", after.dropped - before.dropped)
@@ -97,7 +105,7 @@ def unshaped(book: Notebook, place: Bed, vms: dict[str, Place], homes: dict[str,
     goodput = sum(series) / max(1, len(series))
     asked = capacity(len(place.hosts), RATES.edge)
     book.take(PROOF, UNSHAPED, "goodput", "Mbit/s", goodput)
-    book.take(PROOF, UNSHAPED, "times the shaped edge's capacity", "", goodput / asked)
+    book.take(PROOF, UNSHAPED, _TIMES, "", goodput / asked)
     book.take(PROOF, UNSHAPED, "processors idle", "%", idle)
     book.say(f"unshaped: {goodput:.1f} Mbit/s between the same machines, {goodput / asked:.2f} of what is asked")
 
@@ -128,10 +136,74 @@ def run(book: Notebook, *, quick: bool) -> None:
             shuffle(book, place, vms, homes, CASES[0], seconds)
         fabric.choose(book, place, "ecmp")
         shuffle(book, place, vms, homes, CASES[1], seconds)
+        fabric.shape(place, FULL)
         if valiant and fabric.choose(book, place, "vlb"):
-            fabric.shape(place, FULL)
             shuffle(book, place, vms, homes, CASES[2], seconds)
-            fabric.shape(place, RATES)
         fabric.choose(book, place, "ecmp")
         with fabric.spanning_tree(place):
-            shuffle(book, place, vms, homes, CASES[3], seconds / 2)
+            shuffle(book, place, vms, homes, CASES[3], seconds)
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def page(record: Record) -> str:
+    """What came out, beside the paper."""
+    main = CASES[0] if metric(record, TABLE, CASES[0], "goodput") else CASES[1]
+    share, jains = (metric(record, TABLE, main, name) for name in ("of the edge's capacity", "Jain index of the flows"))
+    idle, more = metric(record, PROOF, main, "processors idle"), metric(record, PROOF, UNSHAPED, _TIMES)
+    lines = comparison(
+        [
+            Row("goodput, of what the edge can carry after headers", "94 %", "≥ 95 %", said(share, " %")),
+            Row("Jain index of the flows' goodput", "0.995", "≥ 0.995", said(jains)),
+        ]
+    )
+    lines += [
+        (
+            "Every machine sends to every machine on another hypervisor, all at once, by TCP from the machine's own"
+            " kernel; a"
+            " flow's goodput is what arrived in the time measured, after half as long a time to begin. The edge's"
+            " capacity is"
+            f" that of all hypervisors' uplinks, times {payload_share():.4f}: {SEGMENT} bytes of payload in a frame of"
+            " 1,564 (Ethernet, IPv4, UDP and VXLAN outside, Ethernet, IPv4 and TCP with time stamps inside). All"
+            " uplinks"
+            " are"
+            " full in both directions, so that acknowledgements take up to"
+            f" {100 * (1 - acknowledged_share() / payload_share()):.1f} % of them; the table shows the goodput"
+            f" against that"
+            " limit, too."
+        ),
+        "",
+        (
+            f"That the network was measured and not the processor: without shaping the same machines reached"
+            f" {said(more)}"
+            f" times the shaped capacity (over flows between some of them), and {said(idle, ' %')} of the processors"
+            f" were"
+            " idle during the shuffle. The spanning tree is the same fabric with all other links taken down; flows within a rack"
+            " take what the others leave, so that it shows in how unequal they are and in the slowest one, with which a"
+            " shuffle of equal parts ends."
+        ),
+        "",
+    ]
+    lines += without(record, FLOWS, SERIES)
+    return "\n".join([*lines, *(f"- {note}" for note in record.notes)])
+
+
+def plots(record: Record) -> Mapping[str, Figure]:
+    """Goodput over time (the paper's figure 9), and how it is shared by the flows."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  (only for whoever wants pictures)
+
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    over, shared = figure.subplots(1, 2)
+    for each in record.metrics:
+        if each.table == SERIES:
+            over.plot([i * _SLOT for i in range(len(each.samples))], each.samples, label=each.case, linewidth=1)
+        if each.table == FLOWS:
+            ordered = sorted(each.samples)
+            shared.plot(ordered, [(i + 1) / len(ordered) for i in range(len(ordered))], label=each.case, linewidth=1)
+    hosts, rate = float(record.parameters["hypervisors"]), float(record.parameters["edge Mbit/s"])
+    over.axhline(capacity(int(hosts), rate), color="#606060", linewidth=0.8, linestyle=":", label="the edge's capacity")
+    over.set(xlabel="seconds", ylabel="goodput, Mbit/s", ylim=(0, None))
+    shared.set(xlabel="goodput of a flow, Mbit/s", ylabel="fraction of the flows", xlim=(0, None))
+    over.legend(fontsize=7)
+    return {f"{NAME}.svg": figure}

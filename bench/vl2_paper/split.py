@@ -11,18 +11,24 @@ from __future__ import annotations
 import random
 import select
 import socket
+import statistics
 import struct
 import time
 from collections import Counter
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from bench.bed import Bed, bed, wait
-from bench.record import Notebook
+from bench.record import Notebook, Record
 from bench.vl2_paper import fabric
 from bench.vl2_paper.measures import jain
 from bench.vl2_paper.mix import Crowd, fairness, sent, split
+from bench.vl2_paper.pages import Row, comparison, without
 from bench.vl2_paper.traffic import Place
 from topologies import namespace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NAME: Final = "split"
 QUESTION: Final = "How evenly does each aggregation switch spread the data center's traffic over its up-links?"
@@ -123,7 +129,9 @@ def weigh(book: Notebook, case: str, ways: list[Way], uplinks: list[Way], epochs
             book.take(TABLE, case, switch, "", indexes, "≥ 0.99" if case in {CASES[0], CASES[1]} else "")
 
 
-def _measure(book: Notebook, place: Bed, case: str, found: dict[int, Way], asked: int, epochs: int) -> None:
+def _measure(  # noqa: PLR0917
+    book: Notebook, place: Bed, case: str, found: dict[int, Way], asked: int, epochs: int
+) -> None:
     uplinks = sorted(
         (one, other)
         for link in place.status.links
@@ -180,3 +188,61 @@ def run(book: Notebook, *, quick: bool) -> None:
         "3/4/4 and not the paper's 3/3/4: with three aggregation switches any two racks share one, and shortest paths"
         " never climb to an intermediate switch."
     )
+    book.note(
+        "Where a way over another ToR is as short as one over an intermediate switch, equal-cost multipath uses it."
+    )
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def page(record: Record) -> str:
+    """What came out, beside the paper."""
+
+    def least(case: str) -> str:
+        found = [each for each in record.metrics if (each.table, each.case) == (TABLE, case)]
+        if not found:
+            return "not measured"
+        means = [statistics.mean(each.samples) for each in found]
+        return f"{statistics.mean(means):.4f} (worst switch {min(means):.4f})"
+
+    lines = comparison([Row(f"mean Jain index: {CASES[0]}", "> 0.98", "≥ 0.99", least(CASES[0]))])
+    lines[-1:-1] = [f"| {case} | | | {least(case)} |" for case in (*CASES[1:], IDEAL)]
+    lines += [
+        (
+            "What is real: each flow's way. Virtual machines in different racks send one UDP packet of each flow;"
+            " Open vSwitch"
+            " tunnels it with the UDP source port that it makes of the inner flow, the fabric's switches hash it, and a"
+            " packet socket on every up-link of every aggregation switch sees which one it takes. What is computed: the"
+            " sizes. 75 servers keep ten flows each under way, at a tenth of 1 Gbit/s each, flow after flow from the"
+            " mix of"
+            " §3.1 (more than 99 % of the flows below 100 MB, more than 90 % of the bytes in flows of 100 MB to 1"
+            " GB); each"
+            " takes the way of one of the real flows, and the bytes on each up-link are added up in epochs of ten"
+            " seconds."
+            " The last row is what no hash could do better: every flow on an up-link drawn at random."
+        ),
+        "",
+        *without(record),
+        *(f"- {note}" for note in record.notes),
+    ]
+    return "\n".join(lines)
+
+
+def plots(record: Record) -> Mapping[str, Figure]:
+    """The index over the epochs, in the manner of the paper's figure 10."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  (only for whoever wants pictures)
+
+    cases = [
+        case for case in (*CASES, IDEAL) if any(each.case == case for each in record.metrics if each.table == TABLE)
+    ]
+    figure = Figure(figsize=(9, 2.6), layout="constrained")
+    for axis, case in zip(figure.subplots(1, len(cases), squeeze=False)[0], cases, strict=True):
+        for each in record.metrics:
+            if (each.table, each.case) == (TABLE, case):
+                axis.plot([i * EPOCH for i in range(len(each.samples))], each.samples, label=each.name, linewidth=1)
+        axis.set_title(case, fontsize=7)
+        axis.set(ylim=(0, 1.02), xlabel="seconds")
+        axis.tick_params(labelsize=7)
+        axis.legend(fontsize=6)
+    return {f"{NAME}.svg": figure}
