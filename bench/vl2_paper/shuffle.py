@@ -179,7 +179,8 @@ def page(record: Record) -> str:
             f" {said(more)}"
             f" times the shaped capacity (over flows between some of them), and {said(idle, ' %')} of the processors"
             f" were"
-            " idle during the shuffle. The spanning tree is the same fabric with all other links taken down; flows within a rack"
+            " idle during the shuffle. The spanning tree is the same fabric with all other links taken down; flows"
+            " within a rack"
             " take what the others leave, so that it shows in how unequal they are and in the slowest one, with which a"
             " shuffle of equal parts ends."
         ),
