@@ -73,10 +73,11 @@ class Uplinks:
             packet.close()
 
     def look(self, seconds: float) -> dict[int, Way]:
-        """Which flow went up where, until nothing more comes for so long."""
+        """Which flow went up where, until no flow more is seen for so long; the fabric itself is never silent."""
         found: dict[int, Way] = {}
-        while ready := select.select(list(self.ways), (), (), seconds)[0]:
-            for packet in ready:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            for packet in select.select(list(self.ways), (), (), left)[0]:
                 try:
                     frame, address = packet.recvfrom(2048)
                 except OSError:  # its link went down since, which a socket is told once
@@ -85,6 +86,7 @@ class Uplinks:
                 if at >= 0 and address[2] == _OUTGOING:
                     (flow,) = struct.unpack_from("!I", frame, at + len(_MAGIC))
                     found[flow] = self.ways[packet]
+                    until = time.monotonic() + seconds
         return found
 
 
