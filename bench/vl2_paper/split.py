@@ -155,7 +155,7 @@ def _measure(  # noqa: PLR0917
 
 def run(book: Notebook, *, quick: bool) -> None:
     """Measure."""
-    flows, epochs = (1200, 6) if quick else (6000, 30)
+    flows, epochs = (3600, 6) if quick else (12_000, 30)
     seconds = 12.0 if quick else 45.0
     crowd = Crowd()
     book.parameters |= {
@@ -177,8 +177,8 @@ def run(book: Notebook, *, quick: bool) -> None:
                 _measure(book, place, case, found, flows, epochs)
         fabric.choose(book, place, "ecmp")
         with fabric.spanning_tree(place):
-            found = scatter(place, vms, homes, flows // 6, seconds)
-            _measure(book, place, CASES[3], found, flows // 6, epochs)
+            found = scatter(place, vms, homes, flows // 12, seconds)
+            _measure(book, place, CASES[3], found, flows // 12, epochs)
         ideal = sorted(
             (one, other)
             for link in place.status.links
