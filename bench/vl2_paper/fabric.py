@@ -12,12 +12,12 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from bench.bed import PROJECT, Bed, wait
+from bench.bed import PROJECT, Bed, bed, wait
 from bench.record import Notebook
 from bench.vl2_paper.measures import FRAME
 from bench.vl2_paper.traffic import Place
@@ -39,7 +39,7 @@ class Rates:
 
     edge: float
     fabric: float
-    queue: int = 1000
+    queue: int = 300
 
     def of(self, link: LinkStatus) -> float:
         """The rate of one cable."""
@@ -237,7 +237,7 @@ def wide_sockets() -> Iterator[None]:
     A userspace Open vSwitch sends what goes out of all its ports through one packet socket, which counts every frame
     until it has left the shaper: with Linux's default of 208 KiB some 90 frames fill it, and a full queue before one
     port loses the frames for all others, uncounted by tc.  The default is the machine's (no namespace has one of its
-    own), so that it is put back as soon as the daemons and the machines' ports are there.
+    own), so that it is put back as soon as the daemons are there.
     """
     before = {name: (_CORE / f"{name}_default").read_text(encoding="ascii") for name in ("wmem", "rmem")}
     try:
@@ -249,6 +249,15 @@ def wide_sockets() -> Iterator[None]:
     finally:
         for name, value in before.items():
             (_CORE / f"{name}_default").write_text(value, encoding="ascii")
+
+
+@contextmanager
+def wide_bed(name: str, params: Mapping[str, float], settings: Mapping[str, Any] | None = None) -> Iterator[Bed]:
+    """A lab of the paper's topology whose switches have room for long queues."""
+    with ExitStack() as stack:
+        with wide_sockets():
+            place = stack.enter_context(bed(name, "vl2", params, settings))
+        yield place
 
 
 # --- machines ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,181 @@
+"""What do the experiments say beside the paper's figures?
+
+``python -m bench.vl2_paper.pages`` writes README.md and the pictures of this folder from the files in
+``bench/results/vl2_paper``; nothing in them is written by hand.  Each experiment says with ``page`` and ``plots``, pure
+functions of its record, what of it is shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from bench.record import RESULTS, Metric, Record
+from bench.report import number, tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HERE: Final = Path(__file__).parent
+README: Final = HERE / "README.md"
+FILES: Final = RESULTS / "vl2_paper"
+PLOTS: Final = HERE / "plots"
+
+_INTRODUCTION: Final = """# The experiments of the VL2 paper
+
+Greenberg et al., *VL2: A Scalable and Flexible Data Center Network*, SIGCOMM 2009, section 5, run again on VL2's lab:
+real Open vSwitch on every node, real TCP, real failures.  `sudo .venv/bin/python -m bench.vl2_paper` runs all of it (at
+most 20 minutes), `--quick` a smaller size, `--only shuffle` one of them.  Then this page and its pictures are made from
+`bench/results/vl2_paper/*.json`, where every sample is.
+
+The paper's machines were 80 servers of 1 Gbit/s on switches of 10 Gbit/s.  Here one computer is all of them, so rates
+are smaller, and what can be compared is what does not depend on the rate: efficiency, fairness, isolation, times.
+"""
+
+
+class Experiment(NamedTuple):
+    """One experiment: its module, its title, and where it is in the paper."""
+
+    name: str
+    title: str
+    section: str
+
+    @property
+    def module(self) -> Any:
+        """The module that runs it and shows it."""
+        return import_module(f"bench.vl2_paper.{self.name}")
+
+    @property
+    def file(self) -> Path:
+        """Its results."""
+        return FILES / f"{self.name}.json"
+
+
+EXPERIMENTS: Final = (
+    Experiment("shuffle", "All-to-all shuffle", "§5.1, figure 9"),
+    Experiment("split", "Fairness of Valiant load balancing", "§5.2, figure 10"),
+    Experiment("isolation", "Isolation of services", "§5.3, figures 11 and 12"),
+    Experiment("convergence", "Convergence after failures", "§5.4"),
+    Experiment("directory", "Directory", "§5.5"),
+)
+"""In the order of the paper."""
+
+
+class Row(NamedTuple):
+    """A line of the comparison."""
+
+    what: str
+    paper: str
+    wanted: str
+    here: str
+
+
+def comparison(rows: Iterator[Row] | list[Row]) -> list[str]:
+    """The table that stands first."""
+    lines = ["| | paper | wanted here | here |", "|---|---|---|---|"]
+    return [*lines, *(f"| {row.what} | {row.paper} | {row.wanted} | {row.here} |" for row in rows), ""]
+
+
+def metric(record: Record, table: str, case: str, name: str) -> Metric | None:
+    """One quantity of a record, if it was measured."""
+    wanted = (table, case, name)
+    return next((each for each in record.metrics if (each.table, each.case, each.name) == wanted), None)
+
+
+def said(found: Metric | None, unit: str = "") -> str:
+    """The median of a quantity, in words."""
+    return "not measured" if found is None else f"{number(found.median)}{unit}"
+
+
+def without(record: Record, *hidden: str) -> list[str]:
+    """The tables of a record but those that are pictures."""
+    shown = tuple(each for each in record.metrics if each.table not in hidden)
+    fields = {name: getattr(record, name) for name in record.__slots__}
+    return list(tables(Record(**(fields | {"metrics": shown}))))
+
+
+def digest(path: Path) -> str:
+    """What a picture says of the file that it was drawn from."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def drawn_from(picture: Path) -> str:
+    """The digest of the results that a picture was drawn from; empty if it does not say."""
+    found = re.search(r"<!-- drawn from ([0-9a-f]{32}) -->", picture.read_text(encoding="utf-8"))
+    return found[1] if found else ""
+
+
+def section(experiment: Experiment, record: Record) -> Iterator[str]:
+    """One experiment, line by line."""
+    yield f"## {experiment.title} ({experiment.section})"
+    yield ""
+    yield record.question
+    yield ""
+    parameters = ", ".join(f"{key} {value}" for key, value in record.parameters.items())
+    yield (
+        f"`python -m bench.vl2_paper --only {experiment.name}` ({parameters}), {record.date[:10]},"
+        f" {record.seconds:g} s, load of the machine at the start {record.machine['load_1min_at_start']}."
+    )
+    yield ""
+    yield str(experiment.module.page(record)).strip()
+    yield ""
+    for picture in sorted(PLOTS.glob(f"{experiment.name}*.svg")):
+        yield f"![{experiment.title}](plots/{picture.name})"
+        yield ""
+
+
+def readme() -> str:
+    """The page."""
+    lines = [_INTRODUCTION]
+    records = [(each, Record.read(each.file)) for each in EXPERIMENTS if each.file.exists()]
+    if records:
+        machine, versions = records[0][1].machine, records[0][1].versions
+        lines += [
+            f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB. "
+            + ", ".join(f"{name} {version}" for name, version in versions.items())
+            + ".",
+            "",
+            "A cell is the one value, or `median (min – max)`, or from 20 samples on `median / p99 (min – max)`.",
+            "",
+        ]
+    for experiment, record in records:
+        lines += section(experiment, record)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def draw() -> None:
+    """Draw all pictures anew, the same from the same results."""
+    import matplotlib as mpl  # noqa: PLC0415  (only for whoever wants pictures)
+
+    mpl.rcParams["svg.hashsalt"] = "vl2"
+    mpl.rcParams["path.simplify_threshold"] = 0.5
+    PLOTS.mkdir(exist_ok=True)
+    for experiment in EXPERIMENTS:
+        if not experiment.file.exists():
+            continue
+        figures: Mapping[str, Figure] = experiment.module.plots(Record.read(experiment.file))
+        for name, figure in figures.items():
+            text = io.StringIO()
+            figure.savefig(text, format="svg", metadata={"Date": None})
+            lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+            mark = f"<!-- drawn from {digest(experiment.file)} -->"
+            (PLOTS / name).write_text(f"{lines}\n{mark}\n", encoding="utf-8")
+
+
+def write() -> None:
+    """Draw the pictures and write the page."""
+    try:
+        draw()
+    except ImportError:
+        print("matplotlib is not installed: the pictures stay as they are", file=sys.stderr)
+    README.write_text(readme(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
