@@ -136,13 +136,13 @@ def hops(place: Bed, switch: str, prefix: str) -> Hops:
         return Hops(0, 0)
     groups = place.lab.run(switch, [*words, "dump-groups", "br0"]).stdout
     mine = next(line for line in groups.splitlines() if f"group_id={group[1]}," in line)
-    members = [int(port) for port in re.findall(r"watch_port:\"?(\d+)", mine)]
+    members = {int(port) for port in re.findall(r"watch_port:\"?(\d+)", mine)}
     described = place.lab.run(switch, [*words, "dump-ports-desc", "br0"]).stdout
     live = {
         int(port)
         for port in re.findall(r"^ (\d+)\([^)]*\):(?:(?!^ \d).)*?\bLIVE\b", described, re.MULTILINE | re.DOTALL)
     }
-    return Hops(len(members), len(live & set(members)))
+    return Hops(len(members), len(live & members))
 
 
 def observer(place: Bed, fabric: Fabric, victim: Victim) -> tuple[str, str]:

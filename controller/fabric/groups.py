@@ -58,15 +58,15 @@ class GroupAssignment:
 
 
 def _hops(group: Group) -> NextHops:
-    found = []
-    for bucket in group.buckets:
+    found = set()
+    for bucket in group.buckets:  # in which a next hop may stand several times
         tag = 0
         for action in bucket.actions:
             match action:
                 case Set("eth_dst", value):
                     tag = tag_of(value)
                 case Output(port):
-                    found.append(Hop(port, bucket.weight, tag))
+                    found.add(Hop(port, bucket.weight, tag))
     return tuple(sorted(found))
 
 

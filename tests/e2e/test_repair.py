@@ -79,7 +79,7 @@ def test_a_foreign_flow_survives_reconciliation(scene: Scene) -> None:
 def meaning(scene: Scene, node: str, bridge: str) -> set[str]:
     """The rules of ours that a switch holds, with what its groups do instead of their numbers."""
     said = scene.ofctl(node, "dump-groups", bridge)
-    groups = {number: text for number, text in re.findall(r"group_id=(\d+),(.*)", said)}
+    groups = dict(re.findall(r"group_id=(\d+),(.*)", said))
     rules = (flow.rule for flow in scene.flows(node, bridge) if flow.ours)
     return {re.sub(r"group:(\d+)", lambda found: groups.get(found[1], "?"), rule) for rule in rules}
 

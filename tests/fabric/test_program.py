@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
@@ -11,7 +13,8 @@ from controller.fabric.groups import GroupAssignment
 from controller.fabric.pipeline import FABRIC, FabricCookie, object_name
 from controller.fabric.plan import PortRef
 from controller.fabric.policies import POLICIES
-from controller.fabric.program import hash_basis, program
+from controller.fabric.program import hash_basis, program, select
+from controller.fabric.routes import Hop
 from overlay.flow import ToController
 from overlay.values import DatapathId
 
@@ -39,6 +42,16 @@ def test_every_switch_chooses_in_its_own_way() -> None:
     assert all(len(each) == 1 for each in basis.values())
     assert len(set.union(*basis.values())) == len(fabric.switches)
     assert basis[D(100)] == {hash_basis(D(100))} == {0x452C7EAE}
+
+
+def test_every_next_hop_gets_its_share_of_the_hash() -> None:
+    """Open vSwitch deals its hash out in sixteenths, or finer to many buckets: three next hops get 21 of 63 each."""
+    for hops, times in ((graphs.hops(1, 2), 1), (graphs.hops(1, 2, 3), 21), (graphs.hops(*range(1, 100)), 1)):
+        group = select(1, hops, 0)
+        assert Counter(bucket.watch_port for bucket in group.buckets) == {hop.port: times for hop in hops}
+        assert GroupAssignment.from_installed((), [replace(group, group_id=0x564C0001)]).hops_of == {0x564C0001: hops}
+    uneven = (Hop(1, 1), Hop(2, 3), Hop(3, 1))
+    assert [bucket.weight for bucket in select(1, uneven, 0).buckets] == [1, 3, 1]
 
 
 def test_bases_of_neighbours_have_nothing_in_common() -> None:
