@@ -47,6 +47,14 @@ def ready(lab: Lab) -> None:
     assert phase(lab) is Phase.READY
 
 
+def test_a_move_is_under_way_until_it_has_ended(lab: Lab) -> None:
+    """A prepared move is listed among those under way, and a cancelled one is not."""
+    ready(lab)
+    assert [(move.port_id, move.target) for move in lab.world.moves_under_way()] == [(A, H2)]
+    lab.do(Unbind(A, H2))
+    assert not [*lab.world.moves_under_way()]
+
+
 def test_status_follows_the_confirmations(lab: Lab) -> None:
     """A port is DOWN until plugged, BUILD until all hosts of its network have confirmed, then ACTIVE."""
     lab.change(CreatePort("new", "red", "red", mac=Mac(77), host=H1))
