@@ -56,7 +56,7 @@ test-pure: $(BIN)/vl2
 
 # Mininet is a package of Debian's own Python, so what builds labs runs on that alone.
 test-osken: $(OSKEN_VENV)/bin/vl2
-	VL2_FRAMEWORK=os_ken $(OSKEN_VENV)/bin/python -m pytest -q -m 'not root' --ignore tests/topologies --ignore tests/e2e
+	VL2_FRAMEWORK=os_ken $(OSKEN_VENV)/bin/python -m pytest -q -m 'not root' --ignore tests/topologies --ignore tests/e2e --ignore tests/bench
 
 lint: $(BIN)/vl2
 	$(BIN)/ruff format --check .
