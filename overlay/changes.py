@@ -8,12 +8,24 @@ The answer is an :class:`Outcome`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from overlay.values import Host, HostName, IpAddress, IpNetwork, Mac, Pool, Vni
+from overlay.values import (
+    Countable,
+    Host,
+    HostName,
+    HostRoute,
+    IpAddress,
+    IpNetwork,
+    Ipv6Mode,
+    Mac,
+    Pool,
+    Shareable,
+    Vni,
+)
 
 
 class Unchanged(Enum):
@@ -25,77 +37,130 @@ class Unchanged(Enum):
 UNCHANGED: Final = Unchanged.UNCHANGED
 """The field keeps its value."""
 
+# Throughout, ``expected`` is the revision that whoever asks has seen; ``None`` where it does not matter (If-Match).
+
+
+class DocumentKind(StrEnum):
+    """What is stored; the order is that in which a world can be restored."""
+
+    QUOTA = "quota"
+    SUBNETPOOL = "subnetpool"
+    NETWORK = "network"
+    SUBNET = "subnet"
+    HOST = "host"
+    PORT = "port"
+    MOVE = "move"
+    SHARE = "rbac_policy"
+
 
 # --- intents ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class CreateNetwork:
-    """Make a network; ``vni=None`` takes the lowest free one of the configured range.
+    """Make a network; ``vni=None`` takes the lowest free one of the configured range, ``mtu=None`` the largest.
 
-    Refused: ``SegmentationIdInUse`` (409), ``NoNetworkAvailable`` (409, range exhausted).
+    Refused: ``SegmentationIdInUse`` (409), ``NoNetworkAvailable`` (409, range exhausted), ``OverQuota`` (409),
+    ``InvalidInput`` (400, an MTU that does not fit through the tunnel).
     """
 
     id: str
     project_id: str
     name: str = ""
     vni: Vni | None = None
-    mtu: int = 1500
+    mtu: int | None = None
     description: str = ""
+    admin_up: bool = True
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateNetwork:
-    """Change what may change of a network; ``None`` keeps a field.  Refused: ``NetworkNotFound``."""
+    """Change what may change of a network; ``None`` keeps a field.
+
+    Refused: ``NetworkNotFound``, ``InvalidInput`` (MTU), ``RevisionNumberConstraintFailed`` (412).
+    """
 
     id: str
     name: str | None = None
     description: str | None = None
     mtu: int | None = None
+    admin_up: bool | None = None
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteNetwork:
-    """Remove a network and its subnets.  Refused: ``NetworkNotFound``, ``NetworkInUse`` (409, it has ports)."""
+    """Remove a network, its subnets and the shares of it.
+
+    Refused: ``NetworkNotFound``, ``NetworkInUse`` (409, it has ports), ``RevisionNumberConstraintFailed`` (412).
+    """
 
     id: str
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CreateSubnet:
     """Number a network from a prefix.
 
+    :param cidr: ``None`` has ``subnetpool_id`` cut one of ``prefixlen`` (its default length when that is ``None``).
     :param gateway_ip: ``"default"`` is the first usable address, ``None`` is no gateway.
     :param pools: ``None`` is every usable address but the gateway.
 
     Refused: ``NetworkNotFound``, ``InvalidInput`` (overlap, gateway outside), ``InvalidAllocationPool``,
-    ``OutOfBoundsAllocationPool``, ``OverlappingAllocationPools`` (400), ``GatewayConflictWithAllocationPools`` (409).
+    ``OutOfBoundsAllocationPool``, ``OverlappingAllocationPools`` (400), ``GatewayConflictWithAllocationPools`` (409),
+    ``SubnetPoolNotFound``, ``MinPrefixSubnetAllocationError``, ``MaxPrefixSubnetAllocationError`` (400),
+    ``SubnetAllocationError`` (409, nothing of that length is left), ``SubnetPoolQuotaExceeded``, ``OverQuota`` (409).
     """
 
     id: str
     project_id: str
     network_id: str
-    cidr: IpNetwork
+    cidr: IpNetwork | None
     name: str = ""
     gateway_ip: IpAddress | Literal["default"] | None = "default"
     pools: tuple[Pool, ...] | None = None
     description: str = ""
+    dhcp: bool = False
+    dns_nameservers: tuple[IpAddress, ...] = ()
+    host_routes: tuple[HostRoute, ...] = ()
+    ipv6_ra_mode: Ipv6Mode | None = None
+    ipv6_address_mode: Ipv6Mode | None = None
+    subnetpool_id: str | None = None
+    prefixlen: int | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateSubnet:
-    """Change what may change of a subnet; ``None`` keeps a field.  Refused: ``SubnetNotFound``."""
+    """Change what may change of a subnet; ``None`` keeps a field, :data:`UNCHANGED` the gateway.
+
+    Refused: ``SubnetNotFound``, ``InvalidInput``, the refusals of pools as in :class:`CreateSubnet`,
+    ``GatewayIpInUse`` (409, a port has the gateway's address or the old one is), ``RevisionNumberConstraintFailed``.
+    """
 
     id: str
     name: str | None = None
     description: str | None = None
+    gateway_ip: IpAddress | Unchanged | None = UNCHANGED
+    pools: tuple[Pool, ...] | None = None
+    dhcp: bool | None = None
+    dns_nameservers: tuple[IpAddress, ...] | None = None
+    host_routes: tuple[HostRoute, ...] | None = None
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteSubnet:
-    """Remove a subnet.  Refused: ``SubnetNotFound``, ``SubnetInUse`` (409, a port has an address of it)."""
+    """Remove a subnet.
+
+    Refused: ``SubnetNotFound``, ``SubnetInUse`` (409, a port has an address of it),
+    ``RevisionNumberConstraintFailed`` (412).
+    """
 
     id: str
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +195,20 @@ class CreatePort:
     device_id: str = ""
     device_owner: str = ""
     description: str = ""
+    admin_up: bool = True
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class UpdatePort:
-    """Change what may change of a port; ``None`` keeps a text, :data:`UNCHANGED` keeps the host.
+    """Change what may change of a port; ``None`` keeps a field, :data:`UNCHANGED` keeps the host.
 
     A new host for a port that is plugged at its present one is a move that activates by itself.
-    ``host=None`` unbinds.  Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress`` (409).
+    ``host=None`` unbinds.  ``fixed_ips`` replaces all addresses: one that the port has already is kept when it is
+    named, and a wish for any address of a subnet keeps one that it has there.  A bound port keeps its MAC.
+
+    Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress``, ``PortBound`` (409), ``MacAddressInUse``, the
+    refusals of addresses as in :class:`CreatePort`, ``RevisionNumberConstraintFailed`` (412).
     """
 
     id: str
@@ -146,13 +217,131 @@ class UpdatePort:
     device_id: str | None = None
     device_owner: str | None = None
     host: HostName | Unchanged | None = UNCHANGED
+    admin_up: bool | None = None
+    mac: Mac | None = None
+    fixed_ips: tuple[FixedIpRequest, ...] | None = None
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeletePort:
-    """Remove a port, whatever it is doing.  Refused: ``PortNotFound``."""
+    """Remove a port, whatever it is doing.  Refused: ``PortNotFound``, ``RevisionNumberConstraintFailed`` (412)."""
 
     id: str
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSubnetPool:
+    """Make a pool of prefixes; lengths that are ``None`` are Neutron's: 8 and 32, or 64 and 128, the default the least.
+
+    Refused: ``InvalidInput`` (mixed versions, lengths out of order), ``OverQuota``, ``DefaultSubnetPoolExists`` (409).
+    """
+
+    id: str
+    project_id: str
+    name: str
+    prefixes: tuple[IpNetwork, ...]
+    default_prefixlen: int | None = None
+    min_prefixlen: int | None = None
+    max_prefixlen: int | None = None
+    shared: bool = False
+    is_default: bool = False
+    default_quota: int | None = None
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSubnetPool:
+    """Change what may change of a pool; ``None`` keeps a field, :data:`UNCHANGED` the quota.
+
+    Refused: ``SubnetPoolNotFound``, ``InvalidInput``, ``IllegalSubnetPoolPrefixUpdate`` (400, a prefix was left out),
+    ``RevisionNumberConstraintFailed``.
+    """
+
+    id: str
+    name: str | None = None
+    prefixes: tuple[IpNetwork, ...] | None = None
+    default_prefixlen: int | None = None
+    min_prefixlen: int | None = None
+    max_prefixlen: int | None = None
+    is_default: bool | None = None
+    default_quota: int | Unchanged | None = UNCHANGED
+    description: str | None = None
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSubnetPool:
+    """Remove a pool.  Refused: ``SubnetPoolNotFound``, ``SubnetPoolInUse`` (409, a subnet was cut of it)."""
+
+    id: str
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateShare:
+    """Let another project use an object, or all projects (``*``).
+
+    Refused: ``RbacPolicyObjectNotFound`` (404), ``RbacPolicyExists`` (409, the same once more), ``OverQuota``.
+    """
+
+    id: str
+    project_id: str
+    object_type: Shareable
+    object_id: str
+    target_project: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateShare:
+    """Let a share be for another project.  Refused: ``RbacPolicyNotFound``, ``RbacPolicyInUse``, ``RbacPolicyExists``."""
+
+    id: str
+    target_project: str
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteShare:
+    """Take a share back.  Refused: ``RbacPolicyNotFound``, ``RbacPolicyInUse`` (409, a port there needs it)."""
+
+    id: str
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetTags:
+    """Tag an object or take tags away: first all of ``remove`` (``None`` is all that there are), then add.
+
+    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools.
+
+    Refused: the object's ``…NotFound``, ``TagNotFound`` (404, one of ``needed`` is not there),
+    ``RevisionNumberConstraintFailed``.
+    """
+
+    kind: DocumentKind
+    id: str
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] | None = ()
+    needed: tuple[str, ...] = ()
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetQuota:
+    """Let a project have so many of each; what is not named stays.  What it has already is never taken away."""
+
+    project_id: str
+    limits: Mapping[Countable, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ResetQuota:
+    """Let a project have as many as any other again.  Refused: ``TenantQuotaNotFound`` (404)."""
+
+    project_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +389,15 @@ Intent: TypeAlias = (
     | CreatePort
     | UpdatePort
     | DeletePort
+    | CreateSubnetPool
+    | UpdateSubnetPool
+    | DeleteSubnetPool
+    | CreateShare
+    | UpdateShare
+    | DeleteShare
+    | SetTags
+    | SetQuota
+    | ResetQuota
     | BindPassive
     | Activate
     | Unbind
@@ -327,16 +525,6 @@ class Unit(NamedTuple):
     host: HostName
     kind: UnitKind
     key: str
-
-
-class DocumentKind(StrEnum):
-    """What is stored; the order is that in which a world can be restored."""
-
-    NETWORK = "network"
-    SUBNET = "subnet"
-    HOST = "host"
-    PORT = "port"
-    MOVE = "move"
 
 
 @dataclass(frozen=True, slots=True)

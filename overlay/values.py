@@ -7,6 +7,7 @@ Small frozen types that are parsed once, at the edge, and trusted from then on. 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -99,8 +100,26 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """What is kept of every object that a tenant can make (Neutron's standard attributes).
+
+    :ivar revision: grows by one with each change that is stored.
+    :ivar created_at: seconds since the epoch; likewise ``updated_at``.
+    :ivar tags: sorted, none twice.
+    """
+
+    revision: int = 0
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
-    """A tenant's layer-2 broadcast domain, carried as one VNI."""
+    """A tenant's layer-2 broadcast domain, carried as one VNI.
+
+    A network that is administratively down carries nothing: none of its ports may send or be sent to.
+    """
 
     id: str
     project_id: str
@@ -108,6 +127,24 @@ class Network:
     vni: Vni
     mtu: int = 1500
     description: str = ""
+    admin_up: bool = True
+    record: Record = Record()
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoute:
+    """A route that the machines of a subnet are to have besides that by their gateway."""
+
+    destination: IpNetwork
+    nexthop: IpAddress
+
+
+class Ipv6Mode(StrEnum):
+    """How machines get their IPv6 addresses, by Neutron's words."""
+
+    SLAAC = "slaac"
+    STATEFUL = "dhcpv6-stateful"
+    STATELESS = "dhcpv6-stateless"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +159,80 @@ class Subnet:
     gateway_ip: IpAddress | None
     pools: tuple[Pool, ...]
     description: str = ""
+    dhcp: bool = False
+    dns_nameservers: tuple[IpAddress, ...] = ()
+    host_routes: tuple[HostRoute, ...] = ()
+    ipv6_ra_mode: Ipv6Mode | None = None
+    ipv6_address_mode: Ipv6Mode | None = None
+    subnetpool_id: str | None = None
+    record: Record = Record()
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetPool:
+    """Prefixes of which subnets are cut, none of which overlap.
+
+    :ivar prefixes: all of one IP version, merged where they touch, sorted.
+    :ivar default_quota: the most that one project may have of it (addresses in IPv4, /64 in IPv6), ``None`` for any.
+    """
+
+    id: str
+    project_id: str
+    name: str
+    prefixes: tuple[IpNetwork, ...]
+    default_prefixlen: int
+    min_prefixlen: int
+    max_prefixlen: int
+    shared: bool = False
+    is_default: bool = False
+    default_quota: int | None = None
+    description: str = ""
+    record: Record = Record()
+
+
+class Shareable(StrEnum):
+    """What one project may let others use."""
+
+    NETWORK = "network"
+    SUBNETPOOL = "subnetpool"
+
+
+EVERYBODY: Final = "*"
+"""The target of a share that is for all projects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A project may use what is another's (Neutron's RBAC policy with the action ``access_as_shared``)."""
+
+    id: str
+    project_id: str
+    object_type: Shareable
+    object_id: str
+    target_project: str
+    record: Record = Record()
+
+
+class Countable(StrEnum):
+    """What a project may have only so many of."""
+
+    NETWORK = "network"
+    SUBNET = "subnet"
+    PORT = "port"
+    SUBNETPOOL = "subnetpool"
+    RBAC_POLICY = "rbac_policy"
+
+
+UNLIMITED: Final = -1
+"""The quota of whoever may have any number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many of what one project may have, where that differs from the default."""
+
+    project_id: str
+    limits: Mapping[Countable, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +260,8 @@ class Port:
     device_id: str = ""
     device_owner: str = ""
     description: str = ""
+    admin_up: bool = True
+    record: Record = Record()
 
 
 @dataclass(frozen=True, slots=True)
