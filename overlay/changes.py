@@ -296,7 +296,10 @@ class CreateShare:
 
 @dataclass(frozen=True, slots=True)
 class UpdateShare:
-    """Let a share be for another project.  Refused: ``RbacPolicyNotFound``, ``RbacPolicyInUse``, ``RbacPolicyExists``."""
+    """Let a share be for another project.
+
+    Refused: ``RbacPolicyNotFound``, ``RbacPolicyInUse``, ``RbacPolicyExists``, ``RevisionNumberConstraintFailed``.
+    """
 
     id: str
     target_project: str

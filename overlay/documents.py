@@ -10,7 +10,35 @@ from typing import Any
 
 from overlay.changes import Document, DocumentKind
 from overlay.moves import Move, Phase, Trigger
-from overlay.values import DatapathId, FixedIp, Host, HostName, Mac, Network, Pool, Port, Subnet, Vni
+from overlay.values import (
+    DatapathId,
+    FixedIp,
+    Host,
+    HostName,
+    HostRoute,
+    Ipv6Mode,
+    Mac,
+    Network,
+    Pool,
+    Port,
+    Record,
+    Subnet,
+    Vni,
+)
+
+
+def _write_record(record: Record) -> dict[str, Any]:
+    return {
+        "revision": record.revision,
+        "created_at": record.created_at,
+        "updated_at": record.updated_at,
+        "tags": list(record.tags),
+    }
+
+
+def _read_record(body: dict[str, Any]) -> Record:
+    written = body.get("record")
+    return Record(1) if written is None else Record(**{**written, "tags": tuple(written["tags"])})
 
 
 def write_network(network: Network) -> Document:
@@ -21,13 +49,15 @@ def write_network(network: Network) -> Document:
         "vni": int(network.vni),
         "mtu": network.mtu,
         "description": network.description,
+        "admin_up": network.admin_up,
+        "record": _write_record(network.record),
     }
     return Document(DocumentKind.NETWORK, network.id, body)
 
 
 def read_network(network_id: str, body: dict[str, Any]) -> Network:
     """Read a network back."""
-    return Network(network_id, **{**body, "vni": Vni(body["vni"])})
+    return Network(network_id, **{**body, "vni": Vni(body["vni"]), "record": _read_record(body)})
 
 
 def write_subnet(subnet: Subnet) -> Document:
@@ -40,6 +70,13 @@ def write_subnet(subnet: Subnet) -> Document:
         "gateway_ip": None if subnet.gateway_ip is None else str(subnet.gateway_ip),
         "pools": [[str(pool.first), str(pool.last)] for pool in subnet.pools],
         "description": subnet.description,
+        "dhcp": subnet.dhcp,
+        "dns_nameservers": [str(server) for server in subnet.dns_nameservers],
+        "host_routes": [[str(route.destination), str(route.nexthop)] for route in subnet.host_routes],
+        "ipv6_ra_mode": subnet.ipv6_ra_mode and subnet.ipv6_ra_mode.value,
+        "ipv6_address_mode": subnet.ipv6_address_mode and subnet.ipv6_address_mode.value,
+        "subnetpool_id": subnet.subnetpool_id,
+        "record": _write_record(subnet.record),
     }
     return Document(DocumentKind.SUBNET, subnet.id, body)
 
@@ -51,8 +88,20 @@ def read_subnet(subnet_id: str, body: dict[str, Any]) -> Subnet:
         "cidr": ip_network(body["cidr"]),
         "gateway_ip": None if gateway is None else ip_address(gateway),
         "pools": tuple(Pool(ip_address(first), ip_address(last)) for first, last in body["pools"]),
+        "dns_nameservers": tuple(map(ip_address, body.get("dns_nameservers", ()))),
+        "host_routes": tuple(
+            HostRoute(ip_network(destination), ip_address(nexthop))
+            for destination, nexthop in body.get("host_routes", ())
+        ),
+        "ipv6_ra_mode": _read_mode(body.get("ipv6_ra_mode")),
+        "ipv6_address_mode": _read_mode(body.get("ipv6_address_mode")),
+        "record": _read_record(body),
     }
     return Subnet(subnet_id, **{**body, **parsed})
+
+
+def _read_mode(word: str | None) -> Ipv6Mode | None:
+    return None if word is None else Ipv6Mode(word)
 
 
 def write_port(port: Port) -> Document:
@@ -67,6 +116,8 @@ def write_port(port: Port) -> Document:
         "device_id": port.device_id,
         "device_owner": port.device_owner,
         "description": port.description,
+        "admin_up": port.admin_up,
+        "record": _write_record(port.record),
     }
     return Document(DocumentKind.PORT, port.id, body)
 
@@ -77,6 +128,7 @@ def read_port(port_id: str, body: dict[str, Any]) -> Port:
         "mac": Mac.parse(body["mac"]),
         "fixed_ips": tuple(FixedIp(subnet, ip_address(ip)) for subnet, ip in body["fixed_ips"]),
         "host": None if body["host"] is None else HostName(body["host"]),
+        "record": _read_record(body),
     }
     return Port(port_id, **{**body, **parsed})
 

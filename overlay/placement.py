@@ -31,6 +31,7 @@ from overlay.index import Index
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid, NotFound
+from overlay.revisions import fresh
 from overlay.tenancy import choose_addresses, choose_mac
 from overlay.values import HostName, Port
 
@@ -61,6 +62,8 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
             change.device_id,
             change.device_owner,
             change.description,
+            change.admin_up,
+            record.born(change.tags),
         )
     )
     record.refoot(change.id)
@@ -70,7 +73,7 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
 
 def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
     """Change a port's texts or its host."""
-    port = index.port(change.id)
+    port = fresh(index.port(change.id), change.expected)
     host = port.host if isinstance(change.host, Unchanged) else change.host
     if host != port.host:
         _known(index, host)
@@ -82,6 +85,7 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         description=port.description if change.description is None else change.description,
         device_id=port.device_id if change.device_id is None else change.device_id,
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
+        admin_up=port.admin_up if change.admin_up is None else change.admin_up,
     )
     if host == port.host:
         record.put_port(port)
@@ -94,7 +98,7 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
 
 def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:
     """Remove a port, whatever it is doing."""
-    index.port(change.id)
+    fresh(index.port(change.id), change.expected)
     move = index.moves.get(change.id)
     if move is not None:
         record.put_move(move.entering(Phase.CANCELLED, record.now, "port deleted"))
@@ -308,7 +312,7 @@ def _end(index: Index, move: Move, record: Recorder) -> None:
     """End a move: the loser's tap, if it may still be plugged, must not begin another one."""
     winner, loser = (move.target, move.source) if move.phase is Phase.SETTLED else (move.source, move.target)
     record.put_move(move if index.gone(loser, move.port_id) else replace(move, stale=loser))
-    port = index.ports[move.port_id]
+    port = index.ports[move.port_id]  # as the move's end has left it
     if port.host != winner:
         record.put_port(replace(port, host=winner))
         record.tell(NoticeKind.PORT_BOUND, port.id, winner)

@@ -7,13 +7,18 @@ footing into exactly the compile units that read it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
-from overlay.changes import Document, Notice, NoticeKind, Outcome, Unit, UnitKind, Wait
-from overlay.documents import write_move, write_port
+from overlay.changes import Document, DocumentKind, Notice, NoticeKind, Outcome, Unit, UnitKind, Wait
+from overlay.documents import write_move, write_network, write_port, write_subnet
 from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
 from overlay.index import Index
-from overlay.moves import Move
-from overlay.values import HostName, Port
+from overlay.moves import Move, Phase
+from overlay.revisions import Recorded, revised
+from overlay.values import HostName, Network, Port, Record, Subnet
+
+_BINDINGS_CHANGE: Final = frozenset(Phase) - {Phase.READY, Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE}
+"""The phases whose beginning changes which bindings a port has, or which of them is the active one."""
 
 
 class Recorder:
@@ -54,14 +59,46 @@ class Recorder:
         """A unit has to be compiled anew."""
         self._dirty.add(Unit(host, kind, key))
 
+    def born(self, tags: Iterable[str] = ()) -> Record:
+        """The record of an object that is being made."""
+        return Record(1, self.now, self.now, tuple(sorted(set(tags))))
+
+    def put_network(self, network: Network) -> None:
+        """Add or replace a network and store it."""
+        before = self.index.networks.get(network.id)
+        if before != network:
+            network = self._revised(DocumentKind.NETWORK, before, network)
+            self.index.put_network(network)
+            self.store(write_network(network))
+
+    def put_subnet(self, subnet: Subnet) -> None:
+        """Add or replace a subnet and store it."""
+        before = self.index.subnets.get(subnet.id)
+        if before != subnet:
+            subnet = self._revised(DocumentKind.SUBNET, before, subnet)
+            self.index.put_subnet(subnet)
+            self.store(write_subnet(subnet))
+
     def put_port(self, port: Port) -> None:
-        """Replace a port and store it."""
-        self.index.put_port(port)
-        self.store(write_port(port))
+        """Add or replace a port and store it."""
+        before = self.index.ports.get(port.id)
+        if before != port:
+            self._store_port(self._revised(DocumentKind.PORT, before, port))
         self.touch([port.id])
 
+    def _store_port(self, port: Port) -> None:
+        self.index.put_port(port)
+        self.store(write_port(port))
+
+    def _revised(self, kind: DocumentKind, before: Recorded | None, after: Recorded) -> Recorded:
+        """What is to be put: the next revision, of which one change makes but one."""
+        return after if before is None or (kind, after.id) in self._documents else revised(after, self.now)
+
     def put_move(self, move: Move) -> None:
-        """Replace a move, store it and tell of its phase."""
+        """Replace a move, store it and tell of its phase; its port has other bindings by it."""
+        if move.phase in _BINDINGS_CHANGE:
+            port = self.index.ports[move.port_id]
+            self._store_port(self._revised(DocumentKind.PORT, port, port))
         self.index.put_move(move)
         self.store(write_move(move))
         self.tell(NoticeKind.MOVE_PHASE, move.id, move.phase)

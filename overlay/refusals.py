@@ -7,7 +7,8 @@ status and the Neutron type name, so that the REST edge never matches on text.
     ├── Invalid        400  the request contradicts itself or the world
     ├── NotFound       404  the object does not exist, or is not yours to see
     ├── Conflict       409  true elsewhere, but not together with what already is
-    └── Exhausted      409  nothing left to hand out
+    ├── Exhausted      409  nothing left to hand out
+    └── Stale          412  the object is no longer as whoever asks has seen it
 """
 
 from __future__ import annotations
@@ -54,3 +55,9 @@ class Exhausted(Refusal):
     """A pool (addresses, VNIs) has nothing left."""
 
     status = 409
+
+
+class Stale(Refusal):
+    """The object has changed since whoever asks looked at it (If-Match)."""
+
+    status = 412

@@ -21,10 +21,10 @@ from overlay.changes import (
     UpdateNetwork,
     UpdateSubnet,
 )
-from overlay.documents import write_network, write_subnet
 from overlay.index import Index
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Exhausted, Invalid, NotFound
+from overlay.revisions import fresh
 from overlay.values import FixedIp, IpAddress, IpNetwork, Mac, Network, Pool, Subnet, Vni
 
 
@@ -44,27 +44,38 @@ def create_network(index: Index, change: CreateNetwork, record: Recorder) -> Non
             field="provider:segmentation_id",
             kind="SegmentationIdInUse",
         )
-    network = Network(change.id, change.project_id, change.name, vni, change.mtu, change.description)
-    index.put_network(network)
-    record.store(write_network(network))
+    mtu = 1500 if change.mtu is None else change.mtu
+    record.put_network(
+        Network(
+            change.id,
+            change.project_id,
+            change.name,
+            vni,
+            mtu,
+            change.description,
+            change.admin_up,
+            record.born(change.tags),
+        )
+    )
 
 
 def update_network(index: Index, change: UpdateNetwork, record: Recorder) -> None:
-    """Change a network's name, description or MTU."""
-    network = index.network(change.id)
-    network = replace(
-        network,
-        name=network.name if change.name is None else change.name,
-        description=network.description if change.description is None else change.description,
-        mtu=network.mtu if change.mtu is None else change.mtu,
+    """Change a network's texts, MTU or admin state."""
+    network = fresh(index.network(change.id), change.expected)
+    record.put_network(
+        replace(
+            network,
+            name=network.name if change.name is None else change.name,
+            description=network.description if change.description is None else change.description,
+            mtu=network.mtu if change.mtu is None else change.mtu,
+            admin_up=network.admin_up if change.admin_up is None else change.admin_up,
+        )
     )
-    index.put_network(network)
-    record.store(write_network(network))
 
 
 def delete_network(index: Index, change: DeleteNetwork, record: Recorder) -> None:
     """Remove a network without ports, and its subnets."""
-    index.network(change.id)
+    fresh(index.network(change.id), change.expected)
     if index.ports_of[change.id]:
         raise Conflict(
             f"network {change.id} still has {len(index.ports_of[change.id])} ports",
@@ -83,6 +94,8 @@ def create_subnet(index: Index, change: CreateSubnet, record: Recorder) -> None:
     index.network(change.network_id)
     if change.id in index.subnets:
         raise Conflict(f"id: there is a subnet {change.id} already", field="id")
+    if change.cidr is None:
+        raise Invalid("cidr: is needed", field="cidr", kind="InvalidInput")
     for other_id in index.subnets_of[change.network_id]:
         other = index.subnets[other_id]
         if other.cidr.version == change.cidr.version and other.cidr.overlaps(change.cidr):
@@ -108,26 +121,31 @@ def create_subnet(index: Index, change: CreateSubnet, record: Recorder) -> None:
         gateway,
         pools,
         change.description,
+        change.dhcp,
+        change.dns_nameservers,
+        change.host_routes,
+        change.ipv6_ra_mode,
+        change.ipv6_address_mode,
+        record=record.born(change.tags),
     )
-    index.put_subnet(subnet)
-    record.store(write_subnet(subnet))
+    record.put_subnet(subnet)
 
 
 def update_subnet(index: Index, change: UpdateSubnet, record: Recorder) -> None:
     """Change a subnet's name or description."""
-    subnet = index.subnet(change.id)
-    subnet = replace(
-        subnet,
-        name=subnet.name if change.name is None else change.name,
-        description=subnet.description if change.description is None else change.description,
+    subnet = fresh(index.subnet(change.id), change.expected)
+    record.put_subnet(
+        replace(
+            subnet,
+            name=subnet.name if change.name is None else change.name,
+            description=subnet.description if change.description is None else change.description,
+        )
     )
-    index.put_subnet(subnet)
-    record.store(write_subnet(subnet))
 
 
 def delete_subnet(index: Index, change: DeleteSubnet, record: Recorder) -> None:
     """Remove a subnet that no port has an address of."""
-    index.subnet(change.id)
+    fresh(index.subnet(change.id), change.expected)
     if index.subnet_users[change.id]:
         raise Conflict(
             f"subnet {change.id}: {index.subnet_users[change.id]} addresses are in use by ports",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from overlay import membership, placement, tenancy
+from overlay import membership, placement, tags, tenancy
 from overlay.changes import (
     Activate,
     Announced,
@@ -34,6 +34,7 @@ from overlay.changes import (
     Outcome,
     Plugged,
     Sent,
+    SetTags,
     Tick,
     Unbind,
     Unplugged,
@@ -77,6 +78,7 @@ _HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     CreatePort: placement.create_port,
     UpdatePort: placement.update_port,
     DeletePort: placement.delete_port,
+    SetTags: tags.set_tags,
     BindPassive: placement.bind_passive,
     Activate: placement.activate,
     Unbind: placement.unbind,

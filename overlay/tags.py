@@ -1,0 +1,36 @@
+"""Which tags does an object have?
+
+Words that people hang on networks, subnets, ports and subnet pools to find them again; they mean nothing to us.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from overlay.changes import DocumentKind, SetTags
+from overlay.index import Index
+from overlay.recording import Recorder
+from overlay.refusals import Invalid, NotFound
+from overlay.revisions import Recorded, fresh
+
+
+def set_tags(index: Index, change: SetTags, record: Recorder) -> None:
+    """Hang tags on an object, or take them off."""
+    match change.kind:
+        case DocumentKind.NETWORK:
+            record.put_network(_tagged(index.network(change.id), change))
+        case DocumentKind.SUBNET:
+            record.put_subnet(_tagged(index.subnet(change.id), change))
+        case DocumentKind.PORT:
+            record.put_port(_tagged(index.port(change.id), change))
+        case _:
+            raise Invalid(f"tags: a {change.kind} has no tags", field="tags", kind="InvalidInput")
+
+
+def _tagged(thing: Recorded, change: SetTags) -> Recorded:
+    had = fresh(thing, change.expected).record.tags
+    for tag in change.needed:
+        if tag not in had:
+            raise NotFound(f"Tag {tag} could not be found.", field="tags", kind="TagNotFound")
+    kept: set[str] = set() if change.remove is None else set(had).difference(change.remove)
+    return replace(thing, record=replace(thing.record, tags=tuple(sorted({*kept, *change.add}))))
