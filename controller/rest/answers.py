@@ -24,20 +24,33 @@ NO_TOKEN: Final[dict[str, Any]] = {"security": []}
 """For operations that anybody may call."""
 
 
-def routes(name: str, prefix: str | None = None) -> APIBlueprint:
-    """Start a group of routes, each of which is called in the document as its function is."""
+def routes(name: str, prefix: str | None = None, suffix: str = "") -> APIBlueprint:
+    """Start a group of routes, each of which is called in the document as its function is.
+
+    :param suffix: what the names of these operations end with, where several groups have functions of one name.
+    """
+
+    def operation_id(*, bp_name: str, name: str, path: str, method: str) -> str:  # noqa: ARG001  (flask-openapi3's names)
+        return name + suffix
+
     return APIBlueprint(
-        name, f"{__package__}.{name}", url_prefix=prefix, abp_tags=[Tag(name=name)], operation_id_callback=_operation_id
+        name, f"{__package__}.{name}", url_prefix=prefix, abp_tags=[Tag(name=name)], operation_id_callback=operation_id
     )
-
-
-def _operation_id(*, bp_name: str, name: str, path: str, method: str) -> str:  # noqa: ARG001  (flask-openapi3's names)
-    return name
 
 
 def ok(model: type[BaseModel], *others: int) -> Responses:
     """200 with this model; or 404, or another error."""
     return {200: model, **_ERRORS, 404: ErrorAnswer, **dict.fromkeys(others, ErrorAnswer)}
+
+
+def listed(model: type[BaseModel]) -> Responses:
+    """200 with this model; or 404 for a marker, or another error."""
+    return ok(model)
+
+
+def changed(model: type[BaseModel], *others: int) -> Responses:
+    """200 with this model; 409 when it cannot be together with what is, 412 when If-Match does not hold."""
+    return ok(model, 409, 412, *others)
 
 
 def created(*models: type[BaseModel]) -> Responses:
@@ -46,9 +59,14 @@ def created(*models: type[BaseModel]) -> Responses:
     return {201: one_of(first, *others) if others else first, **_ERRORS, 404: ErrorAnswer, 409: ErrorAnswer}
 
 
+def done() -> Responses:
+    """201 that says nothing; or an error as :func:`gone`."""
+    return {201: None, **{status: model for status, model in gone().items() if status != HTTPStatus.NO_CONTENT}}
+
+
 def gone() -> Responses:
-    """204; or 404, or 409 when it is in use."""
-    return {204: None, **_ERRORS, 404: ErrorAnswer, 409: ErrorAnswer}
+    """204; or 404, 409 when it is in use, 412 when If-Match does not hold."""
+    return {204: None, **_ERRORS, 404: ErrorAnswer, 409: ErrorAnswer, 412: ErrorAnswer}
 
 
 def one_of(*models: type[BaseModel]) -> type[BaseModel]:

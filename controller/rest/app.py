@@ -28,6 +28,7 @@ from controller.rest import (
     operations,
     ports,
     subnets,
+    tags,
     topology,
 )
 from controller.rest.access import HEADER, Access, Caller
@@ -50,6 +51,9 @@ PUBLIC: Final = frozenset(
     }
 )
 """The endpoints that need no token."""
+
+_WITHOUT_BODY: Final = (".activate_binding", ".add_tag")
+"""The operations whose address says everything."""
 
 _DESCRIPTION: Final = (
     "Virtual layer-2 networks on a routed fabric. `/v2.0` has the shape of OpenStack Networking (Neutron) v2.0, so its "
@@ -102,6 +106,7 @@ def build(
         subnets.blueprint(service),
         ports.blueprint(service),
         bindings.blueprint(service, activation_seconds),
+        *tags.blueprints(service),
         operations.blueprint(service),
         metrics.blueprint(service),
         topology.blueprint(service),
@@ -159,8 +164,8 @@ def _check_body() -> None:
     text = request.get_data(cache=True)
     if request.content_length is None and len(text) >= BODY_MOST:
         raise RequestEntityTooLarge  # a body in chunks is cut there without a word
-    if request.endpoint == "bindings.activate_binding":
-        return  # Nova sends none, others an empty object; there is nothing to say
+    if (request.endpoint or "").endswith(_WITHOUT_BODY):
+        return  # some clients send none, others an empty object; there is nothing to say
     if request.mimetype != "application/json":
         raise WrongMediaType(
             f"Content-Type: {request.mimetype or 'none'} is not supported, the body must be application/json",

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -51,6 +52,15 @@ class Shown(BaseModel):
     """A JSON object that we answer with."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class RecordShown(Shown):
+    """What is shown of every object that a tenant can make (Neutron's standard attributes)."""
+
+    tags: tuple[str, ...]
+    revision_number: int
+    created_at: str = Field(description="UTC, as 2016-03-08T20:19:41Z.")
+    updated_at: str
 
 
 def _without_default(schema: dict[str, Any]) -> None:
@@ -172,12 +182,25 @@ VniNumber: TypeAlias = Annotated[
 ]
 
 
+def truth(value: object) -> object:
+    """Read true or false in any of the spellings that Neutron takes."""
+    if isinstance(value, bool):
+        return value
+    known = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    if known is None or isinstance(value, float):
+        raise refused(f"{value!r} cannot be converted to boolean")
+    return known
+
+
+Flag: TypeAlias = Annotated[bool, BeforeValidator(truth), WithJsonSchema({"type": "boolean"})]
+
+
 def only(value: object, why: str) -> Callable[[object], object]:
     """A validator for a field of Neutron's of which we can honour one value: any other is refused with the reason."""
 
     def validate(given: object) -> object:
         # Python holds True == 1: the openstack command sends either for a boolean.
-        if given != value:
+        if (truth(given) if isinstance(value, bool) else given) != value:
             raise refused(f"only {_json(value)} can be had: {why}")
         return value
 
@@ -188,7 +211,39 @@ def _json(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 
-AdminUp: TypeAlias = Annotated[bool, BeforeValidator(only(True, "taking objects down is not supported yet"))]
+Secure: TypeAlias = Annotated[
+    bool,
+    BeforeValidator(only(True, "a port's frames are always checked for its own addresses")),
+    WithJsonSchema({"type": "boolean"}),
+]
+"""Whether a port may send as itself only (``port_security_enabled``)."""
+
+
+def empty(why: str) -> object:
+    """The type of a list or object of Neutron's that has to stay empty, because nothing follows from it yet."""
+
+    def validate(given: object) -> object:
+        if given:
+            raise refused(f"must be empty: {why}")
+        return given
+
+    return BeforeValidator(validate)
+
+
+Tag: TypeAlias = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+def _distinct(tags: list[str]) -> list[str]:
+    twice = next((tag for place, tag in enumerate(tags) if tag in tags[:place]), None)
+    if twice is not None:
+        raise refused(f"{twice!r} is there twice")
+    return tags
+
+
+TAGS_MOST: Final = 255
+"""The most tags of one object."""
+
+TagList: TypeAlias = Annotated[list[Tag], Field(max_length=TAGS_MOST), AfterValidator(_distinct)]
 
 
 def version_of(cidr: IpNetwork) -> int:

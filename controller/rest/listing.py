@@ -24,7 +24,7 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from controller.rest.access import caller
 from controller.rest.errors import bad_request
-from controller.rest.fields import Body, Count, Shown, refused
+from controller.rest.fields import Body, Count, Flag, Maybe, Shown, refused
 from overlay.values import Record
 
 Json: TypeAlias = dict[str, Any]
@@ -35,31 +35,11 @@ Attributes: TypeAlias = Mapping[str, Callable[[T], Any]]
 """How each field is read of an object, as the JSON value that it is; in the order in which fields are shown."""
 
 _ANY_OF: Final = "Exact value; given more than once: any of them."
-_TRUTHS: Final = {
-    "true": True,
-    "1": True,
-    "yes": True,
-    "on": True,
-    "false": False,
-    "0": False,
-    "no": False,
-    "off": False,
-}
-
-
-def _truth(text: object) -> object:
-    if isinstance(text, str) and text.lower() in _TRUTHS:
-        return _TRUTHS[text.lower()]
-    raise refused(f"{text!r} cannot be converted to boolean")
-
 
 Values: TypeAlias = Annotated[list[str] | None, Field(description=_ANY_OF)]
 """A filter by text; an empty one also finds what is null."""
 
-Truths: TypeAlias = Annotated[
-    list[Annotated[bool, BeforeValidator(_truth), WithJsonSchema({"type": "boolean"})]] | None,
-    Field(description=_ANY_OF),
-]
+Truths: TypeAlias = Annotated[list[Flag] | None, Field(description=_ANY_OF)]
 """A filter by true or false, in any of their spellings."""
 
 Numbers: TypeAlias = Annotated[list[Count] | None, Field(description=_ANY_OF)]
@@ -141,6 +121,10 @@ class PageLink(BaseModel):
 
     rel: Literal["next", "previous"]
     href: str
+
+
+PageLinks: TypeAlias = Maybe[list[PageLink]]
+"""Beside a list of which ``limit`` was asked for."""
 
 
 class Recorded(Protocol):
@@ -319,10 +303,12 @@ def _links(ids: list[str], limit: int, *, reverse: bool) -> list[Json]:
     full = len(ids) >= limit
     asked = [(name, value) for name, value in request.args.items(multi=True) if name not in {"marker", "page_reverse"}]
     found = []
-    for rel, there, marker in (("next", full or reverse, ids[-1:]), ("previous", full or not reverse, ids[:1])):
-        if there:
-            more = [("marker", id_) for id_ in marker]
-            if rel == "previous":
-                more.append(("page_reverse", "True"))
-            found.append(PageLink(rel=rel, href=f"{request.base_url}?{urlencode([*asked, *more])}").model_dump())
+    if full or reverse:
+        found.append(_link("next", [*asked, *(("marker", id_) for id_ in ids[-1:])]))
+    if full or not reverse:
+        found.append(_link("previous", [*asked, *(("marker", id_) for id_ in ids[:1]), ("page_reverse", "True")]))
     return found
+
+
+def _link(rel: Literal["next", "previous"], asked: list[tuple[str, str]]) -> Json:
+    return PageLink(rel=rel, href=f"{request.base_url}?{urlencode(asked)}").model_dump()

@@ -1,30 +1,62 @@
 """What does a client say and see of a network?
 
 ``/v2.0/networks`` in Neutron's shape.  Every network is VXLAN; its VNI (``provider:segmentation_id``) is the operator's
-to choose and to see.
+to choose and to see, and so is whether it is shared with everybody.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from controller.rest import answers
-from controller.rest.access import caller, project_for, require_operator_for, visible
-from controller.rest.fields import AdminUp, Body, Identity, Maybe, Mtu, Name, Shown, VniNumber, only, refused
-from controller.rest.listing import FieldsQuery, Json, Values, select, show
+from controller.rest.access import project_for, require_operator_for
+from controller.rest.fields import (
+    Body,
+    Flag,
+    Identity,
+    Maybe,
+    Mtu,
+    Name,
+    RecordShown,
+    Secure,
+    VniNumber,
+    empty,
+    only,
+    refused,
+)
+from controller.rest.listing import (
+    Attributes,
+    Collection,
+    FieldsQuery,
+    Json,
+    Numbers,
+    PageLinks,
+    RecordQuery,
+    Truths,
+    Values,
+    recorded,
+)
+from controller.rest.preconditions import expected_revision
+from controller.rest.sight import Sight, require_owner
 from controller.service import Service
-from overlay.changes import CreateNetwork, DeleteNetwork, UpdateNetwork
-from overlay.values import Network
+from overlay.changes import CreateNetwork, CreateShare, DeleteNetwork, DeleteShare, UpdateNetwork
+from overlay.values import EVERYBODY, Network, Shareable
 
 HIDDEN: Final = frozenset({"provider:network_type", "provider:segmentation_id", "provider:physical_network"})
 """Only the operator sees these."""
 
-_NOT_SHARED = only(False, "networks cannot be shared between projects yet")
-_NOT_EXTERNAL = only(False, "there are no external networks")
+ZONE: Final = "default"
+"""The one availability zone, in which all hypervisors are."""
+
+_PROVIDER: Final = ("provider:segmentation_id", "provider:network_type", "provider:physical_network")
+
+NotExternal = Annotated[bool, BeforeValidator(only(False, "there are no external networks"))]
+NoHints = Annotated[list[str], empty("there is one availability zone only, nothing to choose from")]
 _NO_PHYSICAL = only(None, "a VXLAN network is on no physical network")
 
 
@@ -33,17 +65,21 @@ class NetworkCreate(Body):
 
     name: Name = ""
     description: Name = ""
-    mtu: Mtu = 1500
-    admin_state_up: AdminUp = True
-    shared: Annotated[bool, BeforeValidator(_NOT_SHARED)] = False
-    router_external: Annotated[bool, BeforeValidator(_NOT_EXTERNAL)] = Field(False, alias="router:external")
+    mtu: Maybe[Mtu] = Field(None, description="The largest that the fabric carries when left out.")
+    admin_state_up: Flag = True
+    shared: Flag = Field(default=False, description="With everybody. Operator only.")
+    router_external: NotExternal = Field(default=False, alias="router:external")
+    port_security_enabled: Secure = True
+    availability_zone_hints: NoHints = Field(default_factory=list)
     project_id: Maybe[Identity] = None
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
     segmentation_id: Maybe[VniNumber] = Field(
         None, alias="provider:segmentation_id", description="The VNI; the lowest free one when left out. Operator only."
     )
     network_type: Maybe[Literal["vxlan"]] = Field(None, alias="provider:network_type", description="Operator only.")
-    physical_network: Annotated[None, BeforeValidator(_NO_PHYSICAL)] = Field(None, alias="provider:physical_network")
+    physical_network: Annotated[None, BeforeValidator(_NO_PHYSICAL)] = Field(
+        None, alias="provider:physical_network", description="Operator only."
+    )
 
 
 class NetworkUpdate(Body):
@@ -52,11 +88,13 @@ class NetworkUpdate(Body):
     name: Maybe[Name] = None
     description: Maybe[Name] = None
     mtu: Maybe[Mtu] = None
-    admin_state_up: Maybe[AdminUp] = None
-    shared: Maybe[Annotated[bool, BeforeValidator(_NOT_SHARED)]] = None
+    admin_state_up: Maybe[Flag] = None
+    shared: Maybe[Flag] = Field(None, description="With everybody. Operator only.")
+    router_external: Maybe[NotExternal] = Field(None, alias="router:external")
+    port_security_enabled: Maybe[Secure] = None
 
 
-class NetworkShown(Shown):
+class NetworkShown(RecordShown):
     """A network."""
 
     id: str
@@ -64,20 +102,25 @@ class NetworkShown(Shown):
     description: str
     project_id: str
     tenant_id: str
-    status: Literal["ACTIVE"] = "ACTIVE"
-    admin_state_up: bool = True
-    shared: bool = False
-    router_external: bool = Field(default=False, serialization_alias="router:external")
+    status: Literal["ACTIVE", "DOWN"]
+    admin_state_up: bool
+    shared: bool = Field(description="Whether others than its owner may use it, or whoever asks is such a one.")
+    router_external: bool = Field(serialization_alias="router:external")
     mtu: int
+    port_security_enabled: bool
     subnets: tuple[str, ...]
-    network_type: str | None = Field(
+    availability_zone_hints: tuple[str, ...]
+    availability_zones: tuple[str, ...]
+    ipv4_address_scope: str | None
+    ipv6_address_scope: str | None
+    network_type: Maybe[str] = Field(
         None, serialization_alias="provider:network_type", description="Shown to the operator."
     )
-    segmentation_id: int | None = Field(
+    segmentation_id: Maybe[int] = Field(
         None, serialization_alias="provider:segmentation_id", description="Shown to the operator."
     )
     physical_network: str | None = Field(
-        default=None, serialization_alias="provider:physical_network", description="Shown to the operator."
+        None, serialization_alias="provider:physical_network", description="Shown to the operator."
     )
 
 
@@ -110,6 +153,7 @@ class NetworksAnswer(BaseModel):
     """Several networks."""
 
     networks: list[NetworkShown]
+    networks_links: PageLinks = None
 
 
 class NetworkPath(BaseModel):
@@ -118,7 +162,7 @@ class NetworkPath(BaseModel):
     network_id: str
 
 
-class NetworkQuery(FieldsQuery):
+class NetworkQuery(RecordQuery):
     """Filters of a list of networks."""
 
     id: Values = None
@@ -127,83 +171,138 @@ class NetworkQuery(FieldsQuery):
     project_id: Values = None
     tenant_id: Values = None
     status: Values = None
-    admin_state_up: Values = None
-    shared: Values = None
-    router_external: Values = Field(None, alias="router:external")
-    mtu: Values = None
+    admin_state_up: Truths = None
+    shared: Truths = None
+    router_external: Truths = Field(None, alias="router:external")
+    port_security_enabled: Truths = None
+    mtu: Numbers = None
+    ipv4_address_scope: Values = None
+    ipv6_address_scope: Values = None
     network_type: Values = Field(None, alias="provider:network_type")
-    segmentation_id: Values = Field(None, alias="provider:segmentation_id")
+    physical_network: Values = Field(None, alias="provider:physical_network")
+    segmentation_id: Numbers = Field(None, alias="provider:segmentation_id")
+
+
+def attributes(sight: Sight) -> Attributes[Network]:
+    """How each field of a network is read."""
+    return {
+        "id": lambda network: network.id,
+        "name": lambda network: network.name,
+        "description": lambda network: network.description,
+        "project_id": lambda network: network.project_id,
+        "tenant_id": lambda network: network.project_id,
+        "status": lambda network: "ACTIVE" if network.admin_up else "DOWN",
+        "admin_state_up": lambda network: network.admin_up,
+        "shared": lambda network: sight.shares(Shareable.NETWORK, network.id),
+        "router:external": lambda _: False,
+        "mtu": lambda network: network.mtu,
+        "port_security_enabled": lambda _: True,
+        "subnets": lambda network: [subnet.id for subnet in sight.world.subnets_of(network.id)],
+        "availability_zone_hints": lambda _: [],
+        "availability_zones": lambda _: [ZONE],
+        "ipv4_address_scope": lambda _: None,
+        "ipv6_address_scope": lambda _: None,
+        **recorded(),
+        "provider:network_type": lambda _: "vxlan",
+        "provider:segmentation_id": lambda network: network.vni,
+        "provider:physical_network": lambda _: None,
+    }
 
 
 def blueprint(service: Service) -> APIBlueprint:
     """Build the routes of networks."""
     api = answers.routes("networks", "/v2.0")
+    sight = Sight(service)
+    collection = Collection("networks", attributes(sight), NetworkShown, sight.network, HIDDEN)
 
-    def shown(network: Network) -> NetworkShown:
-        return NetworkShown(
-            id=network.id,
-            name=network.name,
-            description=network.description,
-            project_id=network.project_id,
-            tenant_id=network.project_id,
-            mtu=network.mtu,
-            subnets=tuple(subnet.id for subnet in service.world.subnets_of(network.id) if caller().sees(subnet)),
-            network_type="vxlan",
-            segmentation_id=network.vni,
-        )
+    def show(network_id: str) -> Json:
+        return collection.show(service.world.network(network_id))
 
-    def found(network_id: str) -> Network:
-        return visible(service.world.network, network_id, "Network", "network_id")
-
-    @api.get("/networks", responses=answers.ok(NetworksAnswer))
+    @api.get("/networks", responses=answers.listed(NetworksAnswer))
     def list_networks(query: NetworkQuery) -> Json:
         """List networks."""
-        seen = [network for network in service.world.networks.values() if caller().sees(network)]
-        return {"networks": select(map(shown, seen), HIDDEN, query)}
+        return collection.select(_candidates(sight, query), query)
 
     @api.post("/networks", responses=answers.created(NetworkAnswer, NetworksAnswer))
     def create_network(body: NetworkCreateBody) -> tuple[Json, int]:
         """Make a network, or several at once."""
+        given = (body.networks or []) if body.network is None else [body.network]
+        intents = [_creation(one) for one in given]
+        shares = [
+            _sharing(intent.id, intent.project_id) for one, intent in zip(given, intents, strict=True) if one.shared
+        ]
+        if len(intents) == 1 and not shares:
+            service.submit(intents[0])
+        else:
+            service.submit_all([*intents, *shares])
         if body.network is not None:
-            intent = _creation(body.network)
-            service.submit(intent)
-            return {"network": show(shown(service.world.network(intent.id)), HIDDEN)}, 201
-        intents = [_creation(given) for given in body.networks or ()]
-        service.submit_all(intents)
-        return {"networks": [show(shown(service.world.network(intent.id)), HIDDEN) for intent in intents]}, 201
+            return {"network": show(intents[0].id)}, 201
+        return {"networks": [show(intent.id) for intent in intents]}, 201
 
     @api.get("/networks/<network_id>", responses=answers.ok(NetworkAnswer))
     def show_network(path: NetworkPath, query: FieldsQuery) -> Json:
         """Show a network."""
-        return {"network": show(shown(found(path.network_id)), HIDDEN, query)}
+        return {"network": collection.show(sight.network(path.network_id), query)}
 
-    @api.put("/networks/<network_id>", responses=answers.ok(NetworkAnswer))
+    @api.put("/networks/<network_id>", responses=answers.changed(NetworkAnswer))
     def update_network(path: NetworkPath, body: NetworkUpdateBody) -> Json:
         """Change a network."""
-        found(path.network_id)
+        network = sight.network(path.network_id)
+        require_owner("Changing a network", network)
         given = body.network
-        service.submit(UpdateNetwork(path.network_id, given.name, given.description, given.mtu))
-        return {"network": show(shown(service.world.network(path.network_id)), HIDDEN)}
+        require_operator_for("shared", given.shared)
+        change = UpdateNetwork(
+            network.id, given.name, given.description, given.mtu, given.admin_state_up, expected_revision()
+        )
+        service.submit(change)
+        if given.shared is not None:
+            _share(service, network, for_everybody=given.shared)
+        return {"network": show(network.id)}
 
     @api.delete("/networks/<network_id>", responses=answers.gone())
     def delete_network(path: NetworkPath) -> tuple[str, int]:
         """Delete a network and its subnets; it must have no ports."""
-        found(path.network_id)
-        service.submit(DeleteNetwork(path.network_id))
+        network = sight.network(path.network_id)
+        require_owner("Deleting a network", network)
+        service.submit(DeleteNetwork(network.id, expected_revision()))
         return "", 204
 
     return api
 
 
+def _candidates(sight: Sight, query: NetworkQuery) -> Iterable[Network]:
+    """The networks that a list can be about, without looking at all of them where an index will do."""
+    known = sight.world.networks
+    if query.id is None:
+        return sight.networks()
+    return filter(sight.sees_network, (known[id_] for id_ in dict.fromkeys(query.id) if id_ in known))
+
+
+def _sharing(network_id: str, project_id: str) -> CreateShare:
+    return CreateShare(str(uuid.uuid4()), project_id, Shareable.NETWORK, network_id, EVERYBODY)
+
+
+def _share(service: Service, network: Network, *, for_everybody: bool) -> None:
+    """Have one share for everybody, or none; those for single projects stay."""
+    shares = service.world.shares_of(Shareable.NETWORK, network.id)
+    found = next((share for share in shares if share.target_project == EVERYBODY), None)
+    if for_everybody and found is None:
+        service.submit(_sharing(network.id, network.project_id))
+    elif not for_everybody and found is not None:
+        service.submit(DeleteShare(found.id))
+
+
 def _creation(given: NetworkCreate) -> CreateNetwork:
-    for field in ("provider:segmentation_id", "provider:network_type", "provider:physical_network"):
+    for field in _PROVIDER:
         if given.says(field):
             require_operator_for(field, field)
+    require_operator_for("shared", given.shared or None)
     return CreateNetwork(
-        str(uuid.uuid4()),
-        project_for(given.project_id, given.tenant_id),
-        given.name,
-        given.segmentation_id,
-        given.mtu,
-        given.description,
+        id=str(uuid.uuid4()),
+        project_id=project_for(given.project_id, given.tenant_id),
+        name=given.name,
+        vni=given.segmentation_id,
+        mtu=given.mtu,
+        description=given.description,
+        admin_up=given.admin_state_up,
     )

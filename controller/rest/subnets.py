@@ -1,41 +1,64 @@
 """What does a client say and see of a subnet?
 
-``/v2.0/subnets`` in Neutron's shape.  There is no DHCP yet, so ``enable_dhcp`` is false, and saying true is refused.
+``/v2.0/subnets`` in Neutron's shape.  There is no DHCP yet, so ``enable_dhcp`` is false, and saying true is refused;
+name servers and routes are kept and shown for whoever configures the machines.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from controller.rest import answers
-from controller.rest.access import caller, project_for, visible
+from controller.rest.access import project_for
 from controller.rest.errors import bad_request
 from controller.rest.fields import (
     Body,
     CidrText,
     Count,
+    Flag,
     Identity,
     IpText,
     Maybe,
     Name,
+    RecordShown,
     Shown,
     only,
     refused,
     version_of,
 )
-from controller.rest.listing import FieldsQuery, Json, Values, select, show
+from controller.rest.listing import (
+    Attributes,
+    Collection,
+    FieldsQuery,
+    Json,
+    LowerCase,
+    Numbers,
+    PageLinks,
+    RecordQuery,
+    Truths,
+    Values,
+    recorded,
+)
+from controller.rest.preconditions import expected_revision
+from controller.rest.sight import Sight, require_owner
 from controller.service import Service
-from overlay.changes import CreateSubnet, DeleteSubnet, UpdateSubnet
-from overlay.values import IpAddress, Network, Pool, Subnet
+from overlay.changes import UNCHANGED, CreateSubnet, DeleteSubnet, UpdateSubnet
+from overlay.values import HostRoute, IpAddress, Pool, Subnet, SubnetPool
 
-HIDDEN: Final[frozenset[str]] = frozenset()
+NAME_SERVERS_MOST: Final = 5
+ROUTES_MOST: Final = 20
+"""Neutron's defaults (max_dns_nameservers, max_subnet_host_routes)."""
+
+_VERSIONS: Final = (4, 6)
 
 NoDhcp = Annotated[bool, BeforeValidator(only(False, "DHCP is not offered yet"))]
 _NO_MODE = only(None, "router advertisements are not offered yet")
+_NONE_IS_EMPTY: Final = BeforeValidator(lambda value: [] if value is None else value)
 
 
 class PoolText(Body):
@@ -45,21 +68,36 @@ class PoolText(Body):
     end: IpText
 
 
+class RouteText(Body):
+    """A route for the machines of a subnet."""
+
+    destination: CidrText
+    nexthop: IpText
+
+
+Pools = Annotated[list[PoolText], Field(max_length=1000)]
+NameServers = Annotated[list[IpText], Field(max_length=NAME_SERVERS_MOST), _NONE_IS_EMPTY]
+Routes = Annotated[list[RouteText], Field(max_length=ROUTES_MOST), _NONE_IS_EMPTY]
+
+
 class SubnetCreate(Body):
-    """A subnet to be made."""
+    """A subnet to be made: from a prefix, or from a subnet pool that one is cut of."""
 
     network_id: Identity
-    cidr: CidrText
+    cidr: CidrText | None = Field(None, description="May only be left out with a subnet pool.")
     ip_version: Maybe[Count] = Field(None, description="4 or 6, as the cidr says anyway.")
     name: Name = ""
     description: Name = ""
     gateway_ip: IpText | None = Field(None, description="The first usable address when left out; null for none.")
-    allocation_pools: Maybe[list[PoolText]] = Field(None, description="All but the gateway when left out.")
+    allocation_pools: Maybe[Pools] = Field(None, description="All but the gateway when left out.")
     enable_dhcp: NoDhcp = False
-    dns_nameservers: Annotated[list[str], Field(default_factory=list, max_length=0)]
-    host_routes: Annotated[list[str], Field(default_factory=list, max_length=0)]
+    dns_nameservers: NameServers = Field(default_factory=list)
+    host_routes: Routes = Field(default_factory=list)
     ipv6_ra_mode: Annotated[None, BeforeValidator(_NO_MODE)] = None
     ipv6_address_mode: Annotated[None, BeforeValidator(_NO_MODE)] = None
+    subnetpool_id: Identity | None = None
+    prefixlen: Maybe[Count] = Field(None, description="Of the prefix to be cut; the pool's default when left out.")
+    use_default_subnetpool: Maybe[Flag] = Field(None, description="The default pool of that ip_version.")
     project_id: Maybe[Identity] = None
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
 
@@ -69,7 +107,11 @@ class SubnetUpdate(Body):
 
     name: Maybe[Name] = None
     description: Maybe[Name] = None
+    gateway_ip: IpText | None = Field(None, description="Null for none; kept when left out.")
+    allocation_pools: Maybe[Pools] = None
     enable_dhcp: Maybe[NoDhcp] = None
+    dns_nameservers: Maybe[NameServers] = None
+    host_routes: Maybe[Routes] = None
 
 
 class PoolShown(Shown):
@@ -79,7 +121,14 @@ class PoolShown(Shown):
     end: str
 
 
-class SubnetShown(Shown):
+class RouteShown(Shown):
+    """A route for the machines of a subnet."""
+
+    destination: str
+    nexthop: str
+
+
+class SubnetShown(RecordShown):
     """A subnet."""
 
     id: str
@@ -92,11 +141,12 @@ class SubnetShown(Shown):
     ip_version: Literal[4, 6]
     gateway_ip: str | None
     allocation_pools: tuple[PoolShown, ...]
-    enable_dhcp: bool = False
-    dns_nameservers: tuple[str, ...] = ()
-    host_routes: tuple[str, ...] = ()
-    ipv6_ra_mode: str | None = None
-    ipv6_address_mode: str | None = None
+    enable_dhcp: bool
+    dns_nameservers: tuple[str, ...]
+    host_routes: tuple[RouteShown, ...]
+    ipv6_ra_mode: str | None
+    ipv6_address_mode: str | None
+    subnetpool_id: str | None
 
 
 class SubnetCreateBody(Body):
@@ -128,6 +178,7 @@ class SubnetsAnswer(BaseModel):
     """Several subnets."""
 
     subnets: list[SubnetShown]
+    subnets_links: PageLinks = None
 
 
 class SubnetPath(BaseModel):
@@ -136,7 +187,7 @@ class SubnetPath(BaseModel):
     subnet_id: str
 
 
-class SubnetQuery(FieldsQuery):
+class SubnetQuery(RecordQuery):
     """Filters of a list of subnets."""
 
     id: Values = None
@@ -145,102 +196,190 @@ class SubnetQuery(FieldsQuery):
     description: Values = None
     project_id: Values = None
     tenant_id: Values = None
-    cidr: Values = None
-    ip_version: Values = None
-    gateway_ip: Values = None
-    enable_dhcp: Values = None
+    cidr: LowerCase = None
+    ip_version: Numbers = None
+    gateway_ip: LowerCase = None
+    enable_dhcp: Truths = None
+    ipv6_ra_mode: Values = None
+    ipv6_address_mode: Values = None
+    subnetpool_id: Values = None
+
+
+def attributes() -> Attributes[Subnet]:
+    """How each field of a subnet is read."""
+    return {
+        "id": lambda subnet: subnet.id,
+        "network_id": lambda subnet: subnet.network_id,
+        "name": lambda subnet: subnet.name,
+        "description": lambda subnet: subnet.description,
+        "project_id": lambda subnet: subnet.project_id,
+        "tenant_id": lambda subnet: subnet.project_id,
+        "cidr": lambda subnet: str(subnet.cidr),
+        "ip_version": lambda subnet: subnet.cidr.version,
+        "gateway_ip": lambda subnet: None if subnet.gateway_ip is None else str(subnet.gateway_ip),
+        "allocation_pools": lambda subnet: [{"start": str(pool.first), "end": str(pool.last)} for pool in subnet.pools],
+        "enable_dhcp": lambda subnet: subnet.dhcp,
+        "dns_nameservers": lambda subnet: [str(server) for server in subnet.dns_nameservers],
+        "host_routes": lambda subnet: [
+            {"destination": str(route.destination), "nexthop": str(route.nexthop)} for route in subnet.host_routes
+        ],
+        "ipv6_ra_mode": lambda subnet: subnet.ipv6_ra_mode,
+        "ipv6_address_mode": lambda subnet: subnet.ipv6_address_mode,
+        "subnetpool_id": lambda subnet: subnet.subnetpool_id,
+        **recorded(),
+    }
 
 
 def blueprint(service: Service) -> APIBlueprint:
     """Build the routes of subnets."""
     api = answers.routes("subnets", "/v2.0")
+    sight = Sight(service)
+    collection = Collection("subnets", attributes(), SubnetShown, sight.subnet)
 
-    def found(subnet_id: str) -> Subnet:
-        return visible(service.world.subnet, subnet_id, "Subnet", "subnet_id")
+    def show(subnet_id: str) -> Json:
+        return collection.show(service.world.subnet(subnet_id))
 
-    def creation(given: SubnetCreate) -> CreateSubnet:
-        return _creation(given, visible(service.world.network, given.network_id, "Network", "network_id"))
+    def owned(subnet_id: str, what: str) -> Subnet:
+        subnet = sight.subnet(subnet_id)
+        if not sight.owns_network(subnet.network_id):
+            require_owner(what, subnet)
+        return subnet
 
-    @api.get("/subnets", responses=answers.ok(SubnetsAnswer))
+    @api.get("/subnets", responses=answers.listed(SubnetsAnswer))
     def list_subnets(query: SubnetQuery) -> Json:
         """List subnets."""
-        seen = [subnet for subnet in service.world.subnets.values() if caller().sees(subnet)]
-        return {"subnets": select(map(_shown, seen), HIDDEN, query)}
+        return collection.select(_candidates(sight, query), query)
 
     @api.post("/subnets", responses=answers.created(SubnetAnswer, SubnetsAnswer))
     def create_subnet(body: SubnetCreateBody) -> tuple[Json, int]:
         """Make a subnet, or several at once."""
         if body.subnet is not None:
-            intent = creation(body.subnet)
+            intent = _creation(sight, body.subnet)
             service.submit(intent)
-            return {"subnet": show(_shown(service.world.subnet(intent.id)), HIDDEN)}, 201
-        intents = [creation(given) for given in body.subnets or ()]
+            return {"subnet": show(intent.id)}, 201
+        intents = [_creation(sight, given) for given in body.subnets or ()]
         service.submit_all(intents)
-        return {"subnets": [show(_shown(service.world.subnet(intent.id)), HIDDEN) for intent in intents]}, 201
+        return {"subnets": [show(intent.id) for intent in intents]}, 201
 
     @api.get("/subnets/<subnet_id>", responses=answers.ok(SubnetAnswer))
     def show_subnet(path: SubnetPath, query: FieldsQuery) -> Json:
         """Show a subnet."""
-        return {"subnet": show(_shown(found(path.subnet_id)), HIDDEN, query)}
+        return {"subnet": collection.show(sight.subnet(path.subnet_id), query)}
 
-    @api.put("/subnets/<subnet_id>", responses=answers.ok(SubnetAnswer))
+    @api.put("/subnets/<subnet_id>", responses=answers.changed(SubnetAnswer))
     def update_subnet(path: SubnetPath, body: SubnetUpdateBody) -> Json:
         """Change a subnet."""
-        found(path.subnet_id)
-        service.submit(UpdateSubnet(path.subnet_id, body.subnet.name, body.subnet.description))
-        return {"subnet": show(_shown(service.world.subnet(path.subnet_id)), HIDDEN)}
+        subnet = owned(path.subnet_id, "Changing a subnet")
+        given = body.subnet
+        _check_versions(given, subnet.cidr.version)
+        service.submit(
+            UpdateSubnet(
+                id=subnet.id,
+                name=given.name,
+                description=given.description,
+                gateway_ip=given.gateway_ip if given.says("gateway_ip") else UNCHANGED,
+                pools=_pools(given),
+                dns_nameservers=None if given.dns_nameservers is None else tuple(given.dns_nameservers),
+                host_routes=None if given.host_routes is None else _routes(given.host_routes),
+                expected=expected_revision(),
+            )
+        )
+        return {"subnet": show(subnet.id)}
 
     @api.delete("/subnets/<subnet_id>", responses=answers.gone())
     def delete_subnet(path: SubnetPath) -> tuple[str, int]:
         """Delete a subnet; no port may have an address of it."""
-        found(path.subnet_id)
-        service.submit(DeleteSubnet(path.subnet_id))
+        subnet = owned(path.subnet_id, "Deleting a subnet")
+        service.submit(DeleteSubnet(subnet.id, expected_revision()))
         return "", 204
 
     return api
 
 
-def _creation(given: SubnetCreate, network: Network) -> CreateSubnet:
-    version = version_of(given.cidr)
-    if given.ip_version is not None and given.ip_version != version:
+def _candidates(sight: Sight, query: SubnetQuery) -> Iterable[Subnet]:
+    """The subnets that a list can be about, without looking at all of them where an index will do."""
+    world = sight.world
+    if query.id is not None:
+        asked = (world.subnets[id_] for id_ in dict.fromkeys(query.id) if id_ in world.subnets)
+        return filter(sight.sees_subnet, asked)
+    if query.network_id is not None:
+        known = (id_ for id_ in dict.fromkeys(query.network_id) if id_ in world.networks)
+        return filter(sight.sees_subnet, (subnet for id_ in known for subnet in world.subnets_of(id_)))
+    return sight.subnets()
+
+
+def _creation(sight: Sight, given: SubnetCreate) -> CreateSubnet:
+    network = sight.network(given.network_id)
+    require_owner("Creating a subnet", network, "network_id")
+    pool = _pool_to_cut(sight, given)
+    version = given.ip_version if given.cidr is None else version_of(given.cidr)
+    if pool is not None:
+        if version is not None and version != version_of(pool.prefixes[0]):
+            raise bad_request("ip_version", f"{version} is not the IP version of subnet pool {pool.id}")
+        version = version_of(pool.prefixes[0])
+    elif given.cidr is None:
+        raise bad_request("cidr", "a subnetpool must be specified in the absence of a cidr")
+    if given.ip_version not in {None, version}:
         raise bad_request("ip_version", f"{given.ip_version} is not the IP version of cidr {given.cidr}")
-    for pool in given.allocation_pools or ():
-        _one_version(pool.start, version, "allocation_pools")
-        _one_version(pool.end, version, "allocation_pools")
-    gateway: IpAddress | Literal["default"] | None = "default"
-    if given.says("gateway_ip"):
-        gateway = given.gateway_ip
-        if gateway is not None:
-            _one_version(gateway, version, "gateway_ip")
+    if given.prefixlen is not None and (given.cidr is not None or pool is None):
+        raise bad_request("prefixlen", "is for a prefix that a subnet pool chooses, so not together with a cidr")
+    _check_versions(given, version or 0)
     return CreateSubnet(
         id=str(uuid.uuid4()),
         project_id=project_for(given.project_id, given.tenant_id, default=network.project_id),
         network_id=given.network_id,
         cidr=given.cidr,
         name=given.name,
-        gateway_ip=gateway,
-        pools=None
-        if given.allocation_pools is None
-        else tuple(Pool(pool.start, pool.end) for pool in given.allocation_pools),
+        gateway_ip=given.gateway_ip if given.says("gateway_ip") else "default",
+        pools=_pools(given),
         description=given.description,
+        dns_nameservers=tuple(given.dns_nameservers),
+        host_routes=_routes(given.host_routes),
+        subnetpool_id=None if pool is None else pool.id,
+        prefixlen=given.prefixlen,
     )
 
 
-def _one_version(address: IpAddress, version: int, field: str) -> None:
-    if address.version != version:
-        raise bad_request(field, f"{address} is not an IPv{version} address")
+def _pool_to_cut(sight: Sight, given: SubnetCreate) -> SubnetPool | None:
+    """The subnet pool that the prefix is to be of, if any."""
+    if given.subnetpool_id is not None:
+        if given.use_default_subnetpool:
+            raise bad_request("use_default_subnetpool", "subnetpool_id names one already")
+        return sight.subnetpool(given.subnetpool_id)
+    if not given.use_default_subnetpool:
+        return None
+    version = given.ip_version if given.cidr is None else version_of(given.cidr)
+    if version not in _VERSIONS:
+        raise bad_request("ip_version", "4 or 6 must be specified for a default subnet pool")
+    for pool in sight.world.subnetpools.values():
+        if pool.is_default and version_of(pool.prefixes[0]) == version and sight.sees_pool(pool):
+            return pool
+    raise bad_request("use_default_subnetpool", f"there is no default subnet pool for IPv{version}")
 
 
-def _shown(subnet: Subnet) -> SubnetShown:
-    return SubnetShown(
-        id=subnet.id,
-        network_id=subnet.network_id,
-        name=subnet.name,
-        description=subnet.description,
-        project_id=subnet.project_id,
-        tenant_id=subnet.project_id,
-        cidr=str(subnet.cidr),
-        ip_version=subnet.cidr.version,
-        gateway_ip=None if subnet.gateway_ip is None else str(subnet.gateway_ip),
-        allocation_pools=tuple(PoolShown(start=str(pool.first), end=str(pool.last)) for pool in subnet.pools),
-    )
+def _pools(given: SubnetCreate | SubnetUpdate) -> tuple[Pool, ...] | None:
+    if given.allocation_pools is None:
+        return None
+    return tuple(Pool(pool.start, pool.end) for pool in given.allocation_pools)
+
+
+def _routes(given: Iterable[RouteText]) -> tuple[HostRoute, ...]:
+    return tuple(HostRoute(route.destination, route.nexthop) for route in given)
+
+
+def _check_versions(given: SubnetCreate | SubnetUpdate, version: int) -> None:
+    """Every address that is given is of the subnet's own IP version."""
+    addresses: list[tuple[str, IpAddress]] = []
+    if given.gateway_ip is not None:
+        addresses.append(("gateway_ip", given.gateway_ip))
+    for pool in given.allocation_pools or ():
+        addresses += [("allocation_pools", pool.start), ("allocation_pools", pool.end)]
+    addresses += [("dns_nameservers", server) for server in given.dns_nameservers or ()]
+    for route in given.host_routes or ():
+        addresses += [("host_routes", route.destination.network_address), ("host_routes", route.nexthop)]
+    for field, address in addresses:
+        if address.version != version:
+            raise bad_request(field, f"{address} is not an IPv{version} address")
+    for field, values in (("dns_nameservers", given.dns_nameservers or ()), ("host_routes", given.host_routes or ())):
+        if len(set(values)) < len(values):
+            raise bad_request(field, "the same is there twice")

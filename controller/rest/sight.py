@@ -1,0 +1,132 @@
+"""What exists for whoever asks?
+
+A project's own objects, the networks and subnet pools that others share with it, the subnets of all these networks, and
+the ports that others have in its own networks.  Nothing else exists for it, whether it is asked for by name or listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from controller.rest.access import Owned, caller
+from controller.rest.errors import Forbidden
+from controller.service import Service
+from overlay.refusals import NotFound
+from overlay.values import Network, Port, Shareable, Subnet, SubnetPool
+from overlay.world import World
+
+T = TypeVar("T", bound=Owned)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The world as the present request's caller may see it."""
+
+    service: Service
+
+    @property
+    def world(self) -> World:
+        """All of it."""
+        return self.service.world
+
+    # --- one object ---
+
+    def network(self, network_id: str, field: str = "network_id") -> Network:
+        """Look up.  :raises NotFound: the same whether it does not exist or may not be seen; likewise below."""
+        return _found(self.world.network, network_id, self.sees_network, "Network", field)
+
+    def subnet(self, subnet_id: str, field: str = "subnet_id") -> Subnet:
+        """Look up."""
+        return _found(self.world.subnet, subnet_id, self.sees_subnet, "Subnet", field)
+
+    def port(self, port_id: str, field: str = "port_id") -> Port:
+        """Look up."""
+        return _found(self.world.port, port_id, self.sees_port, "Port", field)
+
+    def subnetpool(self, pool_id: str, field: str = "subnetpool_id") -> SubnetPool:
+        """Look up."""
+        return _found(self.world.subnetpool, pool_id, self.sees_pool, "SubnetPool", field)
+
+    # --- all of a kind ---
+
+    def networks(self) -> Iterable[Network]:
+        """One's own, then those that others share."""
+        own = caller()
+        if own.is_operator:
+            return self.world.networks.values()
+        project = own.project or ""
+        shared = (self.world.networks[network_id] for network_id in self.world.shared_networks(project))
+        return (*self.world.networks_of_project(project), *shared)
+
+    def subnets(self) -> Iterable[Subnet]:
+        """One's own, and those of the networks that one sees."""
+        own = caller()
+        if own.is_operator:
+            return self.world.subnets.values()
+        found = {subnet.id: subnet for subnet in self.world.subnets_of_project(own.project or "")}
+        for network in self.networks():
+            found.update((subnet.id, subnet) for subnet in self.world.subnets_of(network.id))
+        return found.values()
+
+    def ports(self) -> Iterable[Port]:
+        """One's own, and those in one's own networks."""
+        own = caller()
+        if own.is_operator:
+            return self.world.ports.values()
+        project = own.project or ""
+        found = {port.id: port for port in self.world.ports_of_project(project)}
+        for network in self.world.networks_of_project(project):
+            found.update((port.id, port) for port in self.world.ports_of_network(network.id))
+        return found.values()
+
+    # --- whether ---
+
+    def sees_network(self, network: Network) -> bool:
+        """Whether a network exists for the caller."""
+        return caller().sees(network) or self.shares(Shareable.NETWORK, network.id)
+
+    def sees_subnet(self, subnet: Subnet) -> bool:
+        """Whether a subnet exists for the caller."""
+        return caller().sees(subnet) or self.sees_network(self.world.network(subnet.network_id))
+
+    def sees_port(self, port: Port) -> bool:
+        """Whether a port exists for the caller."""
+        return caller().sees(port) or self.owns_network(port.network_id)
+
+    def sees_pool(self, pool: SubnetPool) -> bool:
+        """Whether a subnet pool exists for the caller."""
+        return caller().sees(pool) or self.shares(Shareable.SUBNETPOOL, pool.id)
+
+    def owns_network(self, network_id: str) -> bool:
+        """Whether a network that exists is the caller's own, or the caller is the operator."""
+        return caller().sees(self.world.network(network_id))
+
+    def shares(self, kind: Shareable, object_id: str) -> bool:
+        """Whether an object is shared with the caller's project or with everybody (Neutron's ``shared``)."""
+        return self.world.shared_with(kind, object_id, caller().project or "")
+
+
+def require_owner(what: str, thing: Owned, field: str = "") -> None:
+    """Refuse everybody but whose it is and the operator.
+
+    :param thing: seen by the caller, who may be somebody with whom it is only shared.
+    :raises Forbidden: naming what it takes the owner to do.
+    """
+    if not caller().sees(thing):
+        raise Forbidden(
+            f"{what} is disallowed by policy: only its owner and the operator may",
+            field=field,
+            kind="PolicyNotAuthorized",
+        )
+
+
+def _found(get: Callable[[str], T], id_: str, sees: Callable[[T], bool], noun: str, field: str) -> T:
+    try:
+        found = get(id_)
+    except NotFound:
+        found = None
+    if found is None or not sees(found):
+        raise NotFound(f"{noun} {id_} could not be found.", field=field, kind=f"{noun}NotFound")
+    return found
