@@ -12,16 +12,18 @@ from typing import Final, TypeAlias
 from overlay.changes import (
     CreateNetwork,
     CreatePort,
+    CreateShare,
     CreateSubnet,
     DeleteNetwork,
     DeletePort,
+    DeleteShare,
     DeleteSubnet,
     Outcome,
 )
 from overlay.refusals import Refusal
 from overlay.world import World
 
-Creation: TypeAlias = CreateNetwork | CreateSubnet | CreatePort
+Creation: TypeAlias = CreateNetwork | CreateSubnet | CreatePort | CreateShare
 
 BULK_MOST: Final = 10_000
 """The most objects in one request (the size limit of a body is usually met before)."""
@@ -46,7 +48,7 @@ def apply_all(world: World, creations: Sequence[Creation], now: float) -> Outcom
     return Outcome.merge(outcomes)
 
 
-def _undoing(creation: Creation) -> DeleteNetwork | DeleteSubnet | DeletePort:
+def _undoing(creation: Creation) -> DeleteNetwork | DeleteSubnet | DeletePort | DeleteShare:
     match creation:
         case CreateNetwork():
             return DeleteNetwork(creation.id)
@@ -54,3 +56,5 @@ def _undoing(creation: Creation) -> DeleteNetwork | DeleteSubnet | DeletePort:
             return DeleteSubnet(creation.id)
         case CreatePort():
             return DeletePort(creation.id)
+        case CreateShare():
+            return DeleteShare(creation.id)

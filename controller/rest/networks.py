@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from controller.bulk import Creation
 from controller.rest import answers
 from controller.rest.access import project_for, require_operator_for
 from controller.rest.fields import (
@@ -234,7 +235,8 @@ def blueprint(service: Service) -> APIBlueprint:
         if len(intents) == 1 and not shares:
             service.submit(intents[0])
         else:
-            service.submit_all([*intents, *shares])
+            creations: list[Creation] = [*intents, *shares]
+            service.submit_all(creations)
         if body.network is not None:
             return {"network": show(intents[0].id)}, 201
         return {"networks": [show(intent.id) for intent in intents]}, 201
