@@ -33,7 +33,7 @@ class NetworkCreate(Body):
 
     name: Name = ""
     description: Name = ""
-    mtu: Mtu = 1500
+    mtu: Maybe[Mtu] = Field(None, description="As much as the underlay leaves when left out.")
     admin_state_up: AdminUp = True
     shared: Annotated[bool, BeforeValidator(_NOT_SHARED)] = False
     router_external: Annotated[bool, BeforeValidator(_NOT_EXTERNAL)] = Field(False, alias="router:external")
