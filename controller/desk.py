@@ -7,7 +7,7 @@ holds, as frozen views.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from controller import framework
@@ -77,6 +77,11 @@ class Desk(FabricDesk):
     def submit_all(self, creations: Sequence[Creation]) -> Outcome:
         """Make several objects, all or none."""
         return self._owner.submit_all(creations)
+
+    @property
+    def unfinished(self) -> Container[str]:
+        """The ids of objects that are being made by bulk creations."""
+        return self._owner.unfinished
 
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it."""
