@@ -60,7 +60,7 @@ class Bulk:
         if self.refusal is None:
             try:
                 for creation in self._creations[self._there : self._there + SLICE]:
-                    outcomes.append(world.apply(creation, now))  # noqa: PERF401  (those before a refusal must be known)
+                    outcomes.append(world.apply(creation, now))
                     self._there += 1
             except Exception as refusal:  # noqa: BLE001  (whatever it was, those before it are taken back)
                 self.refusal = refusal

@@ -110,7 +110,8 @@ class Desk(FabricDesk):
 
     def locate(self, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:
         """Ask the directory for addresses, each in a network given by its VNI or its id."""
-        return locations(self.world, asked)
+        found = locations(self.world, asked)
+        return tuple(None if each is None or each.port_id in self.unfinished else each for each in found)
 
     def topology(self) -> TopologyView:
         """The fabric as it is known now."""

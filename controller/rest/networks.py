@@ -16,7 +16,9 @@ from controller.rest import answers
 from controller.rest.access import caller, project_for, require_operator_for, visible
 from controller.rest.fields import AdminUp, Body, Identity, Maybe, Mtu, Name, Shown, VniNumber, only, refused
 from controller.rest.listing import FieldsQuery, Json, Values, select, show
+from controller.rest.many import ManyBody
 from controller.service import Service
+from controller.turns import paced
 from overlay.changes import CreateNetwork, DeleteNetwork, UpdateNetwork
 from overlay.values import Network
 
@@ -81,7 +83,7 @@ class NetworkShown(Shown):
     )
 
 
-class NetworkCreateBody(Body):
+class NetworkCreateBody(ManyBody):
     """One network, or several of which all are made or none."""
 
     network: Maybe[NetworkCreate] = None
@@ -140,6 +142,8 @@ def blueprint(service: Service) -> APIBlueprint:
     api = answers.routes("networks", "/v2.0")
 
     def shown(network: Network) -> NetworkShown:
+        who, unfinished = caller(), service.unfinished
+        subnets = (subnet for subnet in service.world.subnets_of(network.id) if subnet.id not in unfinished)
         return NetworkShown(
             id=network.id,
             name=network.name,
@@ -147,7 +151,7 @@ def blueprint(service: Service) -> APIBlueprint:
             project_id=network.project_id,
             tenant_id=network.project_id,
             mtu=network.mtu,
-            subnets=tuple(subnet.id for subnet in service.world.subnets_of(network.id) if caller().sees(subnet)),
+            subnets=tuple(subnet.id for subnet in subnets if who.sees(subnet)),
             network_type="vxlan",
             segmentation_id=network.vni,
         )
@@ -158,8 +162,9 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.get("/networks", responses=answers.ok(NetworksAnswer))
     def list_networks(query: NetworkQuery) -> Json:
         """List networks."""
-        seen = [network for network in service.world.networks.values() if caller().sees(network)]
-        return {"networks": select(map(shown, seen), HIDDEN, query)}
+        who, unfinished = caller(), service.unfinished
+        seen = [each for each in service.world.networks.values() if who.sees(each) and each.id not in unfinished]
+        return {"networks": select(map(shown, paced(seen)), HIDDEN, query)}
 
     @api.post("/networks", responses=answers.created(NetworkAnswer, NetworksAnswer))
     def create_network(body: NetworkCreateBody) -> tuple[Json, int]:
@@ -168,9 +173,10 @@ def blueprint(service: Service) -> APIBlueprint:
             intent = _creation(body.network)
             service.submit(intent)
             return {"network": show(shown(service.world.network(intent.id)), HIDDEN)}, 201
-        intents = [_creation(given) for given in body.networks or ()]
+        intents = [_creation(given) for given in paced(body.networks or ())]
         service.submit_all(intents)
-        return {"networks": [show(shown(service.world.network(intent.id)), HIDDEN) for intent in intents]}, 201
+        made = [service.world.network(intent.id) for intent in intents]
+        return {"networks": [show(shown(network), HIDDEN) for network in paced(made)]}, 201
 
     @api.get("/networks/<network_id>", responses=answers.ok(NetworkAnswer))
     def show_network(path: NetworkPath, query: FieldsQuery) -> Json:

@@ -18,9 +18,11 @@ from controller.rest import answers
 from controller.rest.access import caller, project_for, require_operator_for, visible
 from controller.rest.fields import AdminUp, Body, HostText, Identity, IpText, MacText, Maybe, Name, Shown, refused
 from controller.rest.listing import FieldsQuery, Json, Values, select, show
+from controller.rest.many import ManyBody
 from controller.service import Service
+from controller.turns import paced
 from overlay.changes import UNCHANGED, CreatePort, DeletePort, FixedIpRequest, UpdatePort
-from overlay.values import Mac, Port
+from overlay.values import Mac, Port, PortStatus
 
 HIDDEN: Final = frozenset({"binding:host_id", "binding:vif_type", "binding:vif_details", "binding:profile"})
 """Only the operator sees these."""
@@ -119,7 +121,7 @@ class PortShown(Shown):
     )
 
 
-class PortCreateBody(Body):
+class PortCreateBody(ManyBody):
     """One port, or several of which all are made or none."""
 
     port: Maybe[PortCreate] = None
@@ -191,8 +193,9 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.get("/ports", responses=answers.ok(PortsAnswer))
     def list_ports(query: PortQuery) -> Json:
         """List ports."""
-        seen = [port for port in _candidates(service, query) if caller().sees(port)]
-        return {"ports": select((_shown(service, port) for port in seen), HIDDEN, query)}
+        who, unfinished = caller(), service.unfinished
+        seen = [port for port in _candidates(service, query) if who.sees(port) and port.id not in unfinished]
+        return {"ports": select((_shown(service, port) for port in paced(seen)), HIDDEN, query)}
 
     @api.post("/ports", responses=answers.created(PortAnswer, PortsAnswer))
     def create_port(body: PortCreateBody) -> tuple[Json, int]:
@@ -201,9 +204,10 @@ def blueprint(service: Service) -> APIBlueprint:
             intent = _intent(service, body.port)
             service.submit(intent)
             return {"port": show(_shown(service, service.world.port(intent.id)), HIDDEN)}, 201
-        intents = [_intent(service, given) for given in body.ports or ()]
+        intents = [_intent(service, given) for given in paced(body.ports or ())]
         service.submit_all(intents)
-        return {"ports": [show(_shown(service, service.world.port(intent.id)), HIDDEN) for intent in intents]}, 201
+        made = [service.world.port(intent.id) for intent in intents]
+        return {"ports": [show(_shown(service, port), HIDDEN) for port in paced(made)]}, 201
 
     @api.get("/ports/<port_id>", responses=answers.ok(PortAnswer))
     def show_port(path: PortPath, query: FieldsQuery) -> Json:
@@ -239,6 +243,8 @@ def blueprint(service: Service) -> APIBlueprint:
 
 
 def _shown(service: Service, port: Port) -> PortShown:
+    """What a port looks like; one that was deleted while others were being shown is as it was, and down."""
+    status = service.port_status(port.id) if port.id in service.world.ports else PortStatus.DOWN
     return PortShown(
         id=port.id,
         network_id=port.network_id,
@@ -246,7 +252,7 @@ def _shown(service: Service, port: Port) -> PortShown:
         description=port.description,
         project_id=port.project_id,
         tenant_id=port.project_id,
-        status=service.port_status(port.id).value,
+        status=status.value,
         mac_address=str(port.mac),
         fixed_ips=tuple(FixedIpShown(subnet_id=own.subnet_id, ip_address=str(own.ip)) for own in port.fixed_ips),
         device_id=port.device_id,
@@ -301,4 +307,5 @@ def _creation(given: PortCreate, owner_of_network: str) -> CreatePort:
 
 
 def _mac_candidates() -> tuple[Mac, ...]:
-    return tuple(Mac(_MAC_PREFIX | secrets.randbits(24)) for _ in range(_MAC_CANDIDATES))
+    drawn = secrets.randbits(24 * _MAC_CANDIDATES)  # at once: each drawing is a call of the kernel
+    return tuple(Mac(_MAC_PREFIX | (drawn >> shift) & 0xFFFFFF) for shift in range(0, 24 * _MAC_CANDIDATES, 24))

@@ -28,7 +28,9 @@ from controller.rest.fields import (
     version_of,
 )
 from controller.rest.listing import FieldsQuery, Json, Values, select, show
+from controller.rest.many import ManyBody
 from controller.service import Service
+from controller.turns import paced
 from overlay.changes import CreateSubnet, DeleteSubnet, UpdateSubnet
 from overlay.values import IpAddress, Network, Pool, Subnet
 
@@ -99,7 +101,7 @@ class SubnetShown(Shown):
     ipv6_address_mode: str | None = None
 
 
-class SubnetCreateBody(Body):
+class SubnetCreateBody(ManyBody):
     """One subnet, or several of which all are made or none."""
 
     subnet: Maybe[SubnetCreate] = None
@@ -164,8 +166,9 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.get("/subnets", responses=answers.ok(SubnetsAnswer))
     def list_subnets(query: SubnetQuery) -> Json:
         """List subnets."""
-        seen = [subnet for subnet in service.world.subnets.values() if caller().sees(subnet)]
-        return {"subnets": select(map(_shown, seen), HIDDEN, query)}
+        who, unfinished = caller(), service.unfinished
+        seen = [each for each in service.world.subnets.values() if who.sees(each) and each.id not in unfinished]
+        return {"subnets": select(map(_shown, paced(seen)), HIDDEN, query)}
 
     @api.post("/subnets", responses=answers.created(SubnetAnswer, SubnetsAnswer))
     def create_subnet(body: SubnetCreateBody) -> tuple[Json, int]:
@@ -174,9 +177,10 @@ def blueprint(service: Service) -> APIBlueprint:
             intent = creation(body.subnet)
             service.submit(intent)
             return {"subnet": show(_shown(service.world.subnet(intent.id)), HIDDEN)}, 201
-        intents = [creation(given) for given in body.subnets or ()]
+        intents = [creation(given) for given in paced(body.subnets or ())]
         service.submit_all(intents)
-        return {"subnets": [show(_shown(service.world.subnet(intent.id)), HIDDEN) for intent in intents]}, 201
+        made = [service.world.subnet(intent.id) for intent in intents]
+        return {"subnets": [show(_shown(subnet), HIDDEN) for subnet in paced(made)]}, 201
 
     @api.get("/subnets/<subnet_id>", responses=answers.ok(SubnetAnswer))
     def show_subnet(path: SubnetPath, query: FieldsQuery) -> Json:
