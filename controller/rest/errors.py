@@ -109,7 +109,7 @@ def from_validation(error: ValidationError, first: int = 0) -> NoReturn:
     elif field:
         message = f"Invalid input for {field}{where}. Reason: {reason}."
     else:
-        message = f"Invalid input. Reason: {reason}."
+        message = f"Invalid input{where}. Reason: {reason}."
     raise BadRequest(message, field=field, kind="HTTPBadRequest") from error
 
 

@@ -1,7 +1,7 @@
 """Laws of the fair queue: order within a line, no idleness, and nobody waits for more than a turn of each other one."""
 
 from collections import Counter, defaultdict
-from itertools import count
+from itertools import count, pairwise
 
 import pytest
 from hypothesis import given
@@ -89,4 +89,4 @@ def test_what_is_put_back_stays_first_in_its_line(rounds, others):
     assert "after" not in order
     assert order[:2] == ["long", "short"][:rounds]
     between = order[: 2 * others]
-    assert all(one != other for one, other in zip(between, between[1:], strict=False))
+    assert all(one != other for one, other in pairwise(between))

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 from controller.store import SqliteStore
 
 MANY = 3000
-TOKEN = "operator-0123456789"
+OPERATOR = "operator-0123456789"
 
 
 class Controller:
@@ -36,7 +37,7 @@ class Controller:
         )
         if not token.exists():
             token.touch(mode=0o600)
-            token.write_text(TOKEN)
+            token.write_text(OPERATOR)
         code = "from controller.launcher import command; command()"
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, "--config", str(config)], stderr=subprocess.PIPE, text=True
@@ -54,7 +55,7 @@ class Controller:
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Ask for something that must be possible."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        headers = {"X-Auth-Token": TOKEN, "Content-Type": "application/json"}
+        headers = {"X-Auth-Token": OPERATOR, "Content-Type": "application/json"}
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
@@ -126,10 +127,8 @@ def test_a_killed_controller_has_made_all_of_a_bulk_or_nothing(start, tmp_path: 
         size = log.stat().st_size
 
         def request(controller: Controller = controller, answers: list[object] = answers) -> None:
-            try:
+            with suppress(OSError, http.client.HTTPException):  # killed
                 answers.append(controller.ask("POST", "/v2.0/ports", wanted))
-            except (OSError, http.client.HTTPException):
-                pass  # killed
 
         asking = threading.Thread(target=request)
         asking.start()
