@@ -7,7 +7,7 @@ holds, as frozen views.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from controller import framework
@@ -78,6 +78,11 @@ class Desk(FabricDesk):
         """Make several objects, all or none."""
         return self._owner.submit_all(creations)
 
+    @property
+    def unfinished(self) -> Container[str]:
+        """The ids of objects that are being made by bulk creations."""
+        return self._owner.unfinished
+
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it."""
         return self.world.status(port_id)
@@ -105,7 +110,8 @@ class Desk(FabricDesk):
 
     def locate(self, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:
         """Ask the directory for addresses, each in a network given by its VNI or its id."""
-        return locations(self.world, asked)
+        found = locations(self.world, asked)
+        return tuple(None if each is None or each.port_id in self.unfinished else each for each in found)
 
     def topology(self) -> TopologyView:
         """The fabric as it is known now."""

@@ -6,7 +6,7 @@ from a greenlet of the edge; a call that waits blocks that greenlet only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import ClassVar, Protocol
 
 from controller.bulk import Creation
@@ -60,10 +60,14 @@ class Service(Protocol):
         """
 
     def submit_all(self, creations: Sequence[Creation]) -> Outcome:
-        """Make several objects in one turn and one commit, all or none (see :func:`controller.bulk.apply_all`).
+        """Make several objects in one commit, all or none (see :class:`controller.bulk.Bulk`).
 
         :raises Refusal: that of the first object that could not be; then nothing changed.
         """
+
+    @property
+    def unfinished(self) -> Container[str]:
+        """The ids of objects that are being made by bulk creations: they may still be refused, so nobody sees them."""
 
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it.

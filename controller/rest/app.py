@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, NoReturn, cast
 
-from flask import g, request
+from flask import Response, g, request
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
@@ -33,8 +33,10 @@ from controller.rest import (
 )
 from controller.rest.access import HEADER, Access, Caller
 from controller.rest.errors import BadRequest, ErrorAnswer, WrongMediaType
+from controller.rest.many import written
 from controller.service import Service
 from controller.tokens import Token
+from controller.turns import Turnstile, begin
 
 BODY_MOST: Final = 1 << 20
 """The largest request body in bytes (1 MiB)."""
@@ -62,9 +64,27 @@ _DESCRIPTION: Final = (
 
 
 class _Json(DefaultJSONProvider):
-    """Fields in the order of the models."""
+    """Fields in the order of the models; what is not quite JSON is refused; long lists are written piece by piece."""
 
     sort_keys = False
+
+    def loads(self, s: str | bytes, **how: Any) -> Any:
+        """Read a body, once for all who look at it.
+
+        :raises BadRequest: when it is not JSON.
+        """
+        try:
+            return json.loads(s, parse_constant=_no_constant, **how)
+        except RecursionError:
+            raise BadRequest("Malformed request body: nested too deeply", kind="HTTPBadRequest") from None
+        except ValueError as error:
+            raise BadRequest(f"Malformed request body: not JSON: {error}", kind="HTTPBadRequest") from None
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """Write an answer."""
+        answer = self._prepare_response_obj(args, kwargs)
+        text = written(answer, lambda value: self.dumps(value, separators=(",", ":")))
+        return cast("Response", self._app.response_class(f"{text}\n", mimetype=self.mimetype))
 
 
 def build(
@@ -81,6 +101,7 @@ def build(
     :param activation_seconds: how long an activation may take until it is answered 504.
     """
     access = Access(operator, projects)
+    turnstile = Turnstile()
     app = OpenAPI(
         "controller.rest",
         info=Info(title="VL2", version=product_version(), description=_DESCRIPTION),
@@ -123,6 +144,7 @@ def build(
             return  # nothing there: 404 or 405
         public = request.endpoint in PUBLIC
         g.caller = None if public and HEADER not in request.headers else _identity(access, public=public)
+        begin(turnstile, None if g.caller is None else g.caller.project)
         if request.method in {"POST", "PUT"}:
             _check_body()
 
@@ -172,13 +194,7 @@ def _check_body() -> None:
             field="Content-Type",
             kind="HTTPUnsupportedMediaType",
         )
-    try:
-        body = json.loads(text, parse_constant=_no_constant)
-    except RecursionError:
-        raise BadRequest("Malformed request body: nested too deeply", kind="HTTPBadRequest") from None
-    except ValueError as error:
-        raise BadRequest(f"Malformed request body: not JSON: {error}", kind="HTTPBadRequest") from None
-    if not isinstance(body, dict):
+    if not isinstance(request.get_json(), dict):  # the request remembers it for the model
         raise BadRequest("Malformed request body: must be a JSON object", kind="HTTPBadRequest")
 
 

@@ -89,13 +89,14 @@ def request_id() -> str:
     return str(g.request_id)
 
 
-def from_validation(error: ValidationError) -> NoReturn:
+def from_validation(error: ValidationError, first: int = 0) -> NoReturn:
     """Name the first field that pydantic found wrong; an unknown attribute comes first of all.
 
+    :param first: which item of a bulk request was the first of those that it looked at.
     :raises BadRequest: always.
     """
     found = min(error.errors(include_url=False, include_context=False, include_input=False), key=_rank)
-    field, where = _place(found["loc"])
+    field, where = _place(found["loc"], first)
     kind, reason = found["type"], _reason(found["type"], found["msg"])
     if kind == "extra_forbidden" and request.method == "PUT":
         message = f"Cannot update unknown or read-only attribute(s) '{field}'"
@@ -108,7 +109,7 @@ def from_validation(error: ValidationError) -> NoReturn:
     elif field:
         message = f"Invalid input for {field}{where}. Reason: {reason}."
     else:
-        message = f"Invalid input. Reason: {reason}."
+        message = f"Invalid input{where}. Reason: {reason}."
     raise BadRequest(message, field=field, kind="HTTPBadRequest") from error
 
 
@@ -122,12 +123,12 @@ def _reason(kind: str, message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _place(location: Sequence[int | str]) -> tuple[str, str]:
+def _place(location: Sequence[int | str], first: int) -> tuple[str, str]:
     """Turn pydantic's path into the field's name as the API spells it, and which item of a bulk request it is in."""
     where = ""
     path = list(location)
     if len(path) > 1 and path[0] in _PLURALS and isinstance(path[1], int):
-        where = f" (item {path[1]} of {path[0]})"
+        where = f" (item {first + path[1]} of {path[0]})"
         path = path[2:]
     elif len(path) > 1 and path[0] in {*_PLURALS.values(), *_OTHERS}:
         path = path[1:]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from ipaddress import IPv4Network, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
@@ -42,10 +43,13 @@ class Body(BaseModel):
 
     def says(self, name: str) -> bool:
         """Whether the client gave this field (by the API's name), if only with its default."""
-        return any(
-            name == (field.alias or attribute) and attribute in self.model_fields_set
-            for attribute, field in type(self).model_fields.items()
-        )
+        return _attribute(type(self), name) in self.model_fields_set
+
+
+@cache
+def _attribute(model: type[BaseModel], name: str) -> str | None:
+    """The attribute of a field that the API calls so."""
+    return next((own for own, field in model.model_fields.items() if name == (field.alias or own)), None)
 
 
 class Shown(BaseModel):

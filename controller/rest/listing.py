@@ -25,6 +25,7 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from controller.rest.access import caller
 from controller.rest.errors import bad_request
 from controller.rest.fields import Body, Count, Flag, Maybe, Shown, refused
+from controller.turns import paced
 from overlay.values import Record
 
 Json: TypeAlias = dict[str, Any]
@@ -192,6 +193,7 @@ class Collection(Generic[T]):
         :raises NotFound: for a marker that does not exist.
         """
         sorts = self._sorts(query)
+        things = paced(tuple(things))
         for condition in (*self._filters(query), *conditions):
             things = filter(condition, things)
         if query.marker is not None:
@@ -202,7 +204,7 @@ class Collection(Generic[T]):
         if query.limit:
             page = page[-query.limit :] if query.page_reverse else page[: query.limit]
         wanted = self._wanted(query)
-        found: Json = {self.plural: [{name: read(thing) for name, read in wanted} for thing in page]}
+        found: Json = {self.plural: [{name: read(thing) for name, read in wanted} for thing in paced(page)]}
         if query.limit:
             ids = [self.attributes[self.key](thing) for thing in page]
             found[f"{self.plural}_links"] = _links(ids, query.limit, reverse=query.page_reverse)

@@ -42,9 +42,11 @@ from controller.rest.listing import (
     Values,
     recorded,
 )
+from controller.rest.many import ManyBody
 from controller.rest.preconditions import expected_revision
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
+from controller.turns import paced
 from overlay.changes import CreateNetwork, CreateShare, DeleteNetwork, DeleteShare, UpdateNetwork
 from overlay.values import EVERYBODY, Network, Shareable
 
@@ -125,7 +127,7 @@ class NetworkShown(RecordShown):
     )
 
 
-class NetworkCreateBody(Body):
+class NetworkCreateBody(ManyBody):
     """One network, or several of which all are made or none."""
 
     network: Maybe[NetworkCreate] = None
@@ -198,7 +200,7 @@ def attributes(sight: Sight) -> Attributes[Network]:
         "router:external": lambda _: False,
         "mtu": lambda network: network.mtu,
         "port_security_enabled": lambda _: True,
-        "subnets": lambda network: [subnet.id for subnet in sight.world.subnets_of(network.id)],
+        "subnets": lambda network: [subnet.id for subnet in sight.whole(sight.world.subnets_of(network.id))],
         "availability_zone_hints": lambda _: [],
         "availability_zones": lambda _: [ZONE],
         "ipv4_address_scope": lambda _: None,
@@ -228,7 +230,7 @@ def blueprint(service: Service) -> APIBlueprint:
     def create_network(body: NetworkCreateBody) -> tuple[Json, int]:
         """Make a network, or several at once."""
         given = (body.networks or []) if body.network is None else [body.network]
-        intents = [_creation(one) for one in given]
+        intents = [_creation(one) for one in paced(given)]
         shares = [
             _sharing(intent.id, intent.project_id) for one, intent in zip(given, intents, strict=True) if one.shared
         ]
@@ -239,7 +241,8 @@ def blueprint(service: Service) -> APIBlueprint:
             service.submit_all(creations)
         if body.network is not None:
             return {"network": show(intents[0].id)}, 201
-        return {"networks": [show(intent.id) for intent in intents]}, 201
+        made = [service.world.network(intent.id) for intent in intents]
+        return {"networks": [collection.show(network) for network in paced(made)]}, 201
 
     @api.get("/networks/<network_id>", responses=answers.ok(NetworkAnswer))
     def show_network(path: NetworkPath, query: FieldsQuery) -> Json:
@@ -277,7 +280,8 @@ def _candidates(sight: Sight, query: NetworkQuery) -> Iterable[Network]:
     known = sight.world.networks
     if query.id is None:
         return sight.networks()
-    return filter(sight.sees_network, (known[id_] for id_ in dict.fromkeys(query.id) if id_ in known))
+    asked = (known[id_] for id_ in dict.fromkeys(query.id) if id_ in known)
+    return filter(sight.sees_network, sight.whole(asked))
 
 
 def _sharing(network_id: str, project_id: str) -> CreateShare:

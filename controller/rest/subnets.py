@@ -44,9 +44,11 @@ from controller.rest.listing import (
     Values,
     recorded,
 )
+from controller.rest.many import ManyBody
 from controller.rest.preconditions import expected_revision
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
+from controller.turns import paced
 from overlay.changes import UNCHANGED, CreateSubnet, DeleteSubnet, UpdateSubnet
 from overlay.values import HostRoute, IpAddress, Pool, Subnet, SubnetPool
 
@@ -149,7 +151,7 @@ class SubnetShown(RecordShown):
     subnetpool_id: str | None
 
 
-class SubnetCreateBody(Body):
+class SubnetCreateBody(ManyBody):
     """One subnet, or several of which all are made or none."""
 
     subnet: Maybe[SubnetCreate] = None
@@ -257,9 +259,10 @@ def blueprint(service: Service) -> APIBlueprint:
             intent = _creation(sight, body.subnet)
             service.submit(intent)
             return {"subnet": show(intent.id)}, 201
-        intents = [_creation(sight, given) for given in body.subnets or ()]
+        intents = [_creation(sight, given) for given in paced(body.subnets or ())]
         service.submit_all(intents)
-        return {"subnets": [show(intent.id) for intent in intents]}, 201
+        made = [service.world.subnet(intent.id) for intent in intents]
+        return {"subnets": [collection.show(subnet) for subnet in paced(made)]}, 201
 
     @api.get("/subnets/<subnet_id>", responses=answers.ok(SubnetAnswer))
     def show_subnet(path: SubnetPath, query: FieldsQuery) -> Json:
@@ -301,10 +304,11 @@ def _candidates(sight: Sight, query: SubnetQuery) -> Iterable[Subnet]:
     world = sight.world
     if query.id is not None:
         asked = (world.subnets[id_] for id_ in dict.fromkeys(query.id) if id_ in world.subnets)
-        return filter(sight.sees_subnet, asked)
+        return filter(sight.sees_subnet, sight.whole(asked))
     if query.network_id is not None:
         known = (id_ for id_ in dict.fromkeys(query.network_id) if id_ in world.networks)
-        return filter(sight.sees_subnet, (subnet for id_ in known for subnet in world.subnets_of(id_)))
+        numbering = (subnet for id_ in known for subnet in world.subnets_of(id_))
+        return filter(sight.sees_subnet, sight.whole(numbering))
     return sight.subnets()
 
 

@@ -48,6 +48,7 @@ class WorldService:
         self.now = 1000.0
         self.ready = True
         self.asked: list[Intent] = []
+        self.unfinished: set[str] = set()
         self._generation = 0
         for number, name in enumerate(hosts, 1):
             la = IPv4Address(f"10.0.{number}.11")

@@ -1,0 +1,100 @@
+"""How do many requests share one core without keeping each other waiting?
+
+All greenlets run on one core, one after the other.  A request passes a :class:`Turnstile` before it is looked at, and
+again whenever it has worked for some milliseconds; the turnstile lets one on in each round of the hub, in turns between
+the projects.  So a project's thousand requests, or its one request for thousands of objects, cost another project's
+request a few milliseconds.  The edge says once per request whose it is (:func:`begin`); whoever works for it asks
+:func:`whose`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import eventlet
+import eventlet.event
+
+from controller.fairness import FairQueue
+
+T = TypeVar("T")
+
+_SLICE_SECONDS: Final = 0.002
+"""For how long a request works until it lets others have their turn."""
+
+
+class Turnstile:
+    """Lets requests on, one in each round of the hub, in turns between those whose they are."""
+
+    def __init__(self) -> None:
+        self._waiting: FairQueue[eventlet.event.Event] = FairQueue(1)
+        self._turning = False
+
+    def enter(self, who: str | None) -> None:
+        """Return when it is the caller's turn; blocks the calling greenlet, and not at all while nobody else is here.
+
+        :param who: whose request it is.
+        """
+        if not self._turning:
+            self._turning = True
+            eventlet.spawn(self._turn)
+            return
+        mine = eventlet.event.Event()
+        self._waiting.put(who, mine)
+        mine.wait()
+
+    def _turn(self) -> None:
+        while self._waiting:
+            _, first = self._waiting.take()
+            first.send()
+            eventlet.sleep(0)
+        self._turning = False
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A request that was let on."""
+
+    turnstile: Turnstile
+    who: str | None
+    until: float
+
+    def breathe(self) -> None:
+        """Let others have their turn, if this one has lasted long enough."""
+        if time.perf_counter() >= self.until:
+            self.turnstile.enter(self.who)
+            self.until = time.perf_counter() + _SLICE_SECONDS
+
+
+_PRESENT: Final[ContextVar[_Turn | None]] = ContextVar("present", default=None)
+"""The request that the present greenlet works for."""
+
+
+def begin(turnstile: Turnstile, who: str | None) -> None:
+    """Say whose request the present greenlet works for from now on, and wait for its turn.
+
+    :param who: the project, or None for the operator.
+    """
+    turnstile.enter(who)
+    _PRESENT.set(_Turn(turnstile, who, time.perf_counter() + _SLICE_SECONDS))
+
+
+def whose() -> str | None:
+    """Whose request the present greenlet works for; None is the operator's, or nobody's."""
+    turn = _PRESENT.get()
+    return None if turn is None else turn.who
+
+
+def paced(things: Iterable[T]) -> Iterator[T]:
+    """Hand things out one by one, and let others have their turn in between whenever this one has lasted long enough.
+
+    What is handed out must not change while others have their turn: give a copy of what could.
+    """
+    turn = _PRESENT.get()
+    for thing in things:
+        if turn is not None:
+            turn.breathe()
+        yield thing
