@@ -12,7 +12,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from controller.rest import answers
-from controller.rest.access import require_operator, visible
+from controller.rest.access import visible
 from controller.rest.fields import Body, HostText, Shown
 from controller.rest.listing import Json
 from controller.rest.ports import PortPath, Profile, vif_details
@@ -73,13 +73,12 @@ def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) 
     """Build the routes of bindings."""
     api = answers.routes("bindings", "/v2.0/ports")
 
-    def of(port_id: str, what: str) -> tuple[Binding, ...]:
+    def of(port_id: str) -> tuple[Binding, ...]:
         visible(service.world.port, port_id, "Port", "port_id")
-        require_operator(what)
         return service.world.bindings(port_id)
 
-    def found(port_id: str, host: str, what: str) -> Binding:
-        for binding in of(port_id, what):
+    def found(port_id: str, host: str) -> Binding:
+        for binding in of(port_id):
             if binding.host == host:
                 return binding
         raise NotFound(
@@ -89,34 +88,32 @@ def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) 
     @api.get("/<port_id>/bindings", responses=answers.ok(BindingsAnswer))
     def list_bindings(path: PortPath) -> Json:
         """List the bindings of a port."""
-        return {"bindings": [_shown(binding) for binding in of(path.port_id, "Listing bindings")]}
+        return {"bindings": [_shown(binding) for binding in of(path.port_id)]}
 
     @api.post("/<port_id>/bindings", responses=answers.created(BindingAnswer))
     def create_binding(path: PortPath, body: BindingCreateBody) -> tuple[Json, int]:
         """Prepare a host for a port: a passive binding."""
-        what = "Creating a binding"
-        of(path.port_id, what)
+        of(path.port_id)
         service.submit(BindPassive(path.port_id, body.binding.host))
-        return {"binding": _shown(found(path.port_id, body.binding.host, what))}, 201
+        return {"binding": _shown(found(path.port_id, body.binding.host))}, 201
 
     @api.get("/<port_id>/bindings/<host>", responses=answers.ok(BindingAnswer))
     def show_binding(path: BindingPath) -> Json:
         """Show a binding."""
-        return {"binding": _shown(found(path.port_id, path.host, "Showing a binding"))}
+        return {"binding": _shown(found(path.port_id, path.host))}
 
     @api.put("/<port_id>/bindings/<host>/activate", responses=answers.ok(BindingAnswer, 409, 504))
     def activate_binding(path: BindingPath) -> Json:
         """Move a port to its passive binding; returns when every switch has confirmed."""
-        what = "Activating a binding"
-        host = found(path.port_id, path.host, what).host
+        host = found(path.port_id, path.host).host
         service.submit(Activate(path.port_id, host))
         service.await_move(path.port_id, host, activation_seconds)
-        return {"binding": _shown(found(path.port_id, path.host, what))}
+        return {"binding": _shown(found(path.port_id, path.host))}
 
     @api.delete("/<port_id>/bindings/<host>", responses=answers.gone())
     def delete_binding(path: BindingPath) -> tuple[str, int]:
         """Delete a passive binding: the move that it prepared is cancelled."""
-        of(path.port_id, "Deleting a binding")
+        of(path.port_id)
         service.submit(Unbind(path.port_id, HostName(path.host)))
         return "", 204
 

@@ -16,11 +16,12 @@ from controller.rest import answers
 from controller.rest.access import caller, project_for, require_operator_for, visible
 from controller.rest.fields import AdminUp, Body, Identity, Maybe, Mtu, Name, Shown, VniNumber, only, refused
 from controller.rest.listing import FieldsQuery, Json, Values, select, show
+from controller.rest.policy import OPERATORS
 from controller.service import Service
 from overlay.changes import CreateNetwork, DeleteNetwork, UpdateNetwork
 from overlay.values import Network
 
-HIDDEN: Final = frozenset({"provider:network_type", "provider:segmentation_id", "provider:physical_network"})
+HIDDEN: Final = OPERATORS["network"]
 """Only the operator sees these."""
 
 _NOT_SHARED = only(False, "networks cannot be shared between projects yet")

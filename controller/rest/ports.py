@@ -18,11 +18,12 @@ from controller.rest import answers
 from controller.rest.access import caller, project_for, require_operator_for, visible
 from controller.rest.fields import AdminUp, Body, HostText, Identity, IpText, MacText, Maybe, Name, Shown, refused
 from controller.rest.listing import FieldsQuery, Json, Values, select, show
+from controller.rest.policy import OPERATORS
 from controller.service import Service
 from overlay.changes import UNCHANGED, CreatePort, DeletePort, FixedIpRequest, UpdatePort
 from overlay.values import Mac, Port
 
-HIDDEN: Final = frozenset({"binding:host_id", "binding:vif_type", "binding:vif_details", "binding:profile"})
+HIDDEN: Final = OPERATORS["port"]
 """Only the operator sees these."""
 
 _MAC_PREFIX: Final = 0xFA163E << 24
