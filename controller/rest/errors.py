@@ -181,7 +181,8 @@ def install(app: Flask) -> None:
         return response
 
     def on_fault(_error: Exception) -> Response:
-        _LOG.exception("%s: %s %s failed", request_id(), request.method, request.path)
+        # Not the path: a client may have written a secret into it.
+        _LOG.exception("%s: %s %s failed", request_id(), request.method, request.url_rule)
         return answer(
             500,
             "HTTPInternalServerError",
