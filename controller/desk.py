@@ -17,6 +17,7 @@ from controller.fabric.elephants import BIN_MASK
 from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
 from controller.fabric.paths import paths as fabric_paths
 from controller.fabric_desk import FabricDesk
+from controller.identity.roster import Enrolment, Roster
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
@@ -69,6 +70,15 @@ class Desk(FabricDesk):
     def world(self) -> World:
         """The world, for its queries only."""
         return self._owner.world
+
+    @property
+    def roster(self) -> Roster:
+        """Who may call, for its questions only."""
+        return self._owner.roster
+
+    def enrol(self, change: Enrolment) -> None:
+        """Make a project or a token, or take it away."""
+        self._owner.enrol(change)
 
     def submit(self, intent: Intent) -> Outcome:
         """Apply one intent and store what came of it (see :class:`controller.service.Service`)."""

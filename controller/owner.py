@@ -45,6 +45,7 @@ from controller.fabric.intended import Statement, written
 from controller.fairness import FairQueue
 from controller.herding import BinsCounted
 from controller.hypervisors import Hypervisors, is_hypervisor
+from controller.identity.roster import Enrolment, Roster
 from controller.journal import Journal
 from controller.service import NotStored
 from controller.store import Store, StoreError
@@ -123,6 +124,7 @@ class Owner:
     :param audit_interval: seconds between two checks of what the switches hold.
     :param watch: how the fabric's load is watched.
     :param intended: the topology that the fabric is meant to have, where anybody said.
+    :param roster: the projects and tokens that the store knows.
     :param clock: seconds since the epoch, for what is stored and shown.
     """
 
@@ -139,11 +141,14 @@ class Owner:
         audit_interval: float,
         watch: Watch = UNWATCHED,
         intended: Statement | None = None,
+        roster: Roster | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.world = world
         self.intended = intended
         """The topology that the fabric is meant to have; changed by :meth:`intend` only."""
+        self.roster = Roster() if roster is None else roster
+        """Who may call, from the store; changed by :meth:`enrol` only."""
         self.hypervisors = Hypervisors(world, spawn=self.spawn, sink=self.put, lost_after=lost_after)
         self.underlay = Underlay(
             fabric,
@@ -223,6 +228,25 @@ class Owner:
             return Outcome(documents=(written(statement),))
 
         self._ask(apply)
+
+    def enrol(self, change: Enrolment) -> None:
+        """Have a project or a token made or taken away, and stored; blocks the calling greenlet.
+
+        :raises Refusal: when it was turned down; then nothing changed.
+        """
+        self._ask(lambda: Outcome(documents=self.roster.apply(change, self._clock(), self._owned)))
+
+    def _owned(self, project: str) -> str | None:
+        """Name something that a project owns."""
+        for noun, things in (
+            ("network", self.world.networks),
+            ("subnet", self.world.subnets),
+            ("port", self.world.ports),
+        ):
+            for thing in things.values():
+                if thing.project_id == project:
+                    return f"{noun} {thing.id}"
+        return None
 
     def order(self, order: Order) -> None:
         """Have the fabric follow what its operator says, and store it; blocks the calling greenlet.

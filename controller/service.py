@@ -13,6 +13,7 @@ from controller.bulk import Creation
 from controller.fabric.changes import Order
 from controller.fabric.drawing import Format
 from controller.fabric.plan import PortRef
+from controller.identity.roster import Enrolment, Roster
 from controller.views import (
     CableView,
     DifferenceView,
@@ -52,6 +53,16 @@ class Service(Protocol):
     @property
     def world(self) -> World:
         """The world, for its queries only; whatever changes it goes through :meth:`submit`."""
+
+    @property
+    def roster(self) -> Roster:
+        """Who may call, for its questions only; whatever changes it goes through :meth:`enrol`."""
+
+    def enrol(self, change: Enrolment) -> None:
+        """Make a project or a token, or take it away; returns when it is stored.
+
+        :raises Refusal: when it was turned down; then nothing changed.
+        """
 
     def submit(self, intent: Intent) -> Outcome:
         """Apply one intent and store what came of it; returns when both are done.

@@ -17,7 +17,7 @@ from controller.rest.errors import ErrorAnswer
 
 Responses: TypeAlias = dict[str | int | HTTPStatus, Any]
 
-_ERRORS: Final[Responses] = {400: ErrorAnswer, 401: ErrorAnswer, 403: ErrorAnswer}
+_ERRORS: Final[Responses] = dict.fromkeys((400, 401, 403, 429), ErrorAnswer)
 
 
 NO_TOKEN: Final[dict[str, Any]] = {"security": []}

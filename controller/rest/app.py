@@ -6,7 +6,7 @@ The WSGI application: routes, the caller's identity, and the checks that every r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, NoReturn, cast
 
@@ -17,42 +17,36 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from controller.rest import (
+    audit,
     bindings,
     directory,
     discovery,
     documents,
     errors,
+    identities,
     intended,
     metrics,
     networks,
     operations,
+    policy,
     ports,
     subnets,
     tags,
     topology,
 )
-from controller.rest.access import HEADER, Access, Caller
+from controller.rest.access import HEADER, Access, Authenticator, Caller, Owned
+from controller.rest.authenticators import Book, ByPassword, ByToken, ConfiguredTokens, IssuedTokens
 from controller.rest.errors import BadRequest, ErrorAnswer, WrongMediaType
+from controller.rest.limits import RateLimits
 from controller.rest.many import written
+from controller.rest.policy import Rule
+from controller.rest.sight import Sight
 from controller.service import Service
 from controller.tokens import Token
 from controller.turns import Turnstile, begin
 
 BODY_MOST: Final = 1 << 20
 """The largest request body in bytes (1 MiB)."""
-
-PUBLIC: Final = frozenset(
-    {
-        "discovery.list_versions",
-        "discovery.list_resources",
-        "documents.page",
-        "documents.start",
-        "documents.file",
-        "openapi_document",
-        "operations.show_health",
-    }
-)
-"""The endpoints that need no token."""
 
 _WITHOUT_BODY: Final = (".activate_binding", ".add_tag")
 """The operations whose address says everything."""
@@ -92,27 +86,34 @@ def build(
     operator: Token,
     projects: Mapping[str, Token],
     *,
+    authenticators: Sequence[Authenticator] = (),
+    limits: RateLimits | None = None,
     activation_seconds: float = bindings.ACTIVATION_SECONDS,
 ) -> OpenAPI:
     """Build the WSGI application.
 
     :param operator: the token that sees and may do everything.
-    :param projects: tokens by project.
+    :param projects: tokens by project, as the configuration gives them.
+    :param authenticators: further ways to show who one is.
+    :param limits: how many requests a project may send.
     :param activation_seconds: how long an activation may take until it is answered 504.
     """
-    access = Access(operator, projects)
+    books = (ConfiguredTokens(operator, projects), IssuedTokens(service))
+    access = Access((ByToken(books), ByPassword(books), *authenticators))
+    rates = RateLimits() if limits is None else limits
     turnstile = Turnstile()
     app = OpenAPI(
         "controller.rest",
         info=Info(title="VL2", version=product_version(), description=_DESCRIPTION),
         security_schemes={
             "token": {"type": "apiKey", "in": "header", "name": HEADER},
+            "basic": {"type": "http", "scheme": "basic"},
             "bearer": {"type": "http", "scheme": "bearer"},
         },
         validation_error_status=400,
         validation_error_model=ErrorAnswer,
         validation_error_callback=errors.from_validation,
-        openapi_extensions={"security": [{"token": []}]},
+        openapi_extensions={"security": [{"token": []}, {"basic": []}]},
         doc_ui=False,
         static_folder=None,
     )
@@ -133,6 +134,7 @@ def build(
         topology.blueprint(service),
         intended.blueprint(service),
         directory.blueprint(service),
+        identities.blueprint(service),
     ):
         app.register_api(api)
     app.register_blueprint(documents.blueprint())
@@ -142,20 +144,56 @@ def build(
     def admit() -> None:
         if request.url_rule is None:
             return  # nothing there: 404 or 405
-        public = request.endpoint in PUBLIC
-        g.caller = None if public and HEADER not in request.headers else _identity(access, public=public)
-        begin(turnstile, None if g.caller is None else g.caller.project)
+        rule = policy.rule_of(request.endpoint or "")
+        g.caller = who = _identity(access, rule)
+        if who is not None:
+            rates.take(who)
+            if not rule.admits(who):
+                _see(service)
+                raise policy.refusal(rule, who)
+        begin(turnstile, None if who is None or who.is_operator else who.project)
         if request.method in {"POST", "PUT"}:
             _check_body()
+
+    @app.after_request
+    def write_down(response: Response) -> Response:
+        if request.url_rule is not None:
+            audit.record(policy.rule_of(request.endpoint or ""), response, lambda text: _opens(books, text))
+        return response
 
     return app
 
 
-def _identity(access: Access, *, public: bool) -> Caller | None:
-    """A wrong token is refused at public endpoints as well, but for the documentation."""
-    if public and request.endpoint != "operations.show_health":
-        return None
-    return access.identify(bearer=request.endpoint == "metrics.scrape")
+def _identity(access: Access, rule: Rule) -> Caller | None:
+    """A wrong token is refused where none is needed as well, but for the documentation."""
+    if rule.role is None:
+        shows = HEADER in request.headers or request.headers.get("Authorization", "").lower().startswith("basic ")
+        if rule.resource != "health" or not shows:
+            return None
+    return access.identify(request)
+
+
+def _see(service: Service) -> None:
+    """Say of an object that the caller may not see that it is not there, before anything is said of what it may do.
+
+    :raises NotFound: naming it.
+    """
+    sight = Sight(service)
+    find: dict[str, Callable[[str], Owned]] = {
+        "network_id": sight.network,
+        "subnet_id": sight.subnet,
+        "port_id": sight.port,
+        "subnetpool_id": sight.subnetpool,
+    }
+    of_tags = (request.endpoint or "").partition("_tags.")[0]
+    for field, id_ in (request.view_args or {}).items():
+        name = f"{of_tags}_id" if field == "object_id" else field
+        if name in find:
+            find[name](id_)
+
+
+def _opens(books: Sequence[Book], text: str) -> bool:
+    return any(book.holder(text) is not None for book in books)
 
 
 def product_version() -> str:

@@ -20,7 +20,7 @@ from overlay.refusals import Refusal
 
 _LOG: Final = logging.getLogger(__name__)
 _PLURALS: Final = {"networks": "network", "subnets": "subnet", "ports": "port"}
-_OTHERS: Final = frozenset({"binding", "intended", "link", "policy", "switch"})
+_OTHERS: Final = frozenset({"binding", "intended", "link", "policy", "project", "switch", "token"})
 """What else a body may hold one of."""
 _TYPES: Final = {
     400: "HTTPBadRequest",
@@ -62,6 +62,19 @@ class BadRequest(Refusal):
     """The request is not what the API's models describe."""
 
     status = 400
+
+
+class TooManyRequests(Refusal):
+    """The caller's project sends more than it may.
+
+    :param after: whole seconds after which it may try again.
+    """
+
+    status = 429
+
+    def __init__(self, message: str, after: int) -> None:
+        super().__init__(message, kind="OverLimit")
+        self.after = after
 
 
 class WrongMediaType(Refusal):
@@ -147,7 +160,10 @@ def install(app: Flask) -> None:
     def on_refusal(refusal: Refusal) -> Response:
         response = answer(refusal.status, refusal.kind, refusal.message)
         if isinstance(refusal, Unauthorized):
+            # HTTP basic is taken but not asked for: see controller.rest.authenticators.ByPassword.
             response.headers["WWW-Authenticate"] = 'X-Auth-Token realm="vl2"'
+        if isinstance(refusal, TooManyRequests):
+            response.headers["Retry-After"] = str(refusal.after)
         return response
 
     def on_http(error: HTTPException) -> Response:
@@ -166,7 +182,8 @@ def install(app: Flask) -> None:
         return response
 
     def on_fault(_error: Exception) -> Response:
-        _LOG.exception("%s: %s %s failed", request_id(), request.method, request.path)
+        # Not the path: a client may have written a secret into it.
+        _LOG.exception("%s: %s %s failed", request_id(), request.method, request.url_rule)
         return answer(
             500,
             "HTTPInternalServerError",

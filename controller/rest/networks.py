@@ -43,6 +43,7 @@ from controller.rest.listing import (
     recorded,
 )
 from controller.rest.many import ManyBody
+from controller.rest.policy import OPERATORS
 from controller.rest.preconditions import expected_revision
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
@@ -50,7 +51,7 @@ from controller.turns import paced
 from overlay.changes import CreateNetwork, CreateShare, DeleteNetwork, DeleteShare, UpdateNetwork
 from overlay.values import EVERYBODY, Network, Shareable
 
-HIDDEN: Final = frozenset({"provider:network_type", "provider:segmentation_id", "provider:physical_network"})
+HIDDEN: Final = OPERATORS["network"]
 """Only the operator sees these."""
 
 ZONE: Final = "default"

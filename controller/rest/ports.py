@@ -49,6 +49,7 @@ from controller.rest.listing import (
     recorded,
 )
 from controller.rest.many import ManyBody
+from controller.rest.policy import OPERATORS
 from controller.rest.preconditions import expected_revision
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
@@ -56,7 +57,7 @@ from controller.turns import paced
 from overlay.changes import UNCHANGED, CreatePort, DeletePort, FixedIpRequest, UpdatePort
 from overlay.values import HostName, IpAddress, Mac, Network, Port, PortStatus
 
-HIDDEN: Final = frozenset({"binding:host_id", "binding:vif_type", "binding:vif_details", "binding:profile"})
+HIDDEN: Final = OPERATORS["port"]
 """Only the operator sees these."""
 
 _MAC_PREFIX: Final = 0xFA163E << 24

@@ -44,7 +44,7 @@ def test_every_operation_has_a_name_and_a_sentence() -> None:
     operations = [operation for path in found["paths"].values() for operation in path.values()]
     names = [operation["operationId"] for operation in operations]
     assert len(set(names)) == len(names)
-    assert found["security"] == [{"token": []}]
+    assert found["security"] == [{"token": []}, {"basic": []}]
     public = {operation["operationId"] for operation in operations if operation.get("security") == []}
     assert public == {"list_versions", "list_resources", "show_health"}
     for operation in operations:

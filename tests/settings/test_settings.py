@@ -20,6 +20,7 @@ def test_defaults_are_sane() -> None:
     assert settings.openflow.listen == (Endpoint("127.0.0.1", 6653),)
     assert settings.ovsdb.listen == (Endpoint("127.0.0.1", 6640),)
     assert settings.rest.listen == Endpoint("127.0.0.1", 9696)
+    assert (settings.rest.audit_log, settings.rest.rate_limit, settings.rest.rate_burst) == (None, 0, 1)
     assert not settings.insecure_listen
     assert (settings.overlay.vni_first, settings.overlay.vni_last) == (1, (1 << 24) - 1)
     assert settings.overlay.grace_seconds == 1.0
@@ -55,6 +56,9 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         listen = ["[::1]:6640"]
         [rest]
         listen = "0.0.0.0:80"
+        audit_log = "{tmp_path}/audit.log"
+        rate_limit = 50
+        rate_burst = 500
         [overlay]
         vni_range = [1000, 1999]
         grace_seconds = 0
@@ -87,6 +91,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert str(settings.ovsdb.listen[0]) == "[::1]:6640"
     assert settings.rest.listen == Endpoint("0.0.0.0", 80)  # noqa: S104
     assert (settings.overlay.vni_first, settings.overlay.vni_last) == (1000, 1999)
+    assert settings.rest.audit_log == tmp_path / "audit.log"
+    assert (settings.rest.rate_limit, settings.rest.rate_burst) == (50, 500)
     assert settings.overlay.grace_seconds == 0.0
     assert settings.overlay.port_rate_kbps == 20_000
     assert settings.fabric.edge_prefix_length == 26
@@ -103,6 +109,10 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     [
         ("colour = 1", "colour"),
         ("[rest]\nlisten_to = 1", "rest.listen_to"),
+        ("[rest]\naudit_log = 'audit.log'", "rest.audit_log"),
+        ("[rest]\nrate_limit = -1", "rest.rate_limit"),
+        ("[rest]\nrate_limit = 0.5", "rest.rate_limit"),
+        ("[rest]\nrate_burst = 0", "rest.rate_burst"),
         ("[resst]", "resst"),
         ("rest = 5", "rest"),
         ("[openflow]\nlisten = '127.0.0.1:6653'", "openflow.listen"),
