@@ -26,12 +26,13 @@ class Ranges:
 
     def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
         self._ranges: Sequence[tuple[int, int]] = sorted(ranges)
+        self._firsts = [first for first, _ in self._ranges]
 
     def __len__(self) -> int:
         return len(self._ranges)
 
     def __contains__(self, number: int) -> bool:
-        at = bisect_right(self._ranges, number, key=lambda ends: ends[0])
+        at = bisect_right(self._firsts, number)
         return at > 0 and number <= self._ranges[at - 1][1]
 
     def total(self) -> int:

@@ -11,7 +11,8 @@ from controller.configuration import Endpoint, SettingsError
 from controller.counting import Watch
 from controller.fabric.elephants import Rule
 from controller.settings import default_state_dir, load, parse
-from overlay.values import Mac
+from overlay.holdings import DEFAULT_QUOTAS
+from overlay.values import UNLIMITED, Countable, Mac
 
 
 def test_defaults_are_sane() -> None:
@@ -27,6 +28,8 @@ def test_defaults_are_sane() -> None:
     assert settings.overlay.move_timeout == 300.0
     assert settings.overlay.host_lost_after == 30.0
     assert settings.overlay.port_rate_kbps == 0
+    assert settings.overlay.underlay_mtu == 1500
+    assert settings.quotas == DEFAULT_QUOTAS
     assert settings.fabric.edge_prefix_length == 24
     assert settings.fabric.la_supernet == IPv4Network("10.0.0.0/16")
     assert settings.fabric.lldp_interval == 0.5
@@ -65,6 +68,10 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         move_timeout = 60
         host_lost_after = 5.5
         port_rate_kbps = 20_000
+        underlay_mtu = 9000
+        [quotas]
+        network = 5
+        port = -1
         [fabric]
         edge_prefix_length = 26
         la_supernet = "10.1.0.0/16"
@@ -95,6 +102,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert (settings.rest.rate_limit, settings.rest.rate_burst) == (50, 500)
     assert settings.overlay.grace_seconds == 0.0
     assert settings.overlay.port_rate_kbps == 20_000
+    assert settings.overlay.underlay_mtu == 9000
+    assert settings.quotas == {**DEFAULT_QUOTAS, Countable.NETWORK: 5, Countable.PORT: UNLIMITED}
     assert settings.fabric.edge_prefix_length == 26
     assert settings.fabric.watch == Watch(0.5, 1000, Rule(0.5, 2.0))
     assert not settings.fabric.bfd
@@ -138,6 +147,12 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[overlay]\nport_rate_kbps = 400000001", "overlay.port_rate_kbps"),
         ("[overlay]\nport_rate_kbps = 1.5", "overlay.port_rate_kbps"),
         ("[overlay]\nport_rate_kbps = false", "overlay.port_rate_kbps"),
+        ("[overlay]\nunderlay_mtu = 1329", "overlay.underlay_mtu"),
+        ("[overlay]\nunderlay_mtu = 65536", "overlay.underlay_mtu"),
+        ("[overlay]\nunderlay_mtu = '1500'", "overlay.underlay_mtu"),
+        ("[quotas]\nport = -2", "quotas.port"),
+        ("[quotas]\nport = true", "quotas.port"),
+        ("[quotas]\nrouter = 5", "quotas.router"),
         ("[fabric]\nedge_prefix_length = 8", "fabric.edge_prefix_length"),
         ("[fabric]\nedge_prefix_length = 31", "fabric.edge_prefix_length"),
         ("[fabric]\nla_supernet = '10.0.0.1/16'", "fabric.la_supernet"),
