@@ -1,7 +1,7 @@
 """What does the web framework itself take for a request?
 
 A server as the controller's, with routes that do nothing: one that takes a small object and gives it back, and one that
-gives an empty list.  The standard library has to be made green (:func:`controller.green.patch`) before this is imported.
+gives an empty list.  The standard library has to be made green (:func:`controller.green.patch`) before it is imported.
 """
 
 from __future__ import annotations
