@@ -42,7 +42,7 @@ class Mac(int):
         return cls(value)
 
     def __str__(self) -> str:
-        return ":".join(f"{byte:02x}" for byte in int.to_bytes(self, 6, "big"))
+        return int.to_bytes(self, 6, "big").hex(":")
 
     __repr__ = __str__
 
