@@ -62,7 +62,7 @@ Enrolment: TypeAlias = CreateProject | DeleteProject | IssueToken | RevokeToken
 class Roster:
     """Everybody who is known from the store.
 
-    :param reserved: names that no project may have.
+    :param reserved: names that neither a project nor a user may have.
     """
 
     def __init__(self, reserved: Iterable[str] = ()) -> None:
@@ -169,6 +169,8 @@ class Roster:
         if len(known) - len(over) >= TOKENS_MOST:
             raise Exhausted(f"project: {project.name} has {TOKENS_MOST} tokens, the most that it may", field="project")
         user = checked_name(change.user, "user")
+        if user in self._reserved:
+            raise Invalid(f"user: nobody may be called {user!r}", field="user")
         expires = None if change.lifetime is None else now + change.lifetime
         credential = Credential(change.id, project.name, user, change.roles, change.digest, now, expires)
         self._credentials[credential.id] = credential

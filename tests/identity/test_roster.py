@@ -170,6 +170,7 @@ def test_a_project_goes_with_its_tokens(roster: Roster) -> None:
         (issue(1), Conflict, "id"),
         (replace(issue(3), roles=frozenset()), Invalid, "roles"),
         (replace(issue(3), user="a\nb"), Invalid, "user"),
+        (replace(issue(3), user="operator"), Invalid, "user"),
         (RevokeToken(f"{3:016x}"), NotFound, "Token"),
     ],
 )
