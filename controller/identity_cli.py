@@ -244,7 +244,6 @@ def _clouds(cloud: str, url: str, user: str, secret: str, cacert: Path | None) -
     yield f"      endpoint: {json.dumps(url)}"
     yield f"      username: {json.dumps(user)}"
     yield f"      password: {json.dumps(secret)}"
-    yield f"    network_endpoint_override: {json.dumps(url)}"
     yield '    network_api_version: "2"'
     if cacert is not None:
         yield f"    cacert: {json.dumps(str(cacert))}"

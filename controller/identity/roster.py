@@ -36,7 +36,7 @@ class DeleteProject:
 
 @dataclass(frozen=True, slots=True)
 class IssueToken:
-    """Let somebody act in a project.
+    """Let somebody act in a project; what has expired there is forgotten on that occasion.
 
     :param lifetime: seconds; None for ever.
     """
@@ -62,7 +62,7 @@ Enrolment: TypeAlias = CreateProject | DeleteProject | IssueToken | RevokeToken
 class Roster:
     """Everybody who is known from the store.
 
-    :param reserved: names that no project may have.
+    :param reserved: names that neither a project nor a user may have.
     """
 
     def __init__(self, reserved: Iterable[str] = ()) -> None:
@@ -100,7 +100,7 @@ class Roster:
 
     def credentials(self, project: str | None = None) -> tuple[Credential, ...]:
         """All credentials, or those for one project, the oldest first."""
-        found = (one for one in self._credentials.values() if project in {None, one.project})
+        found = (one for one in self._credentials.values() if project is None or project == one.project)
         return tuple(sorted(found, key=lambda one: (one.created, one.id)))
 
     def credential(self, id_: str) -> Credential:
@@ -164,13 +164,17 @@ class Roster:
             raise Invalid("roles: at least one is wanted", field="roles")
         if change.id in self._credentials:
             raise Conflict(f"id: there is a token {change.id} already", field="id", kind="TokenInUse")
-        if sum(one.project == project.name for one in self._credentials.values()) >= TOKENS_MOST:
+        known = self.credentials(project.name)
+        over = [one for one in known if one.is_over(now)]
+        if len(known) - len(over) >= TOKENS_MOST:
             raise Exhausted(f"project: {project.name} has {TOKENS_MOST} tokens, the most that it may", field="project")
         user = checked_name(change.user, "user")
+        if user in self._reserved:
+            raise Invalid(f"user: nobody may be called {user!r}", field="user")
         expires = None if change.lifetime is None else now + change.lifetime
         credential = Credential(change.id, project.name, user, change.roles, change.digest, now, expires)
         self._credentials[credential.id] = credential
-        return (credential.document(),)
+        return (*map(self._forget, over), credential.document())
 
     def _forget(self, credential: Credential) -> Document:
         del self._credentials[credential.id]

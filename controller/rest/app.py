@@ -98,7 +98,7 @@ def build(
     :param limits: how many requests a project may send.
     :param activation_seconds: how long an activation may take until it is answered 504.
     """
-    books = (ConfiguredTokens(operator, projects), IssuedTokens(service))
+    books = (IssuedTokens(service), ConfiguredTokens(operator, projects))
     access = Access((ByToken(books), ByPassword(books), *authenticators))
     rates = RateLimits() if limits is None else limits
     turnstile = Turnstile()

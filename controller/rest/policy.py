@@ -141,6 +141,7 @@ OPERATORS: Final[Mapping[str, frozenset[str]]] = {
 """The attributes that only the operator sees and may set, by resource.  ``project_id`` is everybody's to see, and the
 operator's to set to another project than one's own."""
 
+_WHOSE: Final = "Only the operator makes something for another project than its own (`project_id`, `tenant_id`).\n"
 _BY_ENDPOINT: Final = {rule.endpoint: rule for rule in RULES}
 
 
@@ -172,7 +173,7 @@ def document() -> str:
         f"| {resource} | {', '.join(f'`{name}`' for name in sorted(names))} |\n"
         for resource, names in OPERATORS.items()
     )
-    return f"{head}{rows}\n| resource | only the operator sees and sets |\n|---|---|\n{attributes}"
+    return f"{head}{rows}\n| resource | only the operator sees and sets |\n|---|---|\n{attributes}\n{_WHOSE}"
 
 
 def _call(role: Role | None) -> str:

@@ -133,6 +133,13 @@ def test_changes_are_stored_as_they_are(roster: Roster) -> None:
     assert roster.project("green") == Project("green", "new", 200.0)
 
 
+def test_what_is_over_makes_room(roster: Roster) -> None:
+    """Tokens of a project that have expired are forgotten when it gets another one; they do not count."""
+    documents = roster.apply(issue(3), 110.0, owning())
+    assert [(one.id, one.body is None) for one in documents] == [(f"{2:016x}", True), (f"{3:016x}", False)]
+    assert [one.id for one in roster.credentials("blue")] == [f"{1:016x}", f"{3:016x}"]
+
+
 def test_a_project_goes_with_its_tokens(roster: Roster) -> None:
     """A project that owns nothing is deleted, and its tokens with it."""
     gone = roster.apply(DeleteProject("blue"), 100.0, owning())
@@ -163,6 +170,7 @@ def test_a_project_goes_with_its_tokens(roster: Roster) -> None:
         (issue(1), Conflict, "id"),
         (replace(issue(3), roles=frozenset()), Invalid, "roles"),
         (replace(issue(3), user="a\nb"), Invalid, "user"),
+        (replace(issue(3), user="operator"), Invalid, "user"),
         (RevokeToken(f"{3:016x}"), NotFound, "Token"),
     ],
 )
