@@ -1,7 +1,8 @@
 """How are many objects made at once, all of them or none?
 
-One request may ask for several networks, subnets or ports.  They are made one after the other by the world's own rules;
-when one is refused, those before it are taken back, so that nobody ever sees half of a request.
+One request may ask for several networks, subnets or ports, or for one that is shared at once.  They are made one after
+the other by the world's own rules; when one is refused, those before it are taken back, so that nobody ever sees half
+of a request.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from overlay.changes import (
     CreatePort,
     CreateShare,
     CreateSubnet,
+    CreateSubnetPool,
     DeleteNetwork,
     DeletePort,
     DeleteShare,
     DeleteSubnet,
+    DeleteSubnetPool,
     Outcome,
 )
 from overlay.refusals import Refusal
 from overlay.world import World
 
-Creation: TypeAlias = CreateNetwork | CreateSubnet | CreatePort | CreateShare
+Creation: TypeAlias = CreateNetwork | CreateSubnet | CreatePort | CreateSubnetPool | CreateShare
+Removal: TypeAlias = DeleteNetwork | DeleteSubnet | DeletePort | DeleteSubnetPool | DeleteShare
 
 BULK_MOST: Final = 10_000
 """The most objects in one request (the size limit of a body is usually met before)."""
@@ -48,7 +52,7 @@ def apply_all(world: World, creations: Sequence[Creation], now: float) -> Outcom
     return Outcome.merge(outcomes)
 
 
-def _undoing(creation: Creation) -> DeleteNetwork | DeleteSubnet | DeletePort | DeleteShare:
+def _undoing(creation: Creation) -> Removal:
     match creation:
         case CreateNetwork():
             return DeleteNetwork(creation.id)
@@ -56,5 +60,7 @@ def _undoing(creation: Creation) -> DeleteNetwork | DeleteSubnet | DeletePort | 
             return DeleteSubnet(creation.id)
         case CreatePort():
             return DeletePort(creation.id)
+        case CreateSubnetPool():
+            return DeleteSubnetPool(creation.id)
         case CreateShare():
             return DeleteShare(creation.id)

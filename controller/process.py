@@ -110,6 +110,8 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             settings.overlay.grace_seconds,
             settings.overlay.move_timeout,
             settings.overlay.port_rate_kbps,
+            settings.overlay.underlay_mtu,
+            settings.quotas,
         ),
     )
     plan = LaPlan(settings.fabric.la_supernet, settings.fabric.edge_prefix_length, settings.fabric.router_mac)

@@ -21,8 +21,9 @@ from controller.fabric.flaps import PENALTY, Damping
 from controller.fabric.pipeline import is_tag
 from controller.fabric.policies import PATHS_MAX, policy_named
 from controller.tokens import Token, checked_token
+from overlay.holdings import DEFAULT_QUOTAS
 from overlay.refusals import Refusal
-from overlay.values import Mac, Vni
+from overlay.values import UNLIMITED, Countable, Mac, Vni
 
 OPERATOR: Final = "operator"
 """The project that the operator's own objects belong to; no tenant may be called so."""
@@ -32,6 +33,10 @@ _PORT_RATE_LEAST: Final = 64
 """Below it not even ARP and DHCP would be a network."""
 _PORT_RATE_MOST: Final = 400_000_000
 """400 Gbit/s: the fastest card that there is; a typing error beyond, and still a number of 32 bits in OpenFlow."""
+_UNDERLAY_MTU_LEAST: Final = 1330
+"""Leaves the 1,280 bytes that IPv6 needs (RFC 8200 §5)."""
+_UNDERLAY_MTU_MOST: Final = 65535
+_QUOTA_MOST: Final = (1 << 31) - 1
 _CAPACITY_MAX: Final = 10_000_000
 _BFD_LEAST: Final = 0.01
 _BFD_MOST: Final = 10.0
@@ -62,6 +67,8 @@ class OverlaySettings:
     host_lost_after: float
     port_rate_kbps: int
     """What each VM port may send into its network, in kbit/s; 0 is no limit."""
+    underlay_mtu: int
+    """The largest IP packet that the underlay carries between hosts, in bytes; networks have 50 less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,8 @@ class Settings:
     rest: RestSettings
     overlay: OverlaySettings
     fabric: FabricSettings
+    quotas: Mapping[Countable, int]
+    """How many of each a project may have that has no quota of its own; -1 is any number."""
     tokens: Mapping[str, Token] = field(repr=False)
     """By project."""
 
@@ -151,6 +160,7 @@ def parse(document: Mapping[str, object]) -> Settings:
         rest=_rest(top.section("rest"), insecure=insecure),
         overlay=_overlay(top.section("overlay")),
         fabric=_fabric(top.section("fabric")),
+        quotas=_quotas(top.section("quotas")),
         tokens=_tokens(top.section("tokens")),
     )
     top.end()
@@ -190,9 +200,16 @@ def _overlay(section: Section) -> OverlaySettings:
         move_timeout=section.seconds("move_timeout", 300.0),
         host_lost_after=section.seconds("host_lost_after", 30.0),
         port_rate_kbps=section.whole("port_rate_kbps", 0, _PORT_RATE_LEAST, _PORT_RATE_MOST, zero=True),
+        underlay_mtu=section.whole("underlay_mtu", 1500, _UNDERLAY_MTU_LEAST, _UNDERLAY_MTU_MOST),
     )
     section.end()
     return overlay
+
+
+def _quotas(section: Section) -> Mapping[Countable, int]:
+    quotas = {kind: section.whole(kind, default, UNLIMITED, _QUOTA_MOST) for kind, default in DEFAULT_QUOTAS.items()}
+    section.end()
+    return quotas
 
 
 def _fabric(section: Section) -> FabricSettings:

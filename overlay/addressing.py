@@ -1,14 +1,15 @@
-"""Which number is the lowest that nobody has?
+"""Which number is the next to be handed out, and what do the addresses of a prefix mean?
 
-Allocation of VNIs and of addresses from pools: amortised O(log n), whether the range is a /30 or a /64.
+VNIs are handed out lowest first, addresses fairly; either costs the same whether the range is a /30 or a /64.
 """
 
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Network
-from typing import Final
+from typing import Final, NamedTuple
 
 from overlay.values import IpAddress, IpNetwork, Mac, Pool
 
@@ -20,69 +21,128 @@ _TINY: Final = 2
 """A prefix with so many addresses or fewer has no network and broadcast address (RFC 3021)."""
 
 
-class Allocator:
-    """Numbers out of some ranges, lowest first.
-
-    Above the *frontier* nothing was ever given back; below it, free numbers are in a heap.  Asking for the lowest
-    free number does not take it.
-    """
+class Ranges:
+    """Inclusive ranges of numbers, none of which overlap, and a way through them in order."""
 
     def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
         self._ranges: Sequence[tuple[int, int]] = sorted(ranges)
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self._ranges, number, key=lambda ends: ends[0])
+        return at > 0 and number <= self._ranges[at - 1][1]
+
+    def total(self) -> int:
+        """How many numbers there are."""
+        return sum(last - first + 1 for first, last in self._ranges)
+
+    def start(self) -> Place:
+        """The first number (or nothing, where there is none)."""
+        return Place(0, self._ranges[0][0] if self._ranges else 0)
+
+    def after(self, place: Place) -> Place:
+        """The number that comes next."""
+        at, number = place
+        if number < self._ranges[at][1]:
+            return Place(at, number + 1)
+        return Place(at + 1, self._ranges[at + 1][0] if at + 1 < len(self._ranges) else number)
+
+
+class Place(NamedTuple):
+    """A number and which range it is in; behind all of them there is no number."""
+
+    at: int
+    number: int
+
+
+class Lowest:
+    """Numbers out of one range, lowest first, whichever were given back.
+
+    Above the *frontier* nothing was ever taken or given back; below it, free numbers are in a heap.  Asking for the
+    lowest free number does not take it.
+    """
+
+    def __init__(self, first: int, last: int) -> None:
+        self._first, self._last, self._frontier = first, last, first
         self._used: set[int] = set()
         self._freed: list[int] = []
-        self._range = 0
-        self._frontier = self._ranges[0][0] if self._ranges else 0
 
     def take(self, number: int) -> None:
-        """Mark as used; a number outside of the ranges may be taken as well."""
+        """Mark as used; a number outside of the range may be taken as well."""
         self._used.add(number)
 
     def give_back(self, number: int) -> None:
         """Mark as free again."""
         self._used.remove(number)
-        if self._below_frontier(number):
+        if self._first <= number < self._frontier:
             heapq.heappush(self._freed, number)
 
-    def lowest(self, besides: Collection[int] = _NOTHING) -> int | None:
-        """The lowest free number that is not in ``besides``; ``None`` when there is none."""
-        held = []
-        found = None
-        while self._freed:
-            number = self._freed[0]
-            if number in self._used:
-                heapq.heappop(self._freed)  # taken again by name
-            elif number in besides:
-                held.append(heapq.heappop(self._freed))
-            else:
-                found = number
-                break
-        for number in held:
-            heapq.heappush(self._freed, number)
-        return found if found is not None else self._beyond(besides)
+    def next(self) -> int | None:
+        """The lowest free number; ``None`` when there is none."""
+        while self._freed and self._freed[0] in self._used:
+            heapq.heappop(self._freed)  # taken again by name
+        if self._freed:
+            return self._freed[0]
+        while self._frontier in self._used:
+            self._frontier += 1
+        return self._frontier if self._frontier <= self._last else None
 
-    def _beyond(self, besides: Collection[int]) -> int | None:
-        """Advance the frontier over used numbers, then look past it over ``besides`` without moving it."""
-        while self._range < len(self._ranges) and self._frontier in self._used:
-            self._range, self._frontier = self._after(self._range, self._frontier)
-        at, number = self._range, self._frontier
-        while at < len(self._ranges):
-            if number not in self._used and number not in besides:
-                return number
-            at, number = self._after(at, number)
-        return None
 
-    def _after(self, at: int, number: int) -> tuple[int, int]:
-        if number < self._ranges[at][1]:
-            return at, number + 1
-        at += 1
-        return at, self._ranges[at][0] if at < len(self._ranges) else number
+class Fair:
+    """Numbers out of some ranges: those that nobody ever had, in order; then the one that was given back longest ago.
 
-    def _below_frontier(self, number: int) -> bool:
-        for at, (first, last) in enumerate(self._ranges):
-            if first <= number <= last:
-                return at < self._range or (at == self._range and number < self._frontier)
-        return False
+    What is given back is handed out last, so that whoever still remembers its former owner has time to forget.  Asking
+    for the next number does not take it.
+    """
+
+    def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
+        self._used: set[int] = set()
+        self._freed: dict[int, None] = {}
+        self.reshape(ranges)
+
+    def reshape(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Hand out of other ranges from now on; what is used stays so, inside of them or not."""
+        self._ranges = Ranges(ranges)
+        self._frontier = self._ranges.start()
+        self._freed = {number: None for number in self._freed if number in self._ranges}
+        self._inside = sum(number in self._ranges for number in self._used)
+
+    def take(self, number: int) -> None:
+        """Mark as used a number that is not; one outside of the ranges may be taken as well."""
+        self._used.add(number)
+        self._freed.pop(number, None)
+        self._inside += number in self._ranges
+
+    def give_back(self, number: int) -> None:
+        """Mark as free again."""
+        self._used.remove(number)
+        if number in self._ranges:
+            self._inside -= 1
+            self._freed[number] = None
+
+    def free(self) -> int:
+        """How many numbers are left."""
+        return self._ranges.total() - self._inside
+
+    def next(self, besides: Collection[int] = _NOTHING) -> int | None:
+        """The next number that is not in ``besides``; ``None`` when there is none.
+
+        The frontier advances over what was ever taken; then it is looked past, over ``besides``, without moving it.
+        """
+        end = len(self._ranges)
+        while self._frontier.at < end and self._was_taken(self._frontier.number):
+            self._frontier = self._ranges.after(self._frontier)
+        place = self._frontier
+        while place.at < end:
+            if place.number not in besides and not self._was_taken(place.number):
+                return place.number
+            place = self._ranges.after(place)
+        return next((number for number in self._freed if number not in besides), None)
+
+    def _was_taken(self, number: int) -> bool:
+        return number in self._used or number in self._freed
 
 
 def usable(cidr: IpNetwork) -> tuple[IpAddress, IpAddress]:
@@ -95,6 +155,14 @@ def usable(cidr: IpNetwork) -> tuple[IpAddress, IpAddress]:
     if cidr.num_addresses <= _TINY:
         return first, last
     return first + 1, last - 1 if isinstance(cidr, IPv4Network) else last
+
+
+def is_usable(cidr: IpNetwork, ip: IpAddress) -> bool:
+    """Whether a port may have an address by a prefix."""
+    if ip.version != cidr.version:
+        return False
+    first, last = usable(cidr)
+    return int(first) <= int(ip) <= int(last)
 
 
 def default_gateway(cidr: IpNetwork) -> IpAddress | None:

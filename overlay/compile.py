@@ -144,12 +144,18 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
 
 
 def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
-    """What a host does for a MAC and its addresses: answer for them, and send to where they are."""
+    """What a host does for a MAC and its addresses: answer for them, and send to where they are.
+
+    What is sent to a port that is administratively down is dropped: a flood would only bother the others.
+    """
     at = world.footing(port.id)
-    if at.pointer is None or not world.has_network(host.name, port.network_id):
+    if not at.hosts or not world.has_network(host.name, port.network_id):
         return
     vni = world.networks[port.network_id].vni
     cookie = provenance(CookieKind.ADDRESS, port.id)
+    if at.pointer is None:
+        yield forward.unreachable(cookie, vni, port.mac)
+        return
     for fixed in port.fixed_ips:
         if fixed.ip.version == 4:  # noqa: PLR2004
             yield arp.answer(cookie, vni, int(fixed.ip), port.mac)

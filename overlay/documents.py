@@ -11,6 +11,7 @@ from typing import Any
 from overlay.changes import Document, DocumentKind
 from overlay.moves import Move, Phase, Trigger
 from overlay.values import (
+    Countable,
     DatapathId,
     FixedIp,
     Host,
@@ -21,8 +22,12 @@ from overlay.values import (
     Network,
     Pool,
     Port,
+    Quota,
     Record,
+    Share,
+    Shareable,
     Subnet,
+    SubnetPool,
     Vni,
 )
 
@@ -39,6 +44,58 @@ def _write_record(record: Record) -> dict[str, Any]:
 def _read_record(body: dict[str, Any]) -> Record:
     written = body.get("record")
     return Record(1) if written is None else Record(**{**written, "tags": tuple(written["tags"])})
+
+
+def write_quota(quota: Quota) -> Document:
+    """Write a project's quota down."""
+    return Document(DocumentKind.QUOTA, quota.project_id, {"limits": {k.value: n for k, n in quota.limits.items()}})
+
+
+def read_quota(project_id: str, body: dict[str, Any]) -> Quota:
+    """Read a project's quota back."""
+    return Quota(project_id, {Countable(kind): limit for kind, limit in body["limits"].items()})
+
+
+def write_subnetpool(pool: SubnetPool) -> Document:
+    """Write a subnet pool down."""
+    body = {
+        "project_id": pool.project_id,
+        "name": pool.name,
+        "prefixes": [str(prefix) for prefix in pool.prefixes],
+        "default_prefixlen": pool.default_prefixlen,
+        "min_prefixlen": pool.min_prefixlen,
+        "max_prefixlen": pool.max_prefixlen,
+        "shared": pool.shared,
+        "is_default": pool.is_default,
+        "default_quota": pool.default_quota,
+        "description": pool.description,
+        "record": _write_record(pool.record),
+    }
+    return Document(DocumentKind.SUBNETPOOL, pool.id, body)
+
+
+def read_subnetpool(pool_id: str, body: dict[str, Any]) -> SubnetPool:
+    """Read a subnet pool back."""
+    prefixes = tuple(map(ip_network, body["prefixes"]))
+    return SubnetPool(pool_id, **{**body, "prefixes": prefixes, "record": _read_record(body)})
+
+
+def write_share(share: Share) -> Document:
+    """Write a share down."""
+    body = {
+        "project_id": share.project_id,
+        "object_type": share.object_type.value,
+        "object_id": share.object_id,
+        "target_project": share.target_project,
+        "record": _write_record(share.record),
+    }
+    return Document(DocumentKind.SHARE, share.id, body)
+
+
+def read_share(share_id: str, body: dict[str, Any]) -> Share:
+    """Read a share back."""
+    parsed = {"object_type": Shareable(body["object_type"]), "record": _read_record(body)}
+    return Share(share_id, **{**body, **parsed})
 
 
 def write_network(network: Network) -> Document:

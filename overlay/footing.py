@@ -21,7 +21,7 @@ class Tap(NamedTuple):
 
 
 class Footing(NamedTuple):
-    """A port's place.
+    """A port's place.  One that is administratively down has hosts and nothing else.
 
     :param hosts: where its network has to be: its home, and the target of its move.
     :param taps: the interfaces that get a program of the port.
@@ -47,15 +47,18 @@ class Footing(NamedTuple):
 NOWHERE: Final = Footing()
 
 
-def footing(home: HostName | None, move: Move | None, places: dict[HostName, int]) -> Footing:
+def footing(home: HostName | None, move: Move | None, places: dict[HostName, int], *, up: bool = True) -> Footing:
     """Work out where a port stands.
 
     :param home: its active binding.
     :param move: its live move.
     :param places: where it is plugged, as which OpenFlow port.
+    :param up: whether it is administratively up, and its network.
     """
     if home is None:
         return NOWHERE
+    if not up:
+        return Footing((home,) if move is None else (move.source, move.target))
     if move is None:
         taps = (Tap(home, places[home], passive=False),) if home in places else ()
         return Footing((home,), taps, (home,), None, home)

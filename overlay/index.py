@@ -7,34 +7,34 @@ is put or dropped.  It checks nothing: whoever puts has checked.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from overlay.addressing import Allocator
+from overlay.addressing import Fair, Lowest
+from overlay.carving import Cuts
 from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, footing
+from overlay.holdings import Holdings
 from overlay.moves import SWITCHING, Move
 from overlay.readiness import Readiness
 from overlay.refusals import NotFound
-from overlay.values import Host, HostName, IpAddress, Mac, Network, Port, PortStatus, Subnet, Vni
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What an operator may choose.
-
-    :param vni_first: lowest VNI that is handed out.
-    :param vni_last: highest VNI that is handed out.
-    :param grace: seconds for which the hairpin waits for stragglers after all hosts were repointed.
-    :param move_timeout: seconds after which a move that was not activated fails.
-    :param port_rate_kbps: what each port may send into its network, in kbit/s; 0 is no limit.
-    """
-
-    vni_first: int = 1
-    vni_last: int = (1 << 24) - 1
-    grace: float = 1.0
-    move_timeout: float = 300.0
-    port_rate_kbps: int = 0
+from overlay.settings import Settings
+from overlay.shares import Shares
+from overlay.values import (
+    Countable,
+    FixedIp,
+    Host,
+    HostName,
+    IpAddress,
+    Mac,
+    Network,
+    Port,
+    PortStatus,
+    Quota,
+    Share,
+    Subnet,
+    SubnetPool,
+    Vni,
+)
 
 
 class Index:
@@ -42,6 +42,7 @@ class Index:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.subnetpools: dict[str, SubnetPool] = {}
         self.networks: dict[str, Network] = {}
         self.subnets: dict[str, Subnet] = {}
         self.ports: dict[str, Port] = {}
@@ -50,12 +51,17 @@ class Index:
         self.history: dict[str, Move] = {}
         self.move_count = 0
 
-        self.vnis = Allocator([(settings.vni_first, settings.vni_last)])
+        self.vnis = Lowest(settings.vni_first, settings.vni_last)
         self.vni_owner: dict[Vni, str] = {}
-        self.pools: dict[str, Allocator] = {}
+        self.pools: dict[str, Fair] = {}
         self.subnet_users: dict[str, int] = {}
         self.subnets_of: dict[str, dict[str, None]] = {}
         self.ports_of: dict[str, dict[str, None]] = {}
+        self.tenants_of: dict[str, dict[str, int]] = {}
+        self.holdings = Holdings(settings.quotas)
+        self.shares = Shares()
+        self.cuts: dict[str, Cuts] = {}
+        self.default_pools: dict[int, str] = {}
         self.mac_owner: dict[tuple[str, Mac], str] = {}
         self.ip_owner: dict[tuple[str, IpAddress], str] = {}
         self.la_holder: dict[IPv4Address, HostName] = {}
@@ -101,6 +107,26 @@ class Index:
         except KeyError:
             raise NotFound(f"port {port_id} could not be found", field="port_id", kind="PortNotFound") from None
 
+    def subnetpool(self, pool_id: str) -> SubnetPool:
+        """Look up.  :raises NotFound: ``SubnetPoolNotFound``."""
+        try:
+            return self.subnetpools[pool_id]
+        except KeyError:
+            message = f"subnet pool {pool_id} could not be found"
+            raise NotFound(message, field="subnetpool_id", kind="SubnetPoolNotFound") from None
+
+    def share(self, share_id: str) -> Share:
+        """Look up.  :raises NotFound: ``RbacPolicyNotFound``."""
+        try:
+            return self.shares.by_id[share_id]
+        except KeyError:
+            message = f"RBAC policy {share_id} could not be found"
+            raise NotFound(message, field="rbac_policy_id", kind="RbacPolicyNotFound") from None
+
+    def is_up(self, port: Port) -> bool:
+        """Whether a port and its network are administratively up."""
+        return port.admin_up and self.networks[port.network_id].admin_up
+
     def footing(self, port_id: str) -> Footing:
         """Where a port stands."""
         return self.footings.get(port_id, NOWHERE)
@@ -123,7 +149,8 @@ class Index:
     def status(self, port_id: str) -> PortStatus:
         """ACTIVE when plugged where its active binding is and confirmed by every host that needs it.
 
-        BUILD until then; DOWN while it is not plugged there, or that host is lost.
+        BUILD until then; DOWN while it is not plugged there, that host is lost, or it or its network is
+        administratively down.
         """
         port = self.ports[port_id]
         move = self.moves.get(port_id)
@@ -132,6 +159,43 @@ class Index:
         if tap is None or self.readiness.is_lost(tap.host):
             return PortStatus.DOWN
         return PortStatus.BUILD if tap.host in self.returning or self.pending(port_id) else PortStatus.ACTIVE
+
+    # --- what projects have and share ---
+
+    def put_quota(self, quota: Quota) -> None:
+        """Add or replace."""
+        self.holdings.quotas[quota.project_id] = quota
+
+    def put_share(self, share: Share) -> None:
+        """Add or replace; only whom it is for may change."""
+        if share.id not in self.shares.by_id:
+            self.holdings.add(Countable.RBAC_POLICY, share.project_id, share.id)
+        self.shares.put(share)
+
+    def drop_share(self, share_id: str) -> None:
+        """Remove."""
+        share = self.shares.drop(share_id)
+        self.holdings.drop(Countable.RBAC_POLICY, share.project_id, share_id)
+
+    def put_subnetpool(self, pool: SubnetPool) -> None:
+        """Add or replace; the IP version never changes."""
+        if pool.id not in self.subnetpools:
+            self.holdings.add(Countable.SUBNETPOOL, pool.project_id, pool.id)
+            self.cuts[pool.id] = Cuts()
+        self.subnetpools[pool.id] = pool
+        version = pool.prefixes[0].version
+        if pool.is_default:
+            self.default_pools[version] = pool.id
+        elif self.default_pools.get(version) == pool.id:
+            del self.default_pools[version]
+
+    def drop_subnetpool(self, pool_id: str) -> None:
+        """Remove a pool of which no subnet was cut."""
+        pool = self.subnetpools.pop(pool_id)
+        self.holdings.drop(Countable.SUBNETPOOL, pool.project_id, pool_id)
+        del self.cuts[pool_id]
+        if pool.is_default:
+            del self.default_pools[pool.prefixes[0].version]
 
     # --- networks and subnets ---
 
@@ -142,6 +206,8 @@ class Index:
             self.vni_owner[network.vni] = network.id
             self.subnets_of[network.id] = {}
             self.ports_of[network.id] = {}
+            self.tenants_of[network.id] = {}
+            self.holdings.add(Countable.NETWORK, network.project_id, network.id)
         self.networks[network.id] = network
 
     def drop_network(self, network_id: str) -> None:
@@ -149,38 +215,54 @@ class Index:
         network = self.networks.pop(network_id)
         self.vnis.give_back(network.vni)
         del self.vni_owner[network.vni], self.subnets_of[network_id], self.ports_of[network_id]
+        del self.tenants_of[network_id]
+        self.holdings.drop(Countable.NETWORK, network.project_id, network_id)
 
     def put_subnet(self, subnet: Subnet) -> None:
-        """Add or replace; prefix, gateway and pools never change."""
-        if subnet.id not in self.subnets:
-            pool = Allocator((int(pool.first), int(pool.last)) for pool in subnet.pools)
-            if subnet.gateway_ip is not None:
-                pool.take(int(subnet.gateway_ip))
-            self.pools[subnet.id] = pool
+        """Add or replace; the prefix never changes, and no pool holds the gateway."""
+        before = self.subnets.get(subnet.id)
+        ranges = ((int(pool.first), int(pool.last)) for pool in subnet.pools)
+        if before is None:
+            self.pools[subnet.id] = Fair(ranges)
             self.subnet_users[subnet.id] = 0
             self.subnets_of[subnet.network_id][subnet.id] = None
+            self.holdings.add(Countable.SUBNET, subnet.project_id, subnet.id)
+            if subnet.subnetpool_id is not None:
+                self.cuts[subnet.subnetpool_id].take(subnet.cidr, subnet.project_id)
+        elif before.pools != subnet.pools:
+            self.pools[subnet.id].reshape(ranges)
         self.subnets[subnet.id] = subnet
 
     def drop_subnet(self, subnet_id: str) -> None:
         """Remove a subnet of which no port has an address."""
         subnet = self.subnets.pop(subnet_id)
         del self.pools[subnet_id], self.subnet_users[subnet_id], self.subnets_of[subnet.network_id][subnet_id]
+        self.holdings.drop(Countable.SUBNET, subnet.project_id, subnet_id)
+        if subnet.subnetpool_id is not None:
+            self.cuts[subnet.subnetpool_id].give_back(subnet.cidr, subnet.project_id)
 
     # --- ports ---
 
     def put_port(self, port: Port) -> None:
-        """Add or replace; network, MAC and addresses never change."""
+        """Add or replace; the network never changes."""
         before = self.ports.get(port.id)
         self.ports[port.id] = port
         if before is None:
             self.ports_of[port.network_id][port.id] = None
+            self.holdings.add(Countable.PORT, port.project_id, port.id)
+            tenants = self.tenants_of[port.network_id]
+            tenants[port.project_id] = tenants.get(port.project_id, 0) + 1
             self.mac_owner[port.network_id, port.mac] = port.id
-            for fixed in port.fixed_ips:
-                self.ip_owner[port.network_id, fixed.ip] = port.id
-                self.pools[fixed.subnet_id].take(int(fixed.ip))
-                self.subnet_users[fixed.subnet_id] += 1
-        elif before.host != port.host:
-            self._leave_home(before)
+            self._number(port, port.fixed_ips)
+        else:
+            if before.host != port.host:
+                self._leave_home(before)
+            if before.mac != port.mac:
+                del self.mac_owner[port.network_id, before.mac]
+                self.mac_owner[port.network_id, port.mac] = port.id
+            if before.fixed_ips != port.fixed_ips:
+                self._unnumber(port, [fixed for fixed in before.fixed_ips if fixed not in port.fixed_ips])
+                self._number(port, [fixed for fixed in port.fixed_ips if fixed not in before.fixed_ips])
         if port.host is not None:
             self.homed.setdefault(port.host, {})[port.id] = None
 
@@ -189,13 +271,26 @@ class Index:
         port = self.ports.pop(port_id)
         self._leave_home(port)
         del self.ports_of[port.network_id][port_id], self.mac_owner[port.network_id, port.mac]
-        for fixed in port.fixed_ips:
-            del self.ip_owner[port.network_id, fixed.ip]
-            self.subnet_users[fixed.subnet_id] -= 1
-            if self.subnets[fixed.subnet_id].gateway_ip != fixed.ip:
-                self.pools[fixed.subnet_id].give_back(int(fixed.ip))
+        self.holdings.drop(Countable.PORT, port.project_id, port_id)
+        tenants = self.tenants_of[port.network_id]
+        tenants[port.project_id] -= 1
+        if not tenants[port.project_id]:
+            del tenants[port.project_id]
+        self._unnumber(port, port.fixed_ips)
         self.readiness.drop(port_id)
         self.shown.pop(port_id, None)
+
+    def _number(self, port: Port, addresses: Iterable[FixedIp]) -> None:
+        for fixed in addresses:
+            self.ip_owner[port.network_id, fixed.ip] = port.id
+            self.pools[fixed.subnet_id].take(int(fixed.ip))
+            self.subnet_users[fixed.subnet_id] += 1
+
+    def _unnumber(self, port: Port, addresses: Iterable[FixedIp]) -> None:
+        for fixed in addresses:
+            del self.ip_owner[port.network_id, fixed.ip]
+            self.pools[fixed.subnet_id].give_back(int(fixed.ip))
+            self.subnet_users[fixed.subnet_id] -= 1
 
     def _leave_home(self, port: Port) -> None:
         if port.host is not None:
@@ -249,7 +344,7 @@ class Index:
         """
         before = self.footings.get(port_id, NOWHERE)
         port = self.ports[port_id]
-        after = footing(port.host, self.moves.get(port_id), self.places.get(port_id, {}))
+        after = footing(port.host, self.moves.get(port_id), self.places.get(port_id, {}), up=self.is_up(port))
         if after is NOWHERE:
             self.footings.pop(port_id, None)
         else:

@@ -29,11 +29,11 @@ from overlay.changes import (
 from overlay.documents import write_move
 from overlay.index import Index
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
+from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.revisions import fresh
-from overlay.tenancy import choose_addresses, choose_mac
-from overlay.values import HostName, Port
+from overlay.values import Countable, HostName, Mac, Port
 
 HISTORY: Final = 200
 """How many ended moves are kept."""
@@ -49,7 +49,11 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         raise Conflict(f"id: there is a port {change.id} already", field="id")
     _known(index, change.host)
     mac = choose_mac(index, change)
-    fixed_ips = choose_addresses(index, change)
+    if change.fixed_ips is None:
+        fixed_ips = default_addresses(index, change.network_id)
+    else:
+        fixed_ips = choose_addresses(index, change.network_id, change.fixed_ips)
+    index.holdings.charge(Countable.PORT, change.project_id)
     record.put_port(
         Port(
             change.id,
@@ -72,28 +76,50 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
 
 
 def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
-    """Change a port's texts or its host."""
+    """Change a port's texts, addresses, admin state or host."""
     port = fresh(index.port(change.id), change.expected)
     host = port.host if isinstance(change.host, Unchanged) else change.host
     if host != port.host:
         _known(index, host)
         if change.id in index.moves:
             raise _moving(index.moves[change.id])
+    if change.mac is not None and change.mac != port.mac:
+        _check_unbound(port, change.mac)
+        check_mac(index, port.network_id, change.mac)
+    before = port
     port = replace(
         port,
+        mac=port.mac if change.mac is None else change.mac,
+        fixed_ips=port.fixed_ips
+        if change.fixed_ips is None
+        else choose_addresses(index, port.network_id, change.fixed_ips, port),
         name=port.name if change.name is None else change.name,
         description=port.description if change.description is None else change.description,
         device_id=port.device_id if change.device_id is None else change.device_id,
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
         admin_up=port.admin_up if change.admin_up is None else change.admin_up,
     )
+    record.put_port(port)
+    if port.fixed_ips != before.fixed_ips:
+        record.readdress(port.id)
+    if port.admin_up != before.admin_up:
+        record.refoot(port.id)
     if host == port.host:
-        record.put_port(port)
-    elif host is not None and port.host is not None and not index.gone(port.host, port.id):
-        record.put_port(port)
+        return
+    if host is not None and port.host is not None and not index.gone(port.host, port.id):
         _begin(index, port, host, Trigger.REBIND, record, automatic=True)
     else:
-        _bind(index, port, host, record)
+        _bind(index, index.ports[port.id], host, record)
+
+
+def _check_unbound(port: Port, mac: Mac) -> None:
+    if port.host is not None:
+        raise Conflict(
+            f"Unable to complete operation on port {port.id}, port is already bound to host {port.host},"
+            f" old_mac {port.mac}, new_mac {mac}.",
+            field="mac_address",
+            kind="PortBound",
+        )
 
 
 def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:

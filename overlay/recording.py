@@ -10,12 +10,19 @@ from collections.abc import Iterable
 from typing import Final
 
 from overlay.changes import Document, DocumentKind, Notice, NoticeKind, Outcome, Unit, UnitKind, Wait
-from overlay.documents import write_move, write_network, write_port, write_subnet
+from overlay.documents import (
+    write_move,
+    write_network,
+    write_port,
+    write_share,
+    write_subnet,
+    write_subnetpool,
+)
 from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
 from overlay.index import Index
 from overlay.moves import Move, Phase
 from overlay.revisions import Recorded, revised
-from overlay.values import HostName, Network, Port, Record, Subnet
+from overlay.values import HostName, Network, Port, Record, Share, Subnet, SubnetPool
 
 _BINDINGS_CHANGE: Final = frozenset(Phase) - {Phase.READY, Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE}
 """The phases whose beginning changes which bindings a port has, or which of them is the active one."""
@@ -79,6 +86,27 @@ class Recorder:
             self.index.put_subnet(subnet)
             self.store(write_subnet(subnet))
 
+    def put_subnetpool(self, pool: SubnetPool) -> None:
+        """Add or replace a subnet pool and store it."""
+        before = self.index.subnetpools.get(pool.id)
+        if before != pool:
+            pool = self._revised(DocumentKind.SUBNETPOOL, before, pool)
+            self.index.put_subnetpool(pool)
+            self.store(write_subnetpool(pool))
+
+    def put_share(self, share: Share) -> None:
+        """Add or replace a share and store it."""
+        before = self.index.shares.by_id.get(share.id)
+        if before != share:
+            share = self._revised(DocumentKind.SHARE, before, share)
+            self.index.put_share(share)
+            self.store(write_share(share))
+
+    def drop_share(self, share_id: str) -> None:
+        """Remove a share and its document."""
+        self.index.drop_share(share_id)
+        self.store(Document(DocumentKind.SHARE, share_id, None))
+
     def put_port(self, port: Port) -> None:
         """Add or replace a port and store it."""
         before = self.index.ports.get(port.id)
@@ -111,6 +139,17 @@ class Recorder:
         if before != after or turned:
             self._compare(port_id, before, after, turned, waits=True)
 
+    def readdress(self, port_id: str) -> None:
+        """A port has other addresses: soil what answers for them, and what lets it send by them."""
+        index = self.index
+        self.touch([port_id])
+        for tap in index.footing(port_id).taps:
+            self.soil(tap.host, UnitKind.PORT, port_id)
+            self.wait(tap.host, port_id)
+        for host in index.present_on(index.ports[port_id].network_id) if index.footing(port_id).pointer else ():
+            self.soil(host, UnitKind.ADDRESS, port_id)
+            self.wait(host, port_id)
+
     def lift(self, port_id: str) -> None:
         """A port stands nowhere any more and is about to be dropped."""
         before, turned = self.index.lift(port_id)
@@ -124,8 +163,9 @@ class Recorder:
         for host in deliveries_changed(before, after):
             soiled.add(Unit(host, UnitKind.ADDRESS, port_id))
             soiled.add(Unit(host, UnitKind.NETWORK, network_id))
-        if (before.pointer, before.hairpin) != (after.pointer, after.hairpin):
-            hosts = present if before.pointer != after.pointer else ()
+        moved = (before.pointer, not before.hosts) != (after.pointer, not after.hosts)
+        if moved or before.hairpin != after.hairpin:
+            hosts = present if moved else ()
             soiled.update(
                 Unit(host, UnitKind.ADDRESS, port_id)
                 for host in (*hosts, before.hairpin, after.hairpin)

@@ -23,6 +23,8 @@ def set_tags(index: Index, change: SetTags, record: Recorder) -> None:
             record.put_subnet(_tagged(index.subnet(change.id), change))
         case DocumentKind.PORT:
             record.put_port(_tagged(index.port(change.id), change))
+        case DocumentKind.SUBNETPOOL:
+            record.put_subnetpool(_tagged(index.subnetpool(change.id), change))
         case _:
             raise Invalid(f"tags: a {change.kind} has no tags", field="tags", kind="InvalidInput")
 

@@ -9,90 +9,60 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
-from overlay import membership, placement, tags, tenancy
-from overlay.changes import (
-    Activate,
-    Announced,
-    BindPassive,
-    Change,
-    Confirmed,
-    CreateNetwork,
-    CreatePort,
-    CreateSubnet,
-    DeleteNetwork,
-    DeletePort,
-    DeleteSubnet,
-    Document,
-    DocumentKind,
-    HostBack,
-    HostLost,
-    HostSeen,
-    HostSnapshot,
-    NoticeKind,
-    Outcome,
-    Plugged,
-    Sent,
-    SetTags,
-    Tick,
-    Unbind,
-    Unplugged,
-    UpdateNetwork,
-    UpdatePort,
-    UpdateSubnet,
-)
+from overlay import placement
+from overlay.changes import Change, Document, DocumentKind, NoticeKind, Outcome
 from overlay.directory import Binding, Clash, Location
 from overlay.documents import (
     read_host,
     read_move,
     read_network,
     read_port,
+    read_quota,
+    read_share,
     read_subnet,
+    read_subnetpool,
     write_host,
     write_move,
     write_network,
     write_port,
+    write_quota,
+    write_share,
     write_subnet,
+    write_subnetpool,
 )
 from overlay.footing import Footing
-from overlay.index import Index, Settings
+from overlay.handlers import HANDLERS
+from overlay.index import Index
 from overlay.moves import Move, Phase, deadline
 from overlay.recording import Recorder
-from overlay.values import Host, HostName, IpAddress, Mac, Network, Port, PortStatus, Subnet, Vni
+from overlay.settings import Settings
+from overlay.values import (
+    EVERYBODY,
+    Countable,
+    Host,
+    HostName,
+    IpAddress,
+    Mac,
+    Network,
+    Port,
+    PortStatus,
+    Quota,
+    Share,
+    Shareable,
+    Subnet,
+    SubnetPool,
+    Vni,
+)
 
 __all__ = ["Settings", "World"]
 
 
-def _tick(index: Index, _change: Tick, record: Recorder) -> None:
-    record.touch(index.moves)
-
-
-_HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
-    CreateNetwork: tenancy.create_network,
-    UpdateNetwork: tenancy.update_network,
-    DeleteNetwork: tenancy.delete_network,
-    CreateSubnet: tenancy.create_subnet,
-    UpdateSubnet: tenancy.update_subnet,
-    DeleteSubnet: tenancy.delete_subnet,
-    CreatePort: placement.create_port,
-    UpdatePort: placement.update_port,
-    DeletePort: placement.delete_port,
-    SetTags: tags.set_tags,
-    BindPassive: placement.bind_passive,
-    Activate: placement.activate,
-    Unbind: placement.unbind,
-    HostSeen: membership.seen,
-    HostSnapshot: placement.snapshot,
-    Plugged: placement.plugged,
-    Unplugged: placement.unplugged,
-    HostLost: membership.lost,
-    HostBack: membership.back,
-    Announced: placement.announced,
-    Sent: membership.sent,
-    Confirmed: membership.confirmed,
-    Tick: _tick,
-}
+def _created_at(document: tuple[str, dict[str, Any]]) -> float:
+    """When an object was made; those whose documents do not say come first, as they were given."""
+    made: float = document[1].get("record", {}).get("created_at", 0.0)
+    return made
 
 
 class World:
@@ -109,6 +79,9 @@ class World:
         self.networks: Mapping[str, Network] = MappingProxyType(index.networks)
         self.subnets: Mapping[str, Subnet] = MappingProxyType(index.subnets)
         self.ports: Mapping[str, Port] = MappingProxyType(index.ports)
+        self.subnetpools: Mapping[str, SubnetPool] = MappingProxyType(index.subnetpools)
+        self.shares: Mapping[str, Share] = MappingProxyType(index.shares.by_id)
+        self.quotas: Mapping[str, Quota] = MappingProxyType(index.holdings.quotas)
         self.hosts: Mapping[HostName, Host] = MappingProxyType(index.hosts)
         self.attachments: Mapping[tuple[HostName, str], int] = MappingProxyType(index.attachments)
 
@@ -128,12 +101,19 @@ class World:
         for document in documents:
             if document.body is not None:
                 bodies[document.kind].append((document.id, document.body))
-        for id_, body in bodies[DocumentKind.NETWORK]:
-            index.put_network(read_network(id_, body))
-        for id_, body in bodies[DocumentKind.SUBNET]:
-            index.put_subnet(read_subnet(id_, body))
-        for id_, body in bodies[DocumentKind.HOST]:
-            index.put_host(read_host(id_, body))
+        for of_kind in bodies.values():
+            of_kind.sort(key=_created_at)
+        simple: tuple[tuple[DocumentKind, Callable[[str, dict[str, Any]], Any], Callable[[Any], None]], ...] = (
+            (DocumentKind.QUOTA, read_quota, index.put_quota),
+            (DocumentKind.SUBNETPOOL, read_subnetpool, index.put_subnetpool),
+            (DocumentKind.NETWORK, read_network, index.put_network),
+            (DocumentKind.SUBNET, read_subnet, index.put_subnet),
+            (DocumentKind.HOST, read_host, index.put_host),
+            (DocumentKind.SHARE, read_share, index.put_share),
+        )
+        for kind, read, put in simple:
+            for id_, body in bodies[kind]:
+                put(read(id_, body))
         for move in sorted((read_move(id_, body) for id_, body in bodies[DocumentKind.MOVE]), key=lambda m: m.number):
             index.put_move(move)
         for id_, body in bodies[DocumentKind.PORT]:
@@ -150,7 +130,7 @@ class World:
         """
         index = self._index
         record = Recorder(index, now)
-        _HANDLERS[type(change)](index, change, record)
+        HANDLERS[type(change)](index, change, record)
         looked_at: set[str] = set()
         while len(looked_at) < len(record.touched):
             for port_id in [port_id for port_id in record.touched if port_id not in looked_at]:
@@ -178,10 +158,72 @@ class World:
         """Look up.  :raises NotFound: ``PortNotFound``."""
         return self._index.port(port_id)
 
+    def subnetpool(self, pool_id: str) -> SubnetPool:
+        """Look up.  :raises NotFound: ``SubnetPoolNotFound``."""
+        return self._index.subnetpool(pool_id)
+
+    def default_subnetpool(self, version: int) -> SubnetPool | None:
+        """The pool of an IP version of which subnets are cut that name none."""
+        pool_id = self._index.default_pools.get(version)
+        return None if pool_id is None else self.subnetpools[pool_id]
+
+    def share(self, share_id: str) -> Share:
+        """Look up.  :raises NotFound: ``RbacPolicyNotFound``."""
+        return self._index.share(share_id)
+
+    def shares_of(self, kind: Shareable, object_id: str) -> tuple[Share, ...]:
+        """The shares of an object."""
+        return tuple(self.shares[share_id] for share_id in self._index.shares.targets(kind, object_id).values())
+
+    def shared_with(self, kind: Shareable, object_id: str, project: str) -> bool:
+        """Whether an object is shared with a project: by its name, with everybody, or because it is so itself."""
+        if kind is Shareable.SUBNETPOOL and object_id in self.subnetpools and self.subnetpools[object_id].shared:
+            return True
+        return self._index.shares.reaches(kind, object_id, project)
+
+    def shared_networks(self, project: str) -> tuple[str, ...]:
+        """The ids of the networks of others that a project may use."""
+        shares = self._index.shares
+        reached = (*shares.reached(Shareable.NETWORK, project), *shares.reached(Shareable.NETWORK, EVERYBODY))
+        return tuple(id_ for id_ in dict.fromkeys(reached) if self.networks[id_].project_id != project)
+
+    def networks_of_project(self, project: str) -> tuple[Network, ...]:
+        """A project's networks."""
+        return tuple(self.networks[id_] for id_ in self._index.holdings.ids(Countable.NETWORK, project))
+
+    def subnets_of_project(self, project: str) -> tuple[Subnet, ...]:
+        """A project's subnets."""
+        return tuple(self.subnets[id_] for id_ in self._index.holdings.ids(Countable.SUBNET, project))
+
+    def ports_of_project(self, project: str) -> tuple[Port, ...]:
+        """A project's ports."""
+        return tuple(self.ports[id_] for id_ in self._index.holdings.ids(Countable.PORT, project))
+
+    def usage(self, project: str) -> Mapping[Countable, int]:
+        """How many of each a project has."""
+        return self._index.holdings.usage(project)
+
+    def limits(self, project: str) -> Mapping[Countable, int]:
+        """How many of each a project may have: by its own quota, or the default one."""
+        return self._index.holdings.limits(project)
+
+    def used_addresses(self, subnet_id: str) -> int:
+        """How many addresses of a subnet ports have.  :raises NotFound: as ``subnet``."""
+        return self._index.subnet_users[self.subnet(subnet_id).id]
+
+    def free_addresses(self, subnet_id: str) -> int:
+        """How many addresses are left in a subnet's pools.  :raises NotFound: as ``subnet``."""
+        return self._index.pools[self.subnet(subnet_id).id].free()
+
+    def is_up(self, port_id: str) -> bool:
+        """Whether a port and its network are administratively up.  :raises NotFound: as ``port``."""
+        return self._index.is_up(self.port(port_id))
+
     def status(self, port_id: str) -> PortStatus:
         """ACTIVE when plugged where its active binding is and confirmed by every host that needs it.
 
-        BUILD until then; DOWN while it is not plugged there, or that host is lost.
+        BUILD until then; DOWN while it is not plugged there, that host is lost, or it or its network is
+        administratively down.
 
         :raises NotFound: as ``port``.
         """
@@ -296,9 +338,12 @@ class World:
     def documents(self) -> tuple[Document, ...]:
         """The whole world as it is stored."""
         return (
+            *map(write_quota, self.quotas.values()),
+            *map(write_subnetpool, self.subnetpools.values()),
             *map(write_network, self.networks.values()),
             *map(write_subnet, self.subnets.values()),
             *map(write_host, self.hosts.values()),
             *map(write_port, self.ports.values()),
             *map(write_move, self.moves()),
+            *map(write_share, self.shares.values()),
         )

@@ -24,6 +24,7 @@ from topologies.nodes import OPENFLOW_PORT, OVSDB_PORT
 from topologies.orders import ControllerStatus
 from topologies.overrides import merge, search_path, write
 from topologies.rest import Rest
+from topologies.wiring import UNDERLAY_MTU
 
 _HEALTHY_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
@@ -68,6 +69,7 @@ class ControlPlane:
             "openflow": {"listen": [f"{address}:{OPENFLOW_PORT}"]},
             "ovsdb": {"listen": [f"{address}:{OVSDB_PORT}"]},
             "rest": {"listen": f"{_LOOPBACK}:{self.rest_port}"},
+            "overlay": {"underlay_mtu": UNDERLAY_MTU},
             "tokens": tokens,
         }
         _write_private(self.config, write(merge(made, overrides)))

@@ -13,6 +13,8 @@ from topologies.errors import LabError
 from topologies.mn import Intf, Link
 
 FABRIC_MTU: Final = 1600
+UNDERLAY_MTU: Final = 1550
+"""What the controller is told of it, so that guests have 1500; the rest is room for tags inside."""
 _LATENCY_MS: Final = 50
 _TICKS_PER_SECOND: Final = 250
 _FIRST_INDEX: Final = 1000

@@ -12,10 +12,11 @@ from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from controller.rest import answers
-from controller.rest.access import require_operator, visible
-from controller.rest.fields import Body, HostText, Shown
-from controller.rest.listing import Json
+from controller.rest.access import require_operator
+from controller.rest.fields import Body, HostText, Maybe, Shown
+from controller.rest.listing import Attributes, Collection, FieldsQuery, Json, ListQuery, PageLinks, Values
 from controller.rest.ports import PortPath, Profile, vif_details
+from controller.rest.sight import Sight
 from controller.service import Service
 from overlay.changes import Activate, BindPassive, Unbind
 from overlay.directory import Binding
@@ -40,15 +41,37 @@ class BindingCreateBody(Body):
     binding: BindingCreate
 
 
+class BindingUpdate(Body):
+    """What a client may say again of a binding: of each there is one value only."""
+
+    vnic_type: Maybe[Literal["normal"]] = None
+    profile: Maybe[Profile] = None
+
+
+class BindingUpdateBody(Body):
+    """The changes of a binding."""
+
+    binding: BindingUpdate
+
+
 class BindingShown(Shown):
     """A binding of a port to a host: ACTIVE where it lives, INACTIVE where it may move to."""
 
     host: str
     status: Literal["ACTIVE", "INACTIVE"]
-    vif_type: Literal["ovs"] = "ovs"
-    vif_details: dict[str, bool | str] = Field(default_factory=vif_details)
-    vnic_type: Literal["normal"] = "normal"
-    profile: dict[str, str] = Field(default_factory=dict)
+    vif_type: Literal["ovs"]
+    vif_details: dict[str, bool | str]
+    vnic_type: Literal["normal"]
+    profile: dict[str, str]
+
+
+class BindingQuery(ListQuery):
+    """Filters of a list of bindings."""
+
+    host: Values = None
+    status: Values = None
+    vif_type: Values = None
+    vnic_type: Values = None
 
 
 class BindingAnswer(BaseModel):
@@ -61,6 +84,7 @@ class BindingsAnswer(BaseModel):
     """The bindings of a port."""
 
     bindings: list[BindingShown]
+    bindings_links: PageLinks = None
 
 
 class BindingPath(PortPath):
@@ -69,59 +93,95 @@ class BindingPath(PortPath):
     host: str
 
 
-def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) -> APIBlueprint:
-    """Build the routes of bindings."""
-    api = answers.routes("bindings", "/v2.0/ports")
+_ATTRIBUTES: Final[Attributes[Binding]] = {
+    "host": lambda binding: str(binding.host),
+    "status": lambda binding: "ACTIVE" if binding.active else "INACTIVE",
+    "vif_type": lambda _: "ovs",
+    "vif_details": lambda _: vif_details(),
+    "vnic_type": lambda _: "normal",
+    "profile": lambda _: {},
+}
+"""How each field of a binding is read."""
 
-    def of(port_id: str, what: str) -> tuple[Binding, ...]:
-        visible(service.world.port, port_id, "Port", "port_id")
+
+class _Bindings:
+    """The bindings of ports, as the operator may see them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._sight = Sight(service)
+
+    def of(self, port_id: str, what: str) -> tuple[Binding, ...]:
+        """All bindings of a port, for somebody who may do what is asked."""
+        self._sight.port(port_id)
         require_operator(what)
-        return service.world.bindings(port_id)
+        return self._service.world.bindings(port_id)
 
-    def found(port_id: str, host: str, what: str) -> Binding:
-        for binding in of(port_id, what):
+    def found(self, port_id: str, host: str, what: str) -> Binding:
+        """The one at a host.  :raises NotFound: ``PortBindingNotFound``."""
+        for binding in self.of(port_id, what):
             if binding.host == host:
                 return binding
         raise NotFound(
             f"Binding for port {port_id} on host {host} could not be found.", field="host", kind="PortBindingNotFound"
         )
 
-    @api.get("/<port_id>/bindings", responses=answers.ok(BindingsAnswer))
-    def list_bindings(path: PortPath) -> Json:
+    def shown(self, port_id: str) -> Collection[Binding]:
+        """How the bindings of one port are listed and shown."""
+
+        def find(host: str) -> Binding:
+            return self.found(port_id, host, "Listing bindings")
+
+        return Collection("bindings", _ATTRIBUTES, BindingShown, find, key="host")
+
+
+def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) -> APIBlueprint:
+    """Build the routes of bindings."""
+    api = answers.routes("bindings", "/v2.0/ports")
+    bindings = _Bindings(service)
+
+    def show(port_id: str, host: str, what: str, query: FieldsQuery | None = None) -> Json:
+        found = bindings.found(port_id, host, what)
+        return {"binding": bindings.shown(port_id).show(found, query)}
+
+    @api.get("/<port_id>/bindings", responses=answers.listed(BindingsAnswer))
+    def list_bindings(path: PortPath, query: BindingQuery) -> Json:
         """List the bindings of a port."""
-        return {"bindings": [_shown(binding) for binding in of(path.port_id, "Listing bindings")]}
+        found = bindings.of(path.port_id, "Listing bindings")
+        return bindings.shown(path.port_id).select(found, query)
 
     @api.post("/<port_id>/bindings", responses=answers.created(BindingAnswer))
     def create_binding(path: PortPath, body: BindingCreateBody) -> tuple[Json, int]:
         """Prepare a host for a port: a passive binding."""
         what = "Creating a binding"
-        of(path.port_id, what)
+        bindings.of(path.port_id, what)
         service.submit(BindPassive(path.port_id, body.binding.host))
-        return {"binding": _shown(found(path.port_id, body.binding.host, what))}, 201
+        return show(path.port_id, body.binding.host, what), 201
 
     @api.get("/<port_id>/bindings/<host>", responses=answers.ok(BindingAnswer))
-    def show_binding(path: BindingPath) -> Json:
+    def show_binding(path: BindingPath, query: FieldsQuery) -> Json:
         """Show a binding."""
-        return {"binding": _shown(found(path.port_id, path.host, "Showing a binding"))}
+        return show(path.port_id, path.host, "Showing a binding", query)
+
+    @api.put("/<port_id>/bindings/<host>", responses=answers.ok(BindingAnswer))
+    def update_binding(path: BindingPath, body: BindingUpdateBody) -> Json:  # noqa: ARG001  (its models say it all)
+        """Say again of a binding what it is; nothing of it can be otherwise."""
+        return show(path.port_id, path.host, "Changing a binding")
 
     @api.put("/<port_id>/bindings/<host>/activate", responses=answers.ok(BindingAnswer, 409, 504))
     def activate_binding(path: BindingPath) -> Json:
         """Move a port to its passive binding; returns when every switch has confirmed."""
         what = "Activating a binding"
-        host = found(path.port_id, path.host, what).host
+        host = bindings.found(path.port_id, path.host, what).host
         service.submit(Activate(path.port_id, host))
         service.await_move(path.port_id, host, activation_seconds)
-        return {"binding": _shown(found(path.port_id, path.host, what))}
+        return show(path.port_id, path.host, what)
 
     @api.delete("/<port_id>/bindings/<host>", responses=answers.gone())
     def delete_binding(path: BindingPath) -> tuple[str, int]:
         """Delete a passive binding: the move that it prepared is cancelled."""
-        of(path.port_id, "Deleting a binding")
+        bindings.of(path.port_id, "Deleting a binding")
         service.submit(Unbind(path.port_id, HostName(path.host)))
         return "", 204
 
     return api
-
-
-def _shown(binding: Binding) -> Json:
-    return BindingShown(host=binding.host, status="ACTIVE" if binding.active else "INACTIVE").model_dump(mode="json")

@@ -169,6 +169,7 @@ class Collection(Generic[T]):
     :ivar model: the documented form, which says what can be compared and sorted by: what is one value.
     :ivar find: an object by its id, for the marker; refuses what the caller may not see.
     :ivar hidden: names of fields that only the operator sees.
+    :ivar key: the field by which an object is found.
     """
 
     plural: str
@@ -176,6 +177,7 @@ class Collection(Generic[T]):
     model: type[Shown]
     find: Callable[[str], T]
     hidden: frozenset[str] = frozenset()
+    key: str = "id"
 
     def show(self, thing: T, query: FieldsQuery | None = None) -> Json:
         """Turn one object into JSON as the caller may see it."""
@@ -202,7 +204,7 @@ class Collection(Generic[T]):
         wanted = self._wanted(query)
         found: Json = {self.plural: [{name: read(thing) for name, read in wanted} for thing in page]}
         if query.limit:
-            ids = [self.attributes["id"](thing) for thing in page]
+            ids = [self.attributes[self.key](thing) for thing in page]
             found[f"{self.plural}_links"] = _links(ids, query.limit, reverse=query.page_reverse)
         return found
 
@@ -228,8 +230,8 @@ class Collection(Generic[T]):
             _Sort(self.attributes[key], direction == "desc")
             for key, direction in zip_longest(keys, directions, fillvalue="asc")
         ]
-        if "id" not in keys and (keys or query.limit or query.marker is not None):
-            sorts.append(_Sort(self.attributes["id"], descending=False))
+        if self.key not in keys and (keys or query.limit or query.marker is not None):
+            sorts.append(_Sort(self.attributes[self.key], descending=False))
         return sorts
 
     def _filters(self, query: ListQuery) -> Iterable[Callable[[T], bool]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
 
@@ -241,10 +241,10 @@ def test_everything_is_stored(world: World) -> None:
             "n",
             ip_network("2001:db8::/64"),
             dhcp=True,
-            dns_nameservers=(IPv4Address("9.9.9.9"),),
+            dns_nameservers=(IPv6Address("2620:fe::9"),),
             host_routes=(HostRoute(ip_network("2001:db8:1::/64"), ip_network("2001:db8::/64")[9]),),
             ipv6_ra_mode=Ipv6Mode.SLAAC,
-            ipv6_address_mode=Ipv6Mode.STATEFUL,
+            ipv6_address_mode=Ipv6Mode.SLAAC,
             tags=("x",),
         ),
         8.0,

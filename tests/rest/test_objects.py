@@ -23,7 +23,16 @@ def test_a_network_has_neutrons_fields(op) -> None:
         "shared": False,
         "router:external": False,
         "mtu": 1450,
+        "port_security_enabled": True,
         "subnets": [],
+        "availability_zone_hints": [],
+        "availability_zones": ["default"],
+        "ipv4_address_scope": None,
+        "ipv6_address_scope": None,
+        "tags": [],
+        "revision_number": 1,
+        "created_at": "1970-01-01T00:16:40Z",
+        "updated_at": "1970-01-01T00:16:40Z",
         "provider:network_type": "vxlan",
         "provider:segmentation_id": 1,
         "provider:physical_network": None,
@@ -36,7 +45,8 @@ def test_a_network_lives_and_dies(op) -> None:
     path = f"/v2.0/networks/{made['id']}"
     assert op("GET", path).body == {"network": made}
     changed = op("PUT", path, {"network": {"name": "b", "mtu": 1400, "admin_state_up": True}})
-    assert (changed.status, changed.body["network"]) == (200, {**made, "name": "b", "mtu": 1400})
+    expected = {**made, "name": "b", "mtu": 1400, "revision_number": 2}
+    assert (changed.status, changed.body["network"]) == (200, expected)
     assert op("GET", path).body["network"]["name"] == "b"
     gone = op("DELETE", path)
     assert (gone.status, gone.body) == (204, b"")
@@ -70,6 +80,7 @@ def test_a_subnet_has_neutrons_defaults(op, cidr: str, version: int, gateway: st
     assert subnet["allocation_pools"] == [{"start": pool[0], "end": pool[1]}]
     assert subnet["enable_dhcp"] is False
     assert (subnet["dns_nameservers"], subnet["host_routes"]) == ([], [])
+    assert (subnet["subnetpool_id"], subnet["ipv6_ra_mode"], subnet["ipv6_address_mode"]) == (None, None, None)
     assert op("GET", f"/v2.0/networks/{network['id']}").body["network"]["subnets"] == [subnet["id"]]
 
 
@@ -190,7 +201,7 @@ def test_fields_can_be_chosen(op) -> None:
     """fields= shows only these attributes, in lists and of one object."""
     network = op.make("network", name="n")
     assert op("GET", "/v2.0/networks?fields=id&fields=name").body == {"networks": [{"id": network["id"], "name": "n"}]}
-    assert op("GET", f"/v2.0/networks/{network['id']}?fields=mtu").body == {"network": {"mtu": 1500}}
+    assert op("GET", f"/v2.0/networks/{network['id']}?fields=mtu").body == {"network": {"mtu": 1450}}
 
 
 def test_what_clients_read_first(op, edge) -> None:

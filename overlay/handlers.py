@@ -1,0 +1,83 @@
+"""Who does each change?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from overlay import membership, placement, quotas, sharing, subnetpools, subnets, tags, tenancy
+from overlay.changes import (
+    Activate,
+    Announced,
+    BindPassive,
+    Confirmed,
+    CreateNetwork,
+    CreatePort,
+    CreateShare,
+    CreateSubnet,
+    CreateSubnetPool,
+    DeleteNetwork,
+    DeletePort,
+    DeleteShare,
+    DeleteSubnet,
+    DeleteSubnetPool,
+    HostBack,
+    HostLost,
+    HostSeen,
+    HostSnapshot,
+    Plugged,
+    ResetQuota,
+    Sent,
+    SetQuota,
+    SetTags,
+    Tick,
+    Unbind,
+    Unplugged,
+    UpdateNetwork,
+    UpdatePort,
+    UpdateShare,
+    UpdateSubnet,
+    UpdateSubnetPool,
+)
+from overlay.index import Index
+from overlay.recording import Recorder
+
+
+def _tick(index: Index, _change: Tick, record: Recorder) -> None:
+    record.touch(index.moves)
+
+
+HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
+    CreateNetwork: tenancy.create_network,
+    UpdateNetwork: tenancy.update_network,
+    DeleteNetwork: tenancy.delete_network,
+    CreateSubnet: subnets.create_subnet,
+    UpdateSubnet: subnets.update_subnet,
+    DeleteSubnet: subnets.delete_subnet,
+    CreatePort: placement.create_port,
+    UpdatePort: placement.update_port,
+    DeletePort: placement.delete_port,
+    CreateSubnetPool: subnetpools.create_subnetpool,
+    UpdateSubnetPool: subnetpools.update_subnetpool,
+    DeleteSubnetPool: subnetpools.delete_subnetpool,
+    CreateShare: sharing.create_share,
+    UpdateShare: sharing.update_share,
+    DeleteShare: sharing.delete_share,
+    SetTags: tags.set_tags,
+    SetQuota: quotas.set_quota,
+    ResetQuota: quotas.reset_quota,
+    BindPassive: placement.bind_passive,
+    Activate: placement.activate,
+    Unbind: placement.unbind,
+    HostSeen: membership.seen,
+    HostSnapshot: placement.snapshot,
+    Plugged: placement.plugged,
+    Unplugged: placement.unplugged,
+    HostLost: membership.lost,
+    HostBack: membership.back,
+    Announced: placement.announced,
+    Sent: membership.sent,
+    Confirmed: membership.confirmed,
+    Tick: _tick,
+}
+"""Each checks everything before it changes anything."""

@@ -1,0 +1,40 @@
+"""What may an operator choose about virtual networks?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from overlay.holdings import DEFAULT_QUOTAS
+from overlay.values import Countable
+
+ENCAPSULATION: Final = 50
+"""What VXLAN over IPv4 adds to a VM's IP packet: 20 bytes IPv4, 8 UDP, 8 VXLAN, 14 inner Ethernet (RFC 7348 §5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may choose.
+
+    :param vni_first: lowest VNI that is handed out.
+    :param vni_last: highest VNI that is handed out.
+    :param grace: seconds for which the hairpin waits for stragglers after all hosts were repointed.
+    :param move_timeout: seconds after which a move that was not activated fails.
+    :param port_rate_kbps: what each port may send into its network, in kbit/s; 0 is no limit.
+    :param underlay_mtu: the largest IP packet that the underlay carries from host to host, in bytes.
+    :param quotas: how many of each a project may have that has no quota of its own, -1 for any number.
+    """
+
+    vni_first: int = 1
+    vni_last: int = (1 << 24) - 1
+    grace: float = 1.0
+    move_timeout: float = 300.0
+    port_rate_kbps: int = 0
+    underlay_mtu: int = 1500
+    quotas: Mapping[Countable, int] = field(default_factory=lambda: DEFAULT_QUOTAS)
+
+    @property
+    def network_mtu(self) -> int:
+        """The largest IP packet of a VM that fits through the tunnel."""
+        return self.underlay_mtu - ENCAPSULATION
