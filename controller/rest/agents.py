@@ -16,7 +16,7 @@ from controller.rest import answers
 from controller.rest.access import require_operator
 from controller.rest.fields import Shown
 from controller.rest.listing import Attributes, Collection, FieldsQuery, Json, ListQuery, PageLinks, Truths, Values
-from controller.rest.sight import ZONE
+from controller.rest.networks import ZONE
 from controller.service import Service
 from controller.views import HostView
 from overlay.refusals import NotFound

@@ -17,6 +17,8 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from controller.rest import (
+    agents,
+    availability,
     bindings,
     directory,
     discovery,
@@ -27,6 +29,9 @@ from controller.rest import (
     networks,
     operations,
     ports,
+    quotas,
+    rbac,
+    subnetpools,
     subnets,
     tags,
     topology,
@@ -107,6 +112,11 @@ def build(
         ports.blueprint(service),
         bindings.blueprint(service, activation_seconds),
         *tags.blueprints(service),
+        agents.blueprint(service),
+        availability.blueprint(service),
+        subnetpools.blueprint(service),
+        rbac.blueprint(service),
+        quotas.blueprint(service),
         operations.blueprint(service),
         metrics.blueprint(service),
         topology.blueprint(service),

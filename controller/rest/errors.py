@@ -20,7 +20,7 @@ from overlay.refusals import Refusal
 
 _LOG: Final = logging.getLogger(__name__)
 _PLURALS: Final = {"networks": "network", "subnets": "subnet", "ports": "port"}
-_OTHERS: Final = frozenset({"binding", "intended", "link", "policy", "switch"})
+_OTHERS: Final = frozenset({"binding", "intended", "link", "policy", "quota", "rbac_policy", "subnetpool", "switch"})
 """What else a body may hold one of."""
 _TYPES: Final = {
     400: "HTTPBadRequest",
