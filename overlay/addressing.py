@@ -85,7 +85,7 @@ class Lowest:
             heapq.heappop(self._freed)  # taken again by name
         if self._freed:
             return self._freed[0]
-        while self._frontier in self._used:
+        while self._frontier <= self._last and self._frontier in self._used:
             self._frontier += 1
         return self._frontier if self._frontier <= self._last else None
 

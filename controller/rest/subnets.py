@@ -351,10 +351,10 @@ def _pool_to_cut(sight: Sight, given: SubnetCreate) -> SubnetPool | None:
     version = given.ip_version if given.cidr is None else version_of(given.cidr)
     if version not in _VERSIONS:
         raise bad_request("ip_version", "4 or 6 must be specified for a default subnet pool")
-    for pool in sight.world.subnetpools.values():
-        if pool.is_default and version_of(pool.prefixes[0]) == version and sight.sees_pool(pool):
-            return pool
-    raise bad_request("use_default_subnetpool", f"there is no default subnet pool for IPv{version}")
+    pool = sight.world.default_subnetpool(version)
+    if pool is None or not sight.sees_pool(pool):
+        raise bad_request("use_default_subnetpool", f"there is no default subnet pool for IPv{version}")
+    return pool
 
 
 def _pools(given: SubnetCreate | SubnetUpdate) -> tuple[Pool, ...] | None:

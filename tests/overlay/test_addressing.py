@@ -1,4 +1,4 @@
-"""Allocation gives the lowest free number, always."""
+"""VNIs are handed out lowest first, addresses fairly, and prefixes mean what the RFCs say."""
 
 from __future__ import annotations
 
@@ -8,47 +8,68 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overlay.addressing import Allocator, default_gateway, default_pools, link_local, usable
+from overlay.addressing import Fair, Lowest, default_gateway, default_pools, link_local, usable
 from overlay.values import Mac, Pool
 
 RANGES = [(3, 4), (6, 6), (8, 9)]
-ALL = [number for first, last in RANGES for number in range(first, last + 1)]
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(2, 9), st.sets(st.integers(3, 9), max_size=3)), min_size=4))
-def test_lowest_free_number(steps: list[tuple[bool, int, set[int]]]) -> None:
-    """After any takes and returns, inside the ranges or not, the answer is that of looking at every number."""
-    allocator, used = Allocator(RANGES), set()
-    for named, number, besides in steps:
-        chosen = number if named else allocator.lowest()
+def numbers(ranges: list[tuple[int, int]]) -> list[int]:
+    """All numbers of some ranges, in order."""
+    return [number for first, last in sorted(ranges) for number in range(first, last + 1)]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(2, 9)), min_size=4))
+def test_lowest_free_number(steps: list[tuple[bool, int]]) -> None:
+    """After any takes and returns, inside the range or not, the answer is that of looking at every number."""
+    allocator, used = Lowest(3, 8), set()
+    for named, number in steps:
+        chosen = number if named else allocator.next()
         if chosen is not None and chosen not in used:
             allocator.take(chosen)
             used.add(chosen)
         elif chosen is not None:
             allocator.give_back(chosen)
             used.remove(chosen)
-        free = [candidate for candidate in ALL if candidate not in used | besides]
-        assert allocator.lowest(besides) == (free[0] if free else None)
+        free = [candidate for candidate in range(3, 9) if candidate not in used]
+        assert allocator.next() == (free[0] if free else None)
 
 
-def test_returned_numbers_come_first() -> None:
-    """What was given back is the next to be given, unless it was taken by name meanwhile or is not wanted."""
-    allocator = Allocator([(1, 9)])
-    for number in (1, 2, 3, 4):
-        allocator.take(number)
-    assert allocator.lowest() == 5
-    for number in (1, 2, 3):
-        allocator.give_back(number)
-    allocator.take(1)
-    assert (allocator.lowest({2}), allocator.lowest({2, 3}), allocator.lowest()) == (3, 5, 2)
-
-
-def test_nothing_to_allocate() -> None:
-    """An allocator without ranges has nothing, and takes back what was never its own."""
-    allocator = Allocator([])
-    allocator.take(7)
-    allocator.give_back(7)
-    assert allocator.lowest() is None
+@given(
+    st.lists(
+        st.tuples(
+            st.booleans() | st.sampled_from([[(2, 5)], [(7, 9), (3, 3)], RANGES, []]),
+            st.integers(2, 9),
+            st.sets(st.integers(3, 9), max_size=3),
+        ),
+        min_size=4,
+    )
+)
+def test_the_next_is_the_one_that_waited_longest(
+    steps: list[tuple[bool | list[tuple[int, int]], int, set[int]]],
+) -> None:
+    """Numbers that nobody had come first, in order, then those given back, the oldest first; whatever the ranges."""
+    ranges = RANGES
+    allocator, used, returned = Fair(ranges), set(), []
+    for what, number, besides in steps:
+        if isinstance(what, list):
+            ranges = what
+            allocator.reshape(ranges)
+            returned = [free for free in returned if free in numbers(ranges)]
+        else:
+            chosen = number if what else allocator.next()
+            if chosen is not None and chosen not in used:
+                allocator.take(chosen)
+                used.add(chosen)
+                returned = [free for free in returned if free != chosen]
+            elif chosen is not None:
+                allocator.give_back(chosen)
+                used.remove(chosen)
+                returned += [chosen] if chosen in numbers(ranges) else []
+        never = [free for free in numbers(ranges) if free not in used and free not in returned]
+        wanted = [free for free in never + returned if free not in besides]
+        assert allocator.next(besides) == (wanted[0] if wanted else None)
+        assert allocator.free() == len(never) + len(returned)
 
 
 @pytest.mark.parametrize(

@@ -10,40 +10,66 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from overlay.changes import (
+    UNCHANGED,
     Activate,
     Announced,
     BindPassive,
     Change,
     CreateNetwork,
     CreatePort,
+    CreateShare,
     CreateSubnet,
+    CreateSubnetPool,
     DeleteNetwork,
     DeletePort,
+    DeleteShare,
     DeleteSubnet,
+    DeleteSubnetPool,
+    DocumentKind,
     FixedIpRequest,
     HostBack,
     HostLost,
     HostSeen,
     HostSnapshot,
     Plugged,
+    ResetQuota,
+    SetQuota,
+    SetTags,
     Tick,
     Unbind,
+    Unchanged,
     Unplugged,
     UpdateNetwork,
     UpdatePort,
+    UpdateShare,
     UpdateSubnet,
+    UpdateSubnetPool,
 )
 from overlay.compile import Compiler, units_of
 from overlay.refusals import Refusal
-from overlay.values import HostName, Mac, Vni
+from overlay.values import Countable, HostName, Mac, Pool, Shareable, Vni
 from overlay.world import Settings, World
 from tests.model.lab import Lab
 
 HOSTS = st.sampled_from([HostName(f"h{number}") for number in range(1, 5)])
 NETWORKS = st.sampled_from(["red", "blue"])
+POOL = (ip_network("10.8.0.0/29"),)
+GROWTH = (ip_network("10.8.0.8/29"),)
 PORTS = st.sampled_from([f"port{number}" for number in range(6)])
 SUBNETS = {"four": ip_network("10.0.0.0/29"), "other": ip_network("10.0.0.4/30"), "six": ip_network("2001:db8::/64")}
 TEXTS = st.sampled_from([None, "a", "b"])
+UPS = st.sampled_from([None, True, False])
+PROJECTS = st.sampled_from(["p", "q"])
+WISHES = st.none() | st.lists(st.sampled_from(["four", "six", "10.0.0.3", "10.0.0.9"]), max_size=2)
+
+
+def wished(network: str, wishes: list[str] | None) -> tuple[FixedIpRequest, ...] | None:
+    """Wishes for addresses, in a network's subnets."""
+    if wishes is None:
+        return None
+    return tuple(
+        FixedIpRequest(ip=IPv4Address(wish)) if "." in wish else FixedIpRequest(f"{network}-{wish}") for wish in wishes
+    )
 
 
 class Lives(RuleBasedStateMachine):
@@ -59,6 +85,7 @@ class Lives(RuleBasedStateMachine):
         for name in ("red", "blue"):
             self.apply(CreateNetwork(name, "p"))
             self.apply(CreateSubnet(f"{name}-four", "p", name, SUBNETS["four"]))
+        self.apply(CreateSubnetPool("pool", "p", "", POOL))
         for number in range(4):
             host = self.lab.hosts[number % 3]
             self.apply(CreatePort(f"port{number}", "p", ("red", "blue")[number % 2], mac=Mac(number + 1), host=host))
@@ -76,9 +103,9 @@ class Lives(RuleBasedStateMachine):
     def create_network(self, network: str, vni: Vni | None) -> None:
         self.apply(CreateNetwork(network, "p", vni=vni))
 
-    @rule(network=NETWORKS, text=TEXTS)
-    def update_network(self, network: str, text: str | None) -> None:
-        self.apply(UpdateNetwork(network, name=text))
+    @rule(network=NETWORKS, text=TEXTS, up=UPS, expected=st.sampled_from([None, 1]))
+    def update_network(self, network: str, text: str | None, up: bool | None, expected: int | None) -> None:
+        self.apply(UpdateNetwork(network, name=text, admin_up=up, expected=expected))
 
     @rule(network=NETWORKS)
     def delete_network(self, network: str) -> None:
@@ -88,9 +115,28 @@ class Lives(RuleBasedStateMachine):
     def create_subnet(self, network: str, which: str) -> None:
         self.apply(CreateSubnet(f"{network}-{which}", "p", network, SUBNETS[which]))
 
-    @rule(network=NETWORKS, which=st.sampled_from(sorted(SUBNETS)), text=TEXTS)
-    def update_subnet(self, network: str, which: str, text: str | None) -> None:
-        self.apply(UpdateSubnet(f"{network}-{which}", description=text))
+    @rule(network=NETWORKS, length=st.sampled_from([None, 30, 31]))
+    def cut_subnet(self, network: str, length: int | None) -> None:
+        self.apply(CreateSubnet(f"{network}-cut", "p", network, None, subnetpool_id="pool", prefixlen=length))
+
+    @rule(
+        network=NETWORKS,
+        which=st.sampled_from([*sorted(SUBNETS), "cut"]),
+        text=TEXTS,
+        gateway=st.sampled_from([UNCHANGED, None, IPv4Address("10.0.0.1"), IPv4Address("10.0.0.6")]),
+        pool=st.sampled_from([None, (2, 3), (2, 6), (3, 5)]),
+    )
+    def update_subnet(
+        self,
+        network: str,
+        which: str,
+        text: str | None,
+        gateway: IPv4Address | Unchanged | None,
+        pool: tuple[int, int] | None,
+    ) -> None:
+        net = SUBNETS["four"]
+        pools = None if pool is None else (Pool(net[pool[0]], net[pool[1]]),)
+        self.apply(UpdateSubnet(f"{network}-{which}", description=text, gateway_ip=gateway, pools=pools))
 
     @rule(network=NETWORKS, which=st.sampled_from(sorted(SUBNETS)))
     def delete_subnet(self, network: str, which: str) -> None:
@@ -101,26 +147,59 @@ class Lives(RuleBasedStateMachine):
         network=NETWORKS,
         mac=st.integers(1, 6),
         host=st.none() | HOSTS,
-        wishes=st.none() | st.lists(st.sampled_from(["four", "six", "10.0.0.3", "10.0.0.9"]), max_size=2),
+        wishes=WISHES,
+        project=PROJECTS,
+        up=st.booleans(),
     )
-    def create_port(self, port: str, network: str, mac: int, host: HostName | None, wishes: list[str] | None) -> None:
-        asked = (
-            None
-            if wishes is None
-            else tuple(
-                FixedIpRequest(ip=IPv4Address(wish)) if "." in wish else FixedIpRequest(f"{network}-{wish}")
-                for wish in wishes
-            )
-        )
-        self.apply(CreatePort(port, "p", network, mac=Mac(mac), host=host, fixed_ips=asked))
+    def create_port(  # noqa: PLR0917  (a rule of hypothesis)
+        self,
+        port: str,
+        network: str,
+        mac: int,
+        host: HostName | None,
+        wishes: list[str] | None,
+        project: str,
+        up: bool,
+    ) -> None:
+        asked = wished(network, wishes)
+        self.apply(CreatePort(port, project, network, mac=Mac(mac), host=host, fixed_ips=asked, admin_up=up))
 
-    @rule(port=PORTS, text=TEXTS)
-    def rename_port(self, port: str, text: str | None) -> None:
-        self.apply(UpdatePort(port, name=text))
+    @rule(port=PORTS, text=TEXTS, up=UPS, mac=st.none() | st.integers(1, 6), expected=st.sampled_from([None, 1]))
+    def change_port(self, port: str, text: str | None, up: bool | None, mac: int | None, expected: int | None) -> None:
+        mac_ = None if mac is None else Mac(mac)
+        self.apply(UpdatePort(port, name=text, admin_up=up, mac=mac_, expected=expected))
 
-    @rule(port=PORTS, host=st.none() | HOSTS)
-    def rebind(self, port: str, host: HostName | None) -> None:
-        self.apply(UpdatePort(port, host=host))
+    @rule(port=PORTS, network=NETWORKS, wishes=WISHES)
+    def readdress(self, port: str, network: str, wishes: list[str] | None) -> None:
+        self.apply(UpdatePort(port, fixed_ips=wished(network, wishes)))
+
+    @rule(port=PORTS, host=st.none() | HOSTS, wishes=WISHES, up=UPS)
+    def rebind(self, port: str, host: HostName | None, wishes: list[str] | None, up: bool | None) -> None:
+        self.apply(UpdatePort(port, host=host, fixed_ips=wished("red", wishes), admin_up=up))
+
+    @rule(shared=st.booleans(), grown=st.booleans(), delete=st.booleans())
+    def judge_pool(self, shared: bool, grown: bool, delete: bool) -> None:
+        self.apply(DeleteSubnetPool("pool") if delete else CreateSubnetPool("pool", "p", "", POOL, shared=shared))
+        self.apply(UpdateSubnetPool("pool", prefixes=(*POOL, *GROWTH) if grown else None, is_default=shared))
+
+    @rule(number=st.integers(1, 2), network=NETWORKS, whom=st.sampled_from(["p", "q", "*"]))
+    def share(self, number: int, network: str, whom: str) -> None:
+        self.apply(CreateShare(f"share{number}", "p", Shareable.NETWORK, network, whom))
+
+    @rule(number=st.integers(1, 2), whom=st.sampled_from(["q", "*", None]))
+    def judge_share(self, number: int, whom: str | None) -> None:
+        self.apply(DeleteShare(f"share{number}") if whom is None else UpdateShare(f"share{number}", whom))
+
+    @rule(kind=st.sampled_from(list(Countable)), limit=st.sampled_from([None, -1, 0, 3]))
+    def limit(self, kind: Countable, limit: int | None) -> None:
+        self.apply(ResetQuota("p") if limit is None else SetQuota("p", {kind: limit}))
+
+    @rule(
+        what=st.sampled_from([("network", "red"), ("subnet", "red-four"), ("port", "port1"), ("subnetpool", "pool")]),
+        tag=st.sampled_from([(), ("x",)]),
+    )
+    def tag(self, what: tuple[str, str], tag: tuple[str, ...]) -> None:
+        self.apply(SetTags(DocumentKind(what[0]), what[1], add=tag, remove=None))
 
     @rule(port=PORTS)
     def delete_port(self, port: str) -> None:
@@ -174,6 +253,30 @@ class Lives(RuleBasedStateMachine):
         """Flow for flow, on every host."""
         compiler = self.lab.compiler
         assert {host: dict(compiler.desired(host)) for host in compiler.hosts()} == compiler.recompute()
+
+    @invariant()
+    def what_projects_have_is_counted(self) -> None:
+        """The indexes by project say what looking at everything says."""
+        world = self.lab.world
+        for project in ("p", "q"):
+            assert world.usage(project) == {
+                kind: sum(thing.project_id == project for thing in things.values())
+                for kind, things in (
+                    (Countable.NETWORK, world.networks),
+                    (Countable.SUBNET, world.subnets),
+                    (Countable.PORT, world.ports),
+                    (Countable.SUBNETPOOL, world.subnetpools),
+                    (Countable.RBAC_POLICY, world.shares),
+                )
+            }
+        for subnet_id, subnet in world.subnets.items():
+            used = [
+                fixed.ip for port in world.ports.values() for fixed in port.fixed_ips if fixed.subnet_id == subnet_id
+            ]
+            pools = [(int(pool.first), int(pool.last)) for pool in subnet.pools]
+            inside = sum(first <= int(ip) <= last for ip in used for first, last in pools)
+            assert world.used_addresses(subnet_id) == len(used)
+            assert world.free_addresses(subnet_id) == sum(last - first + 1 for first, last in pools) - inside
 
     @invariant()
     def switches_follow(self) -> None:

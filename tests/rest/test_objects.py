@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from ipaddress import IPv4Network
 
 import pytest
+
+from overlay.changes import CreateSubnetPool
 
 
 def test_a_network_has_neutrons_fields(op) -> None:
@@ -220,3 +223,74 @@ def test_what_clients_read_first(op, edge) -> None:
     assert {"binding", "binding-extended", "provider"} <= aliases
     assert op("GET", "/v2.0/extensions/binding-extended").body["extension"]["alias"] == "binding-extended"
     assert op("GET", "/v2.0/extensions/router").status == 404
+
+
+def test_a_port_can_be_numbered_anew(op) -> None:
+    """fixed_ips of a change are all addresses that the port has then; those that it had are free again."""
+    network = op.make("network")["id"]
+    subnet = op.make("subnet", network_id=network, cidr="10.0.0.0/29", gateway_ip=None)["id"]
+    port = op.make("port", network_id=network)
+    path = f"/v2.0/ports/{port['id']}"
+    wish = {"subnet_id": subnet, "ip_address": "10.0.0.5"}
+    assert op("PUT", path, {"port": {"fixed_ips": [wish]}}).body["port"]["fixed_ips"] == [wish]
+    op.make("port", network_id=network, fixed_ips=port["fixed_ips"])
+    assert op("PUT", path, {"port": {"fixed_ips": port["fixed_ips"]}}).error["type"] == "IpAddressInUse"
+    assert op("PUT", path, {"port": {"fixed_ips": []}}).body["port"]["fixed_ips"] == []
+    assert op("GET", path).body["port"]["fixed_ips"] == []
+
+
+def test_a_subnet_can_be_arranged_anew(op) -> None:
+    """Gateway, pools, name servers and routes of a subnet can be changed, and taken away."""
+    network = op.make("network")["id"]
+    subnet = op.make("subnet", network_id=network, cidr="10.0.0.0/24")
+    path = f"/v2.0/subnets/{subnet['id']}"
+    fields = {
+        "gateway_ip": "10.0.0.254",
+        "allocation_pools": [{"start": "10.0.0.10", "end": "10.0.0.20"}],
+        "dns_nameservers": ["192.0.2.53", "198.51.100.53"],
+        "host_routes": [{"destination": "192.0.2.0/24", "nexthop": "10.0.0.9"}],
+        "enable_dhcp": False,
+    }
+    changed = op("PUT", path, {"subnet": fields}).body["subnet"]
+    assert {name: changed[name] for name in fields} == fields
+    assert op.make("port", network_id=network)["fixed_ips"][0]["ip_address"] == "10.0.0.10"
+    bare = op("PUT", path, {"subnet": {"gateway_ip": None, "dns_nameservers": None, "host_routes": []}}).body["subnet"]
+    assert (bare["gateway_ip"], bare["dns_nameservers"], bare["host_routes"]) == (None, [], [])
+    assert bare["allocation_pools"] == fields["allocation_pools"]
+
+
+def test_down_is_shown(op, edge) -> None:
+    """A port that is administratively down, or whose network is, is DOWN until it is up again."""
+    network = op.make("network")["id"]
+    port = op.make("port", network_id=network, **{"binding:host_id": "h1"})["id"]
+    edge.service.plug("h1", port)
+
+    def status() -> str:
+        edge.service.confirm()
+        return op("GET", f"/v2.0/ports/{port}").body["port"]["status"]
+
+    assert status() == "ACTIVE"
+    for path, noun in ((f"/v2.0/ports/{port}", "port"), (f"/v2.0/networks/{network}", "network")):
+        down = op("PUT", path, {noun: {"admin_state_up": False}}).body[noun]
+        assert (down["admin_state_up"], down["status"], status()) == (False, "DOWN", "DOWN")
+        assert op("PUT", path, {noun: {"admin_state_up": True}}).body[noun]["admin_state_up"]
+        assert status() == "ACTIVE"
+
+
+def test_a_subnet_is_cut_of_a_pool(op, blue, edge) -> None:
+    """A subnet without a cidr gets one of the pool that it names, of the length that it asks for, or of the default."""
+    edge.service.apply(
+        CreateSubnetPool("pool", "blue", "p", (IPv4Network("10.4.0.0/16"),), default_prefixlen=24, is_default=True)
+    )
+    network = blue.make("network")["id"]
+    first = blue.make("subnet", network_id=network, subnetpool_id="pool")
+    assert (first["cidr"], first["subnetpool_id"], first["gateway_ip"]) == ("10.4.0.0/24", "pool", "10.4.0.1")
+    second = blue.make("subnet", network_id=network, ip_version=4, use_default_subnetpool=True, prefixlen=25)
+    assert (second["cidr"], second["subnetpool_id"]) == ("10.4.1.0/25", "pool")
+    assert blue.make("subnet", network_id=network, subnetpool_id="pool", cidr="10.4.9.0/24")["cidr"] == "10.4.9.0/24"
+    listed = blue("GET", "/v2.0/subnets?subnetpool_id=pool").body["subnets"]
+    assert len(listed) == 3
+    wrong = blue("POST", "/v2.0/subnets", {"subnet": {"network_id": network, "subnetpool_id": "pool", "ip_version": 6}})
+    assert "ip_version" in wrong.error["message"]
+    theirs = op.make("network", project_id="red")["id"]
+    assert op("POST", "/v2.0/subnets", {"subnet": {"network_id": theirs, "subnetpool_id": "none"}}).status == 404

@@ -11,12 +11,10 @@ def paths(blue):
     network = blue.make("network")["id"]
     subnet = blue.make("subnet", network_id=network, cidr="10.0.0.0/24")["id"]
     port = blue.make("port", network_id=network)["id"]
-    pool = blue.make("subnetpool", name="p", prefixes=["10.1.0.0/16"])["id"] if POOLS else None
-    ids = {"network": network, "subnet": subnet, "port": port, "subnetpool": pool}
+    ids = {"network": network, "subnet": subnet, "port": port}
     return {noun: f"/v2.0/{noun}s/{id_}" for noun, id_ in ids.items()}
 
 
-POOLS = False
 KINDS = ["network", "subnet", "port"]
 
 

@@ -1,0 +1,121 @@
+"""How many of each a project may have."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from overlay.changes import (
+    Change,
+    CreateNetwork,
+    CreatePort,
+    CreateShare,
+    CreateSubnet,
+    CreateSubnetPool,
+    DeletePort,
+    ResetQuota,
+    SetQuota,
+)
+from overlay.refusals import Refusal
+from overlay.values import Countable, Mac, Quota, Shareable
+from overlay.world import Settings, World
+
+ONE_MORE: dict[Countable, Change] = {
+    Countable.NETWORK: CreateNetwork("n2", "a"),
+    Countable.SUBNET: CreateSubnet("s2", "a", "n", ip_network("10.0.1.0/24")),
+    Countable.PORT: CreatePort("p2", "a", "n", mac=Mac(2)),
+    Countable.SUBNETPOOL: CreateSubnetPool("o2", "a", "", (ip_network("10.0.0.0/8"),)),
+    Countable.RBAC_POLICY: CreateShare("r2", "a", Shareable.NETWORK, "n", "c"),
+}
+
+
+@pytest.fixture
+def world() -> World:
+    """Project a has one of each."""
+    it = World()
+    it.apply(CreateNetwork("n", "a"), 0)
+    it.apply(CreateSubnet("s", "a", "n", ip_network("10.0.0.0/24")), 0)
+    it.apply(CreatePort("p", "a", "n", mac=Mac(1)), 0)
+    it.apply(CreateSubnetPool("o", "a", "", (ip_network("10.0.0.0/8"),)), 0)
+    it.apply(CreateShare("r", "a", Shareable.NETWORK, "n", "b"), 0)
+    return it
+
+
+@pytest.mark.parametrize("kind", list(Countable))
+def test_no_more_than_the_quota(world: World, kind: Countable) -> None:
+    """One more than the quota is refused in Neutron's words; other projects have their own, and -1 is no limit."""
+    world.apply(SetQuota("a", {kind: 1}), 0)
+    before = world.documents()
+    with pytest.raises(Refusal) as refusal:
+        world.apply(ONE_MORE[kind], 0)
+    assert (refusal.value.status, refusal.value.kind) == (409, "OverQuota")
+    assert refusal.value.message == f"Quota exceeded for resources: ['{kind}']."
+    assert world.documents() == before
+    world.apply(SetQuota("a", {kind: -1}), 0)
+    world.apply(ONE_MORE[kind], 0)
+    assert world.usage("a")[kind] == 2
+
+
+def test_what_is_had_is_counted(world: World) -> None:
+    """By project, as it comes and goes."""
+    assert world.usage("a") == dict.fromkeys(Countable, 1)
+    assert world.usage("b") == dict.fromkeys(Countable, 0)
+    world.apply(CreatePort("p2", "b", "n", mac=Mac(2)), 0)
+    world.apply(CreatePort("p3", "b", "n", mac=Mac(3)), 0)
+    world.apply(DeletePort("p2"), 0)
+    assert (world.usage("a")[Countable.PORT], world.usage("b")[Countable.PORT]) == (1, 1)
+    assert [port.id for port in world.ports_of_project("a")] == ["p"]
+    assert [port.id for port in world.ports_of_project("b")] == ["p3"]
+    assert [subnet.id for subnet in world.subnets_of_project("a")] == ["s"]
+    assert [network.id for network in world.networks_of_project("a")] == ["n"]
+    assert world.networks_of_project("b") == ()
+
+
+def test_limits_are_the_projects_own_or_the_default(world: World) -> None:
+    """What a project's quota does not name is as for everybody; it is stored, and can be reset."""
+    default = {
+        Countable.NETWORK: 1000,
+        Countable.SUBNET: 1000,
+        Countable.PORT: 50_000,
+        Countable.SUBNETPOOL: 100,
+        Countable.RBAC_POLICY: 1000,
+    }
+    assert world.limits("a") == default
+    world.apply(SetQuota("a", {Countable.PORT: 5}), 0)
+    world.apply(SetQuota("a", {Countable.SUBNET: 6}), 0)
+    own = {Countable.PORT: 5, Countable.SUBNET: 6}
+    assert world.limits("a") == default | own
+    assert world.quotas == {"a": Quota("a", own)}
+    again = World.restore(world.documents(), 0, Settings(quotas={Countable.NETWORK: 7}))
+    assert again.limits("a") == {**default, **own, Countable.NETWORK: 7}
+    assert again.limits("b") == {**default, Countable.NETWORK: 7}
+    assert world.apply(ResetQuota("a"), 0).documents[0].body is None
+    assert world.limits("a") == default
+
+
+def test_a_lower_quota_takes_nothing_away(world: World) -> None:
+    """Whoever has more than a new quota keeps it, and gets no more until there is room."""
+    world.apply(CreatePort("p2", "a", "n", mac=Mac(2)), 0)
+    world.apply(SetQuota("a", {Countable.PORT: 1}), 0)
+    assert len(world.ports) == 2
+    world.apply(DeletePort("p2"), 0)
+    with pytest.raises(Refusal, match="Quota exceeded"):
+        world.apply(CreatePort("p3", "a", "n", mac=Mac(3)), 0)
+    world.apply(DeletePort("p"), 0)
+    world.apply(CreatePort("p3", "a", "n", mac=Mac(3)), 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "kind"),
+    [
+        (SetQuota("a", {Countable.PORT: -2}), 400, "InvalidInput"),
+        (ResetQuota("a"), 404, "TenantQuotaNotFound"),
+    ],
+)
+def test_refused(world: World, change: Change, status: int, kind: str) -> None:
+    """A quota is a number of objects or -1; one that is not there cannot be reset."""
+    with pytest.raises(Refusal) as refusal:
+        world.apply(change, 0)
+    assert (refusal.value.status, refusal.value.kind) == (status, kind)
+    assert not world.quotas
