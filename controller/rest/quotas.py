@@ -94,12 +94,6 @@ class DetailsAnswer(BaseModel):
     quota: DetailsShown
 
 
-class ProjectAnswer(BaseModel):
-    """The project whose limits the caller would see."""
-
-    tenant: dict[str, str]
-
-
 class QuotaPath(BaseModel):
     """Whose limits."""
 
@@ -119,11 +113,6 @@ def blueprint(service: Service) -> APIBlueprint:
         require_operator("Listing quotas")
         found = [{**limits(own), "project_id": own, "tenant_id": own} for own in service.world.quotas]
         return {"quotas": [_cut(quota, query) for quota in found]}
-
-    @api.get("/quotas/tenant", responses=answers.ok(ProjectAnswer))
-    def show_quota_project() -> Json:
-        """Say which project the caller belongs to."""
-        return {"tenant": {"tenant_id": _own()}}
 
     @api.get("/quotas/<project_id>", responses=answers.ok(QuotaAnswer))
     def show_quota(path: QuotaPath, query: FieldsQuery) -> Json:
