@@ -33,7 +33,7 @@ class Holdings:
 
     def __init__(self, defaults: Mapping[Countable, int]) -> None:
         self.quotas: dict[str, Quota] = {}
-        self._defaults = {kind: defaults.get(kind, DEFAULT_QUOTAS[kind]) for kind in Countable}
+        self.defaults = {kind: defaults.get(kind, DEFAULT_QUOTAS[kind]) for kind in Countable}
         self._ids: dict[Countable, dict[str, dict[str, None]]] = {kind: {} for kind in Countable}
 
     def add(self, kind: Countable, project: str, id_: str) -> None:
@@ -58,13 +58,13 @@ class Holdings:
     def limits(self, project: str) -> dict[Countable, int]:
         """How many of each a project may have."""
         own = self.quotas.get(project)
-        return self._defaults if own is None else {**self._defaults, **own.limits}
+        return self.defaults if own is None else {**self.defaults, **own.limits}
 
     def charge(self, kind: Countable, project: str) -> None:
         """Check that a project may have one more.
 
         :raises Conflict: ``OverQuota``.
         """
-        limit = self.limits(project)[kind] if project in self.quotas else self._defaults[kind]
+        limit = self.limits(project)[kind] if project in self.quotas else self.defaults[kind]
         if limit != UNLIMITED and len(self.ids(kind, project)) >= limit:
             raise Conflict(f"Quota exceeded for resources: ['{kind}'].", field=kind, kind="OverQuota")

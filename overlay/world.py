@@ -81,6 +81,7 @@ class World:
         self.ports: Mapping[str, Port] = MappingProxyType(index.ports)
         self.subnetpools: Mapping[str, SubnetPool] = MappingProxyType(index.subnetpools)
         self.shares: Mapping[str, Share] = MappingProxyType(index.shares.by_id)
+        self.default_limits: Mapping[Countable, int] = MappingProxyType(index.holdings.defaults)
         self.quotas: Mapping[str, Quota] = MappingProxyType(index.holdings.quotas)
         self.hosts: Mapping[HostName, Host] = MappingProxyType(index.hosts)
         self.attachments: Mapping[tuple[HostName, str], int] = MappingProxyType(index.attachments)

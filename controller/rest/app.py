@@ -17,7 +17,9 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from controller.rest import (
+    agents,
     audit,
+    availability,
     bindings,
     directory,
     discovery,
@@ -30,6 +32,9 @@ from controller.rest import (
     operations,
     policy,
     ports,
+    quotas,
+    rbac,
+    subnetpools,
     subnets,
     tags,
     topology,
@@ -129,6 +134,11 @@ def build(
         ports.blueprint(service),
         bindings.blueprint(service, activation_seconds),
         *tags.blueprints(service),
+        agents.blueprint(service),
+        availability.blueprint(service),
+        subnetpools.blueprint(service),
+        rbac.blueprint(service),
+        quotas.blueprint(service),
         operations.blueprint(service),
         metrics.blueprint(service),
         topology.blueprint(service),
@@ -184,6 +194,7 @@ def _see(service: Service) -> None:
         "subnet_id": sight.subnet,
         "port_id": sight.port,
         "subnetpool_id": sight.subnetpool,
+        "policy_id": sight.share,
     }
     of_tags = (request.endpoint or "").partition("_tags.")[0]
     for field, id_ in (request.view_args or {}).items():

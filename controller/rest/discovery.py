@@ -81,38 +81,53 @@ class ExtensionPath(BaseModel):
     alias: str
 
 
+_EXTENSIONS: Final = (
+    ("agent", "agent", "The hypervisors as agents (operator)."),
+    ("availability_zone", "Availability Zone", "There is one, named default."),
+    ("binding", "Port Binding", "Where a port lives; binding:host_id moves it (operator)."),
+    ("binding-extended", "Port Bindings Extended", "Passive bindings, and their activation: a move without loss."),
+    ("default-subnetpools", "Default Subnetpools", "Subnets may be cut of the operator's default pool."),
+    ("filter-validation", "Filter parameters validation", "A filter that does not exist is refused."),
+    ("net-mtu", "Network MTU", "The MTU of a network is computed from the underlay's, and shown."),
+    ("net-mtu-writable", "Network MTU (writable)", "The MTU of a network can be set."),
+    ("network-ip-availability", "Network IP Availability", "How many addresses are used (operator)."),
+    ("network_availability_zone", "Network Availability Zone", "A network says which zones it is in."),
+    ("pagination", "Pagination support", "Lists come page by page: limit, marker, page_reverse."),
+    ("project-id", "project_id field", "project_id stands beside tenant_id."),
+    ("provider", "Provider Network", "The VNI as provider:segmentation_id (operator)."),
+    ("quota_details", "Quota details", "How much of a quota is used."),
+    ("quotas", "Quota management", "How much a project may have."),
+    ("rbac-policies", "RBAC Policies", "Networks may be shared with single projects, or with all of them."),
+    ("rbac-subnetpool", "Add subnetpool type to RBAC", "Likewise subnet pools."),
+    ("revision-if-match", "If-Match by revision number", "A change may depend on a revision."),
+    ("service-type", "Neutron Service Type Management", "The list of providers of services, of which there are none."),
+    ("sorting", "Sorting support", "Lists come in an order: sort_key, sort_dir."),
+    ("standard-attr-description", "standard-attr-description", "Objects have a description."),
+    ("standard-attr-revisions", "Resource revision numbers", "Objects have a revision_number."),
+    ("standard-attr-tag", "Tags", "Objects have tags, and lists can be filtered by them."),
+    ("standard-attr-timestamp", "Resource timestamps", "Objects have created_at and updated_at."),
+    ("subnet_allocation", "Subnet Allocation", "Subnets may be cut of subnet pools."),
+)
 EXTENSIONS: Final = {
-    extension.alias: extension
-    for extension in (
-        Extension(
-            alias="binding", name="Port Binding", description="Where a port lives; binding:host_id moves it (operator)."
-        ),
-        Extension(
-            alias="binding-extended",
-            name="Port Bindings Extended",
-            description="Passive bindings, and their activation: a move without loss (operator).",
-        ),
-        Extension(
-            alias="filter-validation",
-            name="Filter parameters validation",
-            description="A filter that does not exist is refused.",
-        ),
-        Extension(alias="net-mtu", name="Network MTU", description="The MTU of a network is shown."),
-        Extension(
-            alias="net-mtu-writable", name="Network MTU (writable)", description="The MTU of a network can be set."
-        ),
-        Extension(alias="project-id", name="project_id field", description="project_id stands beside tenant_id."),
-        Extension(
-            alias="provider", name="Provider Network", description="The VNI as provider:segmentation_id (operator)."
-        ),
-        Extension(
-            alias="standard-attr-description",
-            name="standard-attr-description",
-            description="Objects have a description.",
-        ),
-    )
+    alias: Extension(alias=alias, name=name, description=description) for alias, name, description in _EXTENSIONS
 }
 """By alias."""
+
+
+_RESOURCES: Final = (
+    ("network", "networks", "networks"),
+    ("subnet", "subnets", "subnets"),
+    ("port", "ports", "ports"),
+    ("subnetpool", "subnetpools", "subnetpools"),
+    ("rbac_policy", "rbac_policies", "rbac-policies"),
+    ("quota", "quotas", "quotas"),
+    ("agent", "agents", "agents"),
+    ("availability_zone", "availability_zones", "availability_zones"),
+    ("service_provider", "service_providers", "service-providers"),
+    ("network_ip_availability", "network_ip_availabilities", "network-ip-availabilities"),
+    ("extension", "extensions", "extensions"),
+)
+"""Each by one, by several, and where it is."""
 
 
 def blueprint() -> APIBlueprint:
@@ -141,8 +156,8 @@ def blueprint() -> APIBlueprint:
         """List the kinds of objects.  Needs no token."""
         found = ResourcesAnswer(
             resources=[
-                Resource(name=name, collection=f"{name}s", links=[Link(href=here(f"/v2.0/{name}s"), rel="self")])
-                for name in ("network", "subnet", "port")
+                Resource(name=name, collection=plural, links=[Link(href=here(f"/v2.0/{path}"), rel="self")])
+                for name, plural, path in _RESOURCES
             ]
         )
         return found.model_dump()

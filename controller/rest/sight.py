@@ -14,7 +14,7 @@ from controller.rest.access import Owned, caller
 from controller.rest.errors import Forbidden
 from controller.service import Service
 from overlay.refusals import NotFound
-from overlay.values import Network, Port, Shareable, Subnet, SubnetPool
+from overlay.values import Network, Port, Share, Shareable, Subnet, SubnetPool
 from overlay.world import World
 
 
@@ -57,6 +57,10 @@ class Sight:
     def subnetpool(self, pool_id: str, field: str = "subnetpool_id") -> SubnetPool:
         """Look up."""
         return _found(self.world.subnetpool, pool_id, self.sees_pool, "SubnetPool", field)
+
+    def share(self, share_id: str, field: str = "policy_id") -> Share:
+        """Look up; it is there for whose it is only, not for whom it is for."""
+        return _found(self.world.share, share_id, caller().sees, "RbacPolicy", field)
 
     # --- all of a kind ---
 

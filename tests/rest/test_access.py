@@ -41,7 +41,7 @@ def elsewhere() -> Elsewhere:
 @pytest.fixture
 def client(elsewhere: Elsewhere):
     """The application with it, and a controller that knows nobody."""
-    service = SimpleNamespace(roster=Roster(), world=World())
+    service = SimpleNamespace(roster=Roster(), world=World(), unfinished=frozenset())
     return build(service, Token("operator-0123456789"), {}, authenticators=[elsewhere]).test_client()
 
 

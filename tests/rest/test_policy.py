@@ -14,12 +14,20 @@ from controller.identity.values import digest, token
 from controller.rest.app import build
 from controller.rest.policy import OPERATORS, RULES, Rule, Scope, document, rule_of
 from controller.tokens import Token
-from overlay.changes import CreateSubnetPool, HostSeen, Plugged
-from overlay.values import DatapathId, Host, HostName
+from overlay.changes import CreateShare, CreateSubnetPool, HostSeen, Plugged, SetQuota
+from overlay.values import Countable, DatapathId, Host, HostName, Shareable
 
 JSON = {"Content-Type": "application/json"}
 ROLES = (None, *Role)
 DRAWN = {"nodes": [{"id": "a", "dpid": 100}, {"id": "x", "dpid": 200}], "edges": [{"source": "a", "target": "x"}]}
+OWNED = ("network", "empty", "subnet", "unused", "port", "moving", "move", "subnetpool", "share")
+NEW_POOL = {"name": "new", "prefixes": ["10.6.0.0/16"]}
+NEW_SHARE = {
+    "object_type": "network",
+    "object_id": "{network}",
+    "action": "access_as_shared",
+    "target_tenant": "spare",
+}
 REQUESTS: dict[str, tuple[str, str, object]] = {
     "discovery.list_versions": ("GET", "/", None),
     "discovery.list_resources": ("GET", "/v2.0/", None),
@@ -45,6 +53,29 @@ REQUESTS: dict[str, tuple[str, str, object]] = {
     "ports.create_port": ("POST", "/v2.0/ports", {"port": {"network_id": "{network}"}}),
     "ports.update_port": ("PUT", "/v2.0/ports/{port}", {"port": {"name": "new"}}),
     "ports.delete_port": ("DELETE", "/v2.0/ports/{port}", None),
+    "subnetpools.list_subnetpools": ("GET", "/v2.0/subnetpools", None),
+    "subnetpools.show_subnetpool": ("GET", "/v2.0/subnetpools/{subnetpool}", None),
+    "subnetpools.create_subnetpool": ("POST", "/v2.0/subnetpools", {"subnetpool": NEW_POOL}),
+    "subnetpools.update_subnetpool": ("PUT", "/v2.0/subnetpools/{subnetpool}", {"subnetpool": {"name": "new"}}),
+    "subnetpools.delete_subnetpool": ("DELETE", "/v2.0/subnetpools/{subnetpool}", None),
+    "rbac.list_rbac_policies": ("GET", "/v2.0/rbac-policies", None),
+    "rbac.show_rbac_policy": ("GET", "/v2.0/rbac-policies/{share}", None),
+    "rbac.create_rbac_policy": ("POST", "/v2.0/rbac-policies", {"rbac_policy": NEW_SHARE}),
+    "rbac.update_rbac_policy": ("PUT", "/v2.0/rbac-policies/{share}", {"rbac_policy": {"target_tenant": "any"}}),
+    "rbac.delete_rbac_policy": ("DELETE", "/v2.0/rbac-policies/{share}", None),
+    "quotas.list_quotas": ("GET", "/v2.0/quotas", None),
+    "quotas.show_quota": ("GET", "/v2.0/quotas/team", None),
+    "quotas.show_default_quota": ("GET", "/v2.0/quotas/team/default", None),
+    "quotas.show_quota_details": ("GET", "/v2.0/quotas/team/details.json", None),
+    "quotas.show_quota_usage": ("GET", "/v2.0/quotas/team/details", None),
+    "quotas.update_quota": ("PUT", "/v2.0/quotas/team", {"quota": {"port": 9}}),
+    "quotas.delete_quota": ("DELETE", "/v2.0/quotas/spare", None),
+    "agents.list_agents": ("GET", "/v2.0/agents", None),
+    "agents.show_agent": ("GET", "/v2.0/agents/{agent}", None),
+    "agents.list_availability_zones": ("GET", "/v2.0/availability_zones", None),
+    "agents.list_service_providers": ("GET", "/v2.0/service-providers", None),
+    "availability.list_network_ip_availabilities": ("GET", "/v2.0/network-ip-availabilities", None),
+    "availability.show_network_ip_availability": ("GET", "/v2.0/network-ip-availabilities/{network}", None),
     "bindings.list_bindings": ("GET", "/v2.0/ports/{port}/bindings", None),
     "bindings.show_binding": ("GET", "/v2.0/ports/{port}/bindings/h1", None),
     "bindings.create_binding": ("POST", "/v2.0/ports/{port}/bindings", {"binding": {"host": "h2"}}),
@@ -121,6 +152,10 @@ class Scene:
             owner.turn(Plugged(HostName("h1"), made["id"], 5))
         self.names["subnetpool"] = "pool"
         desk.submit(CreateSubnetPool("pool", "team", "pool", (IPv4Network("10.4.0.0/16"),)))
+        self.names["share"] = "share"
+        desk.submit(CreateShare("share", "team", Shareable.NETWORK, self.names["empty"], "spare"))
+        desk.submit(SetQuota("spare", {Countable.PORT: 9}))
+        self.names["agent"] = op("GET", "/v2.0/agents").body["agents"][0]["id"]
         for noun in ("network", "subnet", "port", "subnetpool"):
             assert op("PUT", f"/v2.0/{noun}s/{self.names[noun]}/tags", {"tags": ["old"]}).status == 200
         answer = op("POST", f"/v2.0/ports/{self.names['moving']}/bindings", {"binding": {"host": "h2"}})
@@ -195,7 +230,9 @@ def test_the_table_is_what_happens(scene: Scene, rule: Rule, role: Role | None) 
         rule
         for rule in RULES
         if any(f"/{{{name}}}" in REQUESTS[rule.endpoint][1] for name in ("network", "empty", "subnet", "unused"))
-        or any(f"/{{{name}}}" in REQUESTS[rule.endpoint][1] for name in ("port", "moving", "move", "subnetpool"))
+        or any(
+            f"/{{{name}}}" in REQUESTS[rule.endpoint][1] for name in ("port", "moving", "move", "subnetpool", "share")
+        )
     ],
     ids=lambda rule: f"{rule.resource}-{rule.action}",
 )
