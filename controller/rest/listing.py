@@ -24,7 +24,7 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from controller.rest.access import caller
 from controller.rest.errors import bad_request
-from controller.rest.fields import Body, Count, Flag, Maybe, Shown, refused
+from controller.rest.fields import Asked, Body, Count, Flag, Maybe, Shown, refused
 from controller.turns import paced
 from overlay.values import Record
 
@@ -51,26 +51,11 @@ LowerCase: TypeAlias = Annotated[
 ]
 """A filter by text of which case does not matter, as that of MAC and IP addresses."""
 
-_SCHEMAS: Final[dict[type[BaseModel], Json]] = {}
 
-
-class FieldsQuery(Body):
+class FieldsQuery(Asked, Body):
     """What a request for one object may add."""
 
     fields: list[str] | None = Field(None, description="Names of the attributes to show; all when left out.")
-
-    @classmethod
-    def model_json_schema(cls, *args: Any, **kwargs: Any) -> Json:
-        """Remember the plain form, which flask-openapi3 asks for at every request: it takes a millisecond to make."""
-        if args or kwargs:
-            return super().model_json_schema(*args, **kwargs)
-        if cls not in _SCHEMAS:
-            _SCHEMAS[cls] = super().model_json_schema()
-        return _SCHEMAS[cls]
-
-
-def _page_reverse(text: object) -> object:
-    return isinstance(text, str) and text.lower() == "true"
 
 
 class ListQuery(FieldsQuery):
@@ -82,9 +67,7 @@ class ListQuery(FieldsQuery):
     )
     limit: Annotated[int, Field(ge=0)] | None = Field(None, description="The most to show; 0 is no limit.")
     marker: str | None = Field(None, description="The id of the object that the page begins behind.")
-    page_reverse: Annotated[bool, BeforeValidator(_page_reverse), WithJsonSchema({"type": "boolean"})] = Field(
-        default=False, description="Whether the page ends before the marker instead."
-    )
+    page_reverse: Flag = Field(default=False, description="Whether the page ends before the marker instead.")
 
 
 def _moment(text: object) -> object:

@@ -44,7 +44,7 @@ from controller.rest.listing import (
 )
 from controller.rest.many import ManyBody
 from controller.rest.policy import OPERATORS
-from controller.rest.preconditions import expected_revision
+from controller.rest.preconditions import Conditions
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from controller.turns import paced
@@ -251,14 +251,14 @@ def blueprint(service: Service) -> APIBlueprint:
         return {"network": collection.show(sight.network(path.network_id), query)}
 
     @api.put("/networks/<network_id>", responses=answers.changed(NetworkAnswer))
-    def update_network(path: NetworkPath, body: NetworkUpdateBody) -> Json:
+    def update_network(path: NetworkPath, header: Conditions, body: NetworkUpdateBody) -> Json:
         """Change a network."""
         network = sight.network(path.network_id)
         require_owner("Changing a network", network)
         given = body.network
         require_operator_for("shared", given.shared)
         change = UpdateNetwork(
-            network.id, given.name, given.description, given.mtu, given.admin_state_up, expected_revision()
+            network.id, given.name, given.description, given.mtu, given.admin_state_up, header.expected
         )
         service.submit(change)
         if given.shared is not None:
@@ -266,11 +266,11 @@ def blueprint(service: Service) -> APIBlueprint:
         return {"network": show(network.id)}
 
     @api.delete("/networks/<network_id>", responses=answers.gone())
-    def delete_network(path: NetworkPath) -> tuple[str, int]:
+    def delete_network(path: NetworkPath, header: Conditions) -> tuple[str, int]:
         """Delete a network and its subnets; it must have no ports."""
         network = sight.network(path.network_id)
         require_owner("Deleting a network", network)
-        service.submit(DeleteNetwork(network.id, expected_revision()))
+        service.submit(DeleteNetwork(network.id, header.expected))
         return "", 204
 
     return api

@@ -50,7 +50,7 @@ from controller.rest.listing import (
 )
 from controller.rest.many import ManyBody
 from controller.rest.policy import OPERATORS
-from controller.rest.preconditions import expected_revision
+from controller.rest.preconditions import Conditions
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from controller.turns import paced
@@ -313,7 +313,7 @@ def blueprint(service: Service) -> APIBlueprint:
         return {"port": collection.show(sight.port(path.port_id), query)}
 
     @api.put("/ports/<port_id>", responses=answers.changed(PortAnswer))
-    def update_port(path: PortPath, body: PortUpdateBody) -> Json:
+    def update_port(path: PortPath, header: Conditions, body: PortUpdateBody) -> Json:
         """Change a port; a new binding:host_id moves it."""
         port = sight.port(path.port_id)
         require_owner("Changing a port", port)
@@ -333,16 +333,16 @@ def blueprint(service: Service) -> APIBlueprint:
                 admin_up=given.admin_state_up,
                 mac=given.mac_address,
                 fixed_ips=_wishes(given),
-                expected=expected_revision(),
+                expected=header.expected,
             )
         )
         return {"port": show(port.id)}
 
     @api.delete("/ports/<port_id>", responses=answers.gone())
-    def delete_port(path: PortPath) -> tuple[str, int]:
+    def delete_port(path: PortPath, header: Conditions) -> tuple[str, int]:
         """Delete a port, whatever it is doing."""
         port = sight.port(path.port_id)
-        service.submit(DeletePort(port.id, expected_revision()))
+        service.submit(DeletePort(port.id, header.expected))
         return "", 204
 
     return api

@@ -18,7 +18,7 @@ from controller.rest.access import Owned, caller, project_for
 from controller.rest.errors import Forbidden
 from controller.rest.fields import Body, Identity, Maybe, Shown, refused
 from controller.rest.listing import Attributes, Collection, FieldsQuery, Json, ListQuery, PageLinks, Values
-from controller.rest.preconditions import expected_revision
+from controller.rest.preconditions import Conditions
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from overlay.changes import CreateShare, DeleteShare, UpdateShare
@@ -173,18 +173,18 @@ def blueprint(service: Service) -> APIBlueprint:
         return {"rbac_policy": collection.show(sight.share(path.policy_id), query)}
 
     @api.put("/rbac-policies/<policy_id>", responses=answers.changed(PolicyAnswer))
-    def update_rbac_policy(path: PolicyPath, body: PolicyUpdateBody) -> Json:
+    def update_rbac_policy(path: PolicyPath, header: Conditions, body: PolicyUpdateBody) -> Json:
         """Share with another project instead."""
         share = sight.share(path.policy_id)
         target = _target(body.rbac_policy.target_tenant, body.rbac_policy.target_project)
         _check_target(target)
-        service.submit(UpdateShare(share.id, target, expected_revision()))
+        service.submit(UpdateShare(share.id, target, header.expected))
         return {"rbac_policy": collection.show(service.world.shares[share.id])}
 
     @api.delete("/rbac-policies/<policy_id>", responses=answers.gone())
-    def delete_rbac_policy(path: PolicyPath) -> tuple[str, int]:
+    def delete_rbac_policy(path: PolicyPath, header: Conditions) -> tuple[str, int]:
         """Share no more; nobody may need it."""
-        service.submit(DeleteShare(sight.share(path.policy_id).id, expected_revision()))
+        service.submit(DeleteShare(sight.share(path.policy_id).id, header.expected))
         return "", 204
 
     return api

@@ -45,7 +45,7 @@ from controller.rest.listing import (
     recorded,
 )
 from controller.rest.many import ManyBody
-from controller.rest.preconditions import expected_revision
+from controller.rest.preconditions import Conditions
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from controller.turns import paced
@@ -270,7 +270,7 @@ def blueprint(service: Service) -> APIBlueprint:
         return {"subnet": collection.show(sight.subnet(path.subnet_id), query)}
 
     @api.put("/subnets/<subnet_id>", responses=answers.changed(SubnetAnswer))
-    def update_subnet(path: SubnetPath, body: SubnetUpdateBody) -> Json:
+    def update_subnet(path: SubnetPath, header: Conditions, body: SubnetUpdateBody) -> Json:
         """Change a subnet."""
         subnet = owned(path.subnet_id, "Changing a subnet")
         given = body.subnet
@@ -284,16 +284,16 @@ def blueprint(service: Service) -> APIBlueprint:
                 pools=_pools(given),
                 dns_nameservers=None if given.dns_nameservers is None else tuple(given.dns_nameservers),
                 host_routes=None if given.host_routes is None else _routes(given.host_routes),
-                expected=expected_revision(),
+                expected=header.expected,
             )
         )
         return {"subnet": show(subnet.id)}
 
     @api.delete("/subnets/<subnet_id>", responses=answers.gone())
-    def delete_subnet(path: SubnetPath) -> tuple[str, int]:
+    def delete_subnet(path: SubnetPath, header: Conditions) -> tuple[str, int]:
         """Delete a subnet; no port may have an address of it."""
         subnet = owned(path.subnet_id, "Deleting a subnet")
-        service.submit(DeleteSubnet(subnet.id, expected_revision()))
+        service.submit(DeleteSubnet(subnet.id, header.expected))
         return "", 204
 
     return api
