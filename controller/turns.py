@@ -15,11 +15,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-import eventlet
-import eventlet.event
-import eventlet.hubs
-
+from controller import green
 from controller.fairness import FairQueue
+
+green.prepare()  # the API's description is printed without a launcher
+
+import eventlet.event  # noqa: E402
+import eventlet.hubs  # noqa: E402
 
 T = TypeVar("T")
 
