@@ -287,7 +287,8 @@ class Owner:
         eventlet.spawn(self._ticks)
         while True:
             self.turn(_WAKE if self._asks else self._events.get())
-            eventlet.sleep(0)  # whoever is to ask, answer or send next has waited as well
+            if self._asks or not self._events.empty():
+                eventlet.sleep(0)  # whoever is to ask, answer or send next has waited as well
 
     def turn(self, first: object) -> None:
         """Take one batch: what is given, the events that wait, and then some of the intents that do."""

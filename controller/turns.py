@@ -1,7 +1,7 @@
 """How do many requests share one core without keeping each other waiting?
 
 All greenlets run on one core, one after the other.  A request passes a :class:`Turnstile` before it is looked at, and
-again whenever it has worked for some milliseconds; the turnstile lets one on in each round of the hub, in turns between
+again whenever it has worked for some milliseconds; the turnstile lets few on in each round of the hub, in turns between
 the projects.  So a project's thousand requests, or its one request for thousands of objects, cost another project's
 request a few milliseconds.  The edge says once per request whose it is (:func:`begin`); whoever works for it asks
 :func:`whose`.
@@ -15,43 +15,56 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-import eventlet
-import eventlet.event
-
+from controller import green
 from controller.fairness import FairQueue
+
+green.prepare()  # the API's description is printed without a launcher
+
+import eventlet.event  # noqa: E402
+import eventlet.hubs  # noqa: E402
 
 T = TypeVar("T")
 
 _SLICE_SECONDS: Final = 0.002
 """For how long a request works until it lets others have their turn."""
+_ROUND: Final = 4
+"""How many requests are let on in one round, or else one that has worked for a slice already and will for another."""
 
 
 class Turnstile:
-    """Lets requests on, one in each round of the hub, in turns between those whose they are."""
+    """Lets requests on, a few milliseconds' worth in each round of the hub, in turns between those whose they are."""
 
     def __init__(self) -> None:
-        self._waiting: FairQueue[eventlet.event.Event] = FairQueue(1)
+        self._waiting: FairQueue[tuple[eventlet.event.Event, int]] = FairQueue(_ROUND)
         self._turning = False
 
-    def enter(self, who: str | None) -> None:
+    def enter(self, who: str | None, cost: int = 1) -> None:
         """Return when it is the caller's turn; blocks the calling greenlet, and not at all while nobody else is here.
 
         :param who: whose request it is.
+        :param cost: how much of a round it will take.
         """
         if not self._turning:
             self._turning = True
-            eventlet.spawn(self._turn)
+            self._turn_later()
             return
         mine = eventlet.event.Event()
-        self._waiting.put(who, mine)
+        self._waiting.put(who, (mine, cost), cost)
         mine.wait()
 
     def _turn(self) -> None:
-        while self._waiting:
-            _, first = self._waiting.take()
+        room = _ROUND
+        while self._waiting and room > 0:
+            _, (first, cost) = self._waiting.take()
+            room -= cost
             first.send()
-            eventlet.sleep(0)
-        self._turning = False
+        self._turning = room < _ROUND
+        if self._turning:
+            self._turn_later()
+
+    def _turn_later(self) -> None:
+        """In the next round of the hub, when those who were let on have worked."""
+        eventlet.hubs.get_hub().schedule_call_global(0, self._turn)
 
 
 @dataclass(slots=True)
@@ -65,7 +78,7 @@ class _Turn:
     def breathe(self) -> None:
         """Let others have their turn, if this one has lasted long enough."""
         if time.perf_counter() >= self.until:
-            self.turnstile.enter(self.who)
+            self.turnstile.enter(self.who, _ROUND)
             self.until = time.perf_counter() + _SLICE_SECONDS
 
 

@@ -53,13 +53,17 @@ def written(answer: Any, write: Callable[[Any], str]) -> str:
 
     :param write: writes a value compactly.
     """
-    if not isinstance(answer, dict):
+    if not isinstance(answer, dict) or not any(map(_is_long, answer.values())):
         return write(answer)
     return "{" + ",".join(f"{write(name)}:{_value(value, write)}" for name, value in answer.items()) + "}"
 
 
 def _value(value: Any, write: Callable[[Any], str]) -> str:
-    if not isinstance(value, list) or len(value) <= _PIECE:
+    if not _is_long(value):
         return write(value)
     pieces = (value[first : first + _PIECE] for first in paced(range(0, len(value), _PIECE)))
     return "[" + ",".join(write(piece)[1:-1] for piece in pieces) + "]"
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > _PIECE

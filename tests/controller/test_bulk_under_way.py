@@ -7,6 +7,9 @@ import eventlet
 import pytest
 
 from controller.bulk import SLICE
+from controller.desk import Desk
+from controller.openflow.tally import Tally
+from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
 from controller.service import NotStored
 from controller.turns import Turnstile, begin
@@ -60,6 +63,20 @@ def test_others_have_their_turn_and_it_is_one_commit(owner: Owner, shelf: Shelf)
     bulk.wait()
     assert ids(shelf.commits) == [{"b"}, {port.id for port in wanted}]
     assert "n0" not in owner.unfinished
+
+
+def test_the_directory_does_not_know_what_is_not_whole(owner: Owner) -> None:
+    """An address of a bulk under way is found as soon as the bulk is stored, and not before."""
+    desk = Desk(owner, HostsServer(), Tally(), version="0")
+    asked = [("n", Mac(0x020000000000))]
+    bulk = as_("red", lambda: owner.submit_all(ports(MANY)))
+    while "n0" not in owner.world.ports:
+        eventlet.sleep(0)
+    assert desk.locate(asked) == (None,)
+    bulk.wait()
+    (found,) = desk.locate(asked)
+    assert found is not None
+    assert found.port_id == "n0"
 
 
 def test_a_projects_own_intents_keep_their_order(owner: Owner) -> None:

@@ -1,4 +1,4 @@
-"""Requests share the core: one is let on at a time, in turns between the projects."""
+"""Requests share the core: a few are let on at a time, in turns between the projects."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ def run(*work: Callable[[], object]) -> None:
 
 
 def test_projects_take_turns() -> None:
-    """Behind a project's hundred requests, another project's request is the next but one that is let on."""
+    """Behind a project's hundred requests, another project's request is let on after a few of them."""
     turnstile = Turnstile()
     order: list[str] = []
 
@@ -24,7 +24,7 @@ def test_projects_take_turns() -> None:
 
     run(*[lambda: request("red")] * 100, lambda: request("blue"))
     assert sorted(order) == ["blue", *["red"] * 100]
-    assert order.index("blue") <= 2
+    assert order.index("blue") <= 5
 
 
 def test_a_lone_request_does_not_wait() -> None:
