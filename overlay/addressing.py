@@ -186,6 +186,16 @@ def default_pools(cidr: IpNetwork, gateway: IpAddress | None) -> tuple[Pool, ...
 
 
 def link_local(mac: Mac) -> int:
-    """The IPv6 link-local address that a MAC makes by modified EUI-64 (RFC 4291 appendix A)."""
+    """The IPv6 link-local address that a MAC makes."""
+    return _LINK_LOCAL | _interface(mac)
+
+
+def by_mac(cidr: IpNetwork, mac: Mac) -> IpAddress:
+    """The address of a /64 that a MAC makes (RFC 4862 §5.5.3)."""
+    return cidr.network_address + _interface(mac)
+
+
+def _interface(mac: Mac) -> int:
+    """The modified EUI-64 of a MAC (RFC 4291 appendix A)."""
     high, low = mac >> 24, mac & 0xFFFFFF
-    return _LINK_LOCAL | (high << 40 | _EUI64_MIDDLE | low) ^ _EUI64_UNIVERSAL
+    return (high << 40 | _EUI64_MIDDLE | low) ^ _EUI64_UNIVERSAL

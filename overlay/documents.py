@@ -31,7 +31,6 @@ from overlay.values import (
     Vni,
 )
 
-
 _UNWRITTEN: Final = Record(1)
 """That of objects that were stored before there were records."""
 

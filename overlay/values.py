@@ -167,6 +167,11 @@ class Subnet:
     subnetpool_id: str | None = None
     record: Record = Record()
 
+    @property
+    def by_mac(self) -> bool:
+        """Whether machines make their addresses of their MACs (RFC 4862), instead of getting one of a pool."""
+        return self.ipv6_address_mode in {Ipv6Mode.SLAAC, Ipv6Mode.STATELESS}
+
 
 @dataclass(frozen=True, slots=True)
 class SubnetPool:

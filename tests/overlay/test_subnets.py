@@ -13,6 +13,7 @@ from overlay.changes import (
     CreateSubnet,
     DeletePort,
     FixedIpRequest,
+    UpdatePort,
     UpdateSubnet,
 )
 from overlay.refusals import Refusal
@@ -163,3 +164,70 @@ def test_far_ends_cost_no_more() -> None:
     it.apply(CreatePort("near", "p", "n", mac=Mac(1)), 0)
     assert it.port("near").fixed_ips == (FixedIp("six", SIX[2]),)
     assert it.free_addresses("six") == 2**64 - 3
+
+
+@pytest.fixture
+def auto(world: World) -> World:
+    """A subnet of the same network whose machines make their addresses of their MACs, and one with pools."""
+    modes = {"dhcp": True, "ipv6_ra_mode": Ipv6Mode.SLAAC, "ipv6_address_mode": Ipv6Mode.SLAAC}
+    world.apply(CreateSubnet("auto", "p", "n", SIX, **modes), 0)
+    world.apply(CreateSubnet("six", "p", "n", ip_network("2001:db8:6::/64")), 0)
+    world.apply(CreatePort("m", "p", "n", mac=MAC), 0)
+    return world
+
+
+MAC = Mac.parse("52:54:00:12:34:56")
+MADE, OTHER = SIX[0x5054_00FF_FE12_3456], SIX[0x5054_00FF_FE12_3457]
+
+
+def numbers(world: World, id_: str = "m") -> list[str]:
+    """A port's addresses."""
+    return [str(fixed.ip) for fixed in world.port(id_).fixed_ips]
+
+
+def test_machines_make_their_addresses(auto: World) -> None:
+    """A port has what its MAC makes (RFC 4862) besides an address of each version's pools, or when that is wished."""
+    assert numbers(auto) == ["10.0.0.3", "2001:db8:6::2", str(MADE)]
+    wishes = (FixedIpRequest("auto"), FixedIpRequest("s"))
+    auto.apply(CreatePort("w", "p", "n", mac=Mac(MAC + 1), fixed_ips=wishes), 0)
+    assert numbers(auto, "w") == [str(OTHER), "10.0.0.4"]
+    auto.apply(UpdatePort("w", fixed_ips=(FixedIpRequest(ip=OTHER),)), 0)
+    auto.apply(CreatePort("router", "p", "n", mac=Mac(9), fixed_ips=(FixedIpRequest(ip=SIX[1]),)), 0)
+    assert numbers(auto, "router") == ["2001:db8::1"]
+
+
+def test_made_addresses_follow_the_mac(auto: World) -> None:
+    """Another MAC makes another address; the others stay, and so does a router's."""
+    auto.apply(UpdatePort("m", mac=Mac(MAC + 1)), 0)
+    assert numbers(auto) == ["10.0.0.3", "2001:db8:6::2", str(OTHER)]
+    auto.apply(UpdatePort("m", mac=MAC, fixed_ips=(FixedIpRequest("auto"),)), 0)
+    assert numbers(auto) == [str(MADE)]
+    auto.apply(UpdatePort("m", fixed_ips=(FixedIpRequest(ip=SIX[1]),)), 0)
+    auto.apply(UpdatePort("m", mac=Mac(MAC + 1)), 0)
+    assert numbers(auto) == ["2001:db8::1"]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "kind"),
+    [
+        ((FixedIpRequest(ip=SIX[7]),), "AllocationOnAutoAddressSubnet"),
+        ((FixedIpRequest("auto", OTHER),), "AllocationOnAutoAddressSubnet"),
+        ((FixedIpRequest("auto"), FixedIpRequest("auto")), "InvalidInput"),
+        ((FixedIpRequest("auto"), FixedIpRequest(ip=MADE)), "InvalidInput"),
+    ],
+)
+def test_made_addresses_are_not_chosen(auto: World, wishes: tuple[FixedIpRequest, ...], kind: str) -> None:
+    """There is one such address, and only the gateway's may be had besides."""
+    with pytest.raises(Refusal) as refusal:
+        auto.apply(UpdatePort("m", fixed_ips=wishes), 0)
+    assert (refusal.value.status, refusal.value.kind) == (400, kind)
+
+
+def test_a_made_address_may_be_taken(auto: World) -> None:
+    """Whoever had it by name as the gateway keeps it; a port whose MAC makes it is refused."""
+    auto.apply(UpdateSubnet("auto", gateway_ip=OTHER, pools=()), 0)
+    auto.apply(CreatePort("router", "p", "n", mac=Mac(9), fixed_ips=(FixedIpRequest(ip=OTHER),)), 0)
+    for change in (CreatePort("late", "p", "n", mac=Mac(MAC + 1)), UpdatePort("m", mac=Mac(MAC + 1))):
+        with pytest.raises(Refusal) as refusal:
+            auto.apply(change, 0)
+        assert refusal.value.kind == "IpAddressInUse"
