@@ -160,12 +160,12 @@ def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) 
         """Show a binding."""
         return show(path.port_id, path.host, query)
 
-    @api.put("/<port_id>/bindings/<host>", responses=answers.ok(BindingAnswer))
+    @api.put("/<port_id>/bindings/<host>", responses=answers.changed(BindingAnswer))
     def update_binding(path: BindingPath, body: BindingUpdateBody) -> Json:  # noqa: ARG001  (its models say it all)
         """Say again of a binding what it is; nothing of it can be otherwise."""
         return show(path.port_id, path.host)
 
-    @api.put("/<port_id>/bindings/<host>/activate", responses=answers.ok(BindingAnswer, 409, 504))
+    @api.put("/<port_id>/bindings/<host>/activate", responses=answers.changed(BindingAnswer, 504))
     def activate_binding(path: BindingPath) -> Json:
         """Move a port to its passive binding; returns when every switch has confirmed."""
         host = bindings.found(path.port_id, path.host).host

@@ -68,10 +68,14 @@ class Asked(BaseModel):
         return _SCHEMAS[cls]
 
 
-class Shown(BaseModel):
-    """A JSON object that we answer with."""
+def _by_choice(schema: dict[str, Any]) -> None:
+    schema.pop("required", None)
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+class Shown(BaseModel):
+    """A JSON object that we answer with; ``fields=`` may leave any of it out."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_extra=_by_choice)
 
 
 class RecordShown(Shown):
