@@ -27,6 +27,9 @@ from overlay.values import Mac, Port, PortStatus
 HIDDEN: Final = frozenset({"binding:host_id", "binding:vif_type", "binding:vif_details", "binding:profile"})
 """Only the operator sees these."""
 
+_PLAIN: Final = ("name", "description", "project_id", "device_id", "device_owner")
+"""Fields of a port that are shown just as they are."""
+
 _MAC_PREFIX: Final = 0xFA163E << 24
 """Neutron's default for generated addresses (base_mac)."""
 
@@ -195,6 +198,7 @@ def blueprint(service: Service) -> APIBlueprint:
         """List ports."""
         who, unfinished = caller(), service.unfinished
         seen = [port for port in _candidates(service, query) if who.sees(port) and port.id not in unfinished]
+        seen = _matching(service, query, seen)
         return {"ports": select((_shown(service, port) for port in paced(seen)), HIDDEN, query)}
 
     @api.post("/ports", responses=answers.created(PortAnswer, PortsAnswer))
@@ -242,9 +246,13 @@ def blueprint(service: Service) -> APIBlueprint:
     return api
 
 
+def _status(service: Service, port: Port) -> Literal["ACTIVE", "BUILD", "DOWN"]:
+    """A port that was deleted while others had their turn is shown as it was, and down."""
+    known = port.id in service.world.ports
+    return service.port_status(port.id).value if known else PortStatus.DOWN.value
+
+
 def _shown(service: Service, port: Port) -> PortShown:
-    """What a port looks like; one that was deleted while others were being shown is as it was, and down."""
-    status = service.port_status(port.id) if port.id in service.world.ports else PortStatus.DOWN
     return PortShown(
         id=port.id,
         network_id=port.network_id,
@@ -252,7 +260,7 @@ def _shown(service: Service, port: Port) -> PortShown:
         description=port.description,
         project_id=port.project_id,
         tenant_id=port.project_id,
-        status=status.value,
+        status=_status(service, port),
         mac_address=str(port.mac),
         fixed_ips=tuple(FixedIpShown(subnet_id=own.subnet_id, ip_address=str(own.ip)) for own in port.fixed_ips),
         device_id=port.device_id,
@@ -271,6 +279,16 @@ def _candidates(service: Service, query: PortQuery) -> Iterable[Port]:
         known = [id_ for id_ in dict.fromkeys(query.network_id) if id_ in service.world.networks]
         return [port for id_ in known for port in service.world.ports_of_network(id_)]
     return service.world.ports.values()
+
+
+def _matching(service: Service, query: PortQuery, ports: list[Port]) -> list[Port]:
+    """Those that plain filters leave: nothing needs to be written of the others to see that they are not meant."""
+    plain = [(field, frozenset(values)) for field in _PLAIN if (values := getattr(query, field)) is not None]
+    left = [port for port in ports if all(getattr(port, field) in wanted for field, wanted in plain)]
+    if query.status is None:
+        return left
+    states = frozenset(query.status)
+    return [port for port in paced(left) if _status(service, port) in states]
 
 
 def _intent(service: Service, given: PortCreate) -> CreatePort:
