@@ -175,7 +175,8 @@ def blueprint(service: Service) -> APIBlueprint:
             return {"network": show(shown(service.world.network(intent.id)), HIDDEN)}, 201
         intents = [_creation(given) for given in paced(body.networks or ())]
         service.submit_all(intents)
-        made = [service.world.network(intent.id) for intent in intents]
+        there = service.world.networks  # who may see all can have deleted some by now
+        made = [there[intent.id] for intent in intents if intent.id in there]
         return {"networks": [show(shown(network), HIDDEN) for network in paced(made)]}, 201
 
     @api.get("/networks/<network_id>", responses=answers.ok(NetworkAnswer))

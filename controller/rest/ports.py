@@ -210,7 +210,8 @@ def blueprint(service: Service) -> APIBlueprint:
             return {"port": show(_shown(service, service.world.port(intent.id)), HIDDEN)}, 201
         intents = [_intent(service, given) for given in paced(body.ports or ())]
         service.submit_all(intents)
-        made = [service.world.port(intent.id) for intent in intents]
+        there = service.world.ports  # who may see all can have deleted some by now
+        made = [there[intent.id] for intent in intents if intent.id in there]
         return {"ports": [show(_shown(service, port), HIDDEN) for port in paced(made)]}, 201
 
     @api.get("/ports/<port_id>", responses=answers.ok(PortAnswer))

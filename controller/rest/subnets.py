@@ -179,7 +179,8 @@ def blueprint(service: Service) -> APIBlueprint:
             return {"subnet": show(_shown(service.world.subnet(intent.id)), HIDDEN)}, 201
         intents = [creation(given) for given in paced(body.subnets or ())]
         service.submit_all(intents)
-        made = [service.world.subnet(intent.id) for intent in intents]
+        there = service.world.subnets  # who may see all can have deleted some by now
+        made = [there[intent.id] for intent in intents if intent.id in there]
         return {"subnets": [show(_shown(subnet), HIDDEN) for subnet in paced(made)]}, 201
 
     @api.get("/subnets/<subnet_id>", responses=answers.ok(SubnetAnswer))
