@@ -25,6 +25,7 @@ from overlay.changes import (
     Outcome,
     Unit,
 )
+from overlay.refusals import Conflict, Refusal
 from overlay.world import World
 
 Creation: TypeAlias = CreateNetwork | CreateSubnet | CreatePort | CreateSubnetPool | CreateShare
@@ -67,14 +68,30 @@ class Bulk:
                 for creation in self._creations[self._there : self._there + SLICE]:
                     outcomes.append(world.apply(creation, now))
                     self._there += 1
+                if self.decided:
+                    self._all_there(world)
             except Exception as refusal:  # noqa: BLE001  (whatever it was, those before it are taken back)
                 self.refusal = refusal
         else:
             for creation in reversed(self._creations[max(0, self._there - SLICE) : self._there]):
-                outcomes.append(world.apply(_undoing(creation), now))
                 self._there -= 1
+                try:
+                    outcomes.append(world.apply(_undoing(creation), now))
+                except Refusal:
+                    pass  # somebody else has taken it away
+                except Exception as defect:  # noqa: BLE001  (the others are taken back all the same)
+                    self.refusal = defect
         if outcomes:
             self._outcomes.append(Outcome.merge(outcomes))
+
+    def _all_there(self, world: World) -> None:
+        """Make sure that nothing went together with what it belongs to, as subnets do with their network.
+
+        :raises Conflict: when one did.
+        """
+        there = (world.networks, world.subnets, world.ports)
+        if not all(any(creation.id in known for known in there) for creation in self._creations):
+            raise Conflict("network_id: the network was deleted before all were made", field="network_id")
 
     def to_store(self) -> Outcome:
         """What is to be stored and told of, in one commit."""

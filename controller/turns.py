@@ -38,16 +38,25 @@ class Turnstile:
         self._waiting: FairQueue[tuple[eventlet.event.Event, int]] = FairQueue(_ROUND)
         self._turning = False
 
-    def enter(self, who: str | None, cost: int = 1) -> None:
-        """Return when it is the caller's turn; blocks the calling greenlet, and not at all while nobody else is here.
+    def enter(self, who: str | None) -> None:
+        """Return when it is the turn of a new request; does not wait at all while nobody else is here.
 
         :param who: whose request it is.
-        :param cost: how much of a round it will take.
         """
+        if self._turning:
+            self._wait(who, 1)
+        else:
+            self._turning = True
+            self._turn_later()
+
+    def give_way(self, who: str | None) -> None:
+        """Let others have their turn, and return when it is the caller's again for another slice of work."""
         if not self._turning:
             self._turning = True
             self._turn_later()
-            return
+        self._wait(who, _ROUND)
+
+    def _wait(self, who: str | None, cost: int) -> None:
         mine = eventlet.event.Event()
         self._waiting.put(who, (mine, cost), cost)
         mine.wait()
@@ -78,7 +87,7 @@ class _Turn:
     def breathe(self) -> None:
         """Let others have their turn, if this one has lasted long enough."""
         if time.perf_counter() >= self.until:
-            self.turnstile.enter(self.who, _ROUND)
+            self.turnstile.give_way(self.who)
             self.until = time.perf_counter() + _SLICE_SECONDS
 
 

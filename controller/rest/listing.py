@@ -167,6 +167,11 @@ class Collection(Generic[T]):
         """Turn one object into JSON as the caller may see it."""
         return {name: read(thing) for name, read in self._wanted(query)}
 
+    def show_made(self, ids: Iterable[str], there: Mapping[str, T]) -> list[Json]:
+        """Show what was just made, in that order; who may see all can have deleted some of it by now."""
+        things = [there[id_] for id_ in ids if id_ in there]
+        return [self.show(thing) for thing in paced(things)]
+
     def select(self, things: Iterable[T], query: ListQuery, *conditions: Callable[[T], bool]) -> Json:
         """Answer a list.
 

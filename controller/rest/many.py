@@ -62,7 +62,7 @@ def _value(value: Any, write: Callable[[Any], str]) -> str:
     if not _is_long(value):
         return write(value)
     pieces = (value[first : first + _PIECE] for first in paced(range(0, len(value), _PIECE)))
-    return "[" + ",".join(write(piece)[1:-1] for piece in pieces) + "]"
+    return "[" + ",".join([write(piece)[1:-1] for piece in pieces]) + "]"
 
 
 def _is_long(value: Any) -> bool:

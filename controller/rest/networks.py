@@ -243,8 +243,8 @@ def blueprint(service: Service) -> APIBlueprint:
             service.submit_all(creations)
         if body.network is not None:
             return {"network": show(intents[0].id)}, 201
-        made = [service.world.network(intent.id) for intent in intents]
-        return {"networks": [collection.show(network) for network in paced(made)]}, 201
+        made = [intent.id for intent in intents]
+        return {"networks": collection.show_made(made, service.world.networks)}, 201
 
     @api.get("/networks/<network_id>", responses=answers.ok(NetworkAnswer))
     def show_network(path: NetworkPath, query: FieldsQuery) -> Json:

@@ -304,8 +304,8 @@ def blueprint(service: Service) -> APIBlueprint:
             return {"port": show(intent.id)}, 201
         intents = [_intent(sight, given) for given in paced(body.ports or ())]
         service.submit_all(intents)
-        made = [service.world.port(intent.id) for intent in intents]
-        return {"ports": [collection.show(port) for port in paced(made)]}, 201
+        made = [intent.id for intent in intents]
+        return {"ports": collection.show_made(made, service.world.ports)}, 201
 
     @api.get("/ports/<port_id>", responses=answers.ok(PortAnswer))
     def show_port(path: PortPath, query: FieldsQuery) -> Json:

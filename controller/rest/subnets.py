@@ -261,8 +261,8 @@ def blueprint(service: Service) -> APIBlueprint:
             return {"subnet": show(intent.id)}, 201
         intents = [_creation(sight, given) for given in paced(body.subnets or ())]
         service.submit_all(intents)
-        made = [service.world.subnet(intent.id) for intent in intents]
-        return {"subnets": [collection.show(subnet) for subnet in paced(made)]}, 201
+        made = [intent.id for intent in intents]
+        return {"subnets": collection.show_made(made, service.world.subnets)}, 201
 
     @api.get("/subnets/<subnet_id>", responses=answers.ok(SubnetAnswer))
     def show_subnet(path: SubnetPath, query: FieldsQuery) -> Json:

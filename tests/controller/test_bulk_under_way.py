@@ -13,7 +13,7 @@ from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
 from controller.service import NotStored
 from controller.turns import Turnstile, begin
-from overlay.changes import CreateNetwork, CreatePort, CreateSubnet, DeletePort, Document
+from overlay.changes import CreateNetwork, CreatePort, CreateSubnet, DeleteNetwork, DeletePort, Document
 from overlay.refusals import Conflict
 from overlay.values import Mac
 from tests.controller.test_owner import Shelf
@@ -102,6 +102,36 @@ def test_a_refusal_takes_back_nothing_but_its_own(owner: Owner, shelf: Shelf) ->
     assert "n0" not in owner.unfinished
     owner.submit_all(ports(MANY))
     assert len(owner.world.ports) == MANY
+
+
+def test_what_somebody_else_has_taken_away_need_not_be_taken_back(owner: Owner) -> None:
+    """An object that is deleted while its bulk is under way does not stand in the way of taking back the others."""
+    twins = [*ports(MANY), CreatePort("twin", "red", "n", mac=Mac(0x020000000001))]
+    bulk = as_("red", lambda: owner.submit_all(twins))
+    while "n0" not in owner.world.ports:
+        eventlet.sleep(0)
+    as_("blue", lambda: owner.submit(DeletePort("n0"))).wait()
+    with pytest.raises(Conflict, match="02:00:00:00:00:01"):
+        bulk.wait()
+    assert list(owner.world.ports) == []
+    assert owner.failures == 0
+
+
+def test_what_goes_with_its_network_takes_the_bulk_with_it(owner: Owner, shelf: Shelf) -> None:
+    """When a network is deleted while subnets of it and of others are being made, none of the subnets is made."""
+    owner.submit(CreateNetwork("a", "red"))
+    wanted = [
+        CreateSubnet(f"new{each}", "red", "n" if each else "a", IPv4Network((0x0B000000 + (each << 8), 24)))
+        for each in range(200)
+    ]
+    bulk = as_("red", lambda: owner.submit_all(wanted))
+    while "new0" not in owner.world.subnets:
+        eventlet.sleep(0)
+    as_("blue", lambda: owner.submit(DeleteNetwork("a"))).wait()
+    with pytest.raises(Conflict, match="the network was deleted"):
+        bulk.wait()
+    assert list(owner.world.subnets) == ["s"]
+    assert not any(document.body for commit in shelf.commits for document in commit if document.id.startswith("new"))
 
 
 def test_a_store_that_fails_keeps_all_of_it_for_later(owner: Owner, shelf: Shelf) -> None:

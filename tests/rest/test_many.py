@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from controller.rest import ports
 from controller.rest.many import written
 
 MANY = 200
@@ -70,3 +71,15 @@ def test_written_by_pieces_is_written(answer: object) -> None:
     """What is written piece by piece is byte for byte what would have been written in one go."""
     write = json.JSONEncoder(separators=(",", ":")).encode
     assert written(answer, write) == write(answer)
+
+
+def test_a_port_that_is_deleted_while_a_list_is_written(op, edge) -> None:
+    """A long list shows a port that went while the others were written as it was when the list began, and down."""
+    network = op.make("network")
+    made = op.make("port", network_id=network["id"], name="gone", **{"binding:host_id": "h1"})
+    edge.service.plug("h1", made["id"])
+    port = edge.service.world.port(made["id"])
+    assert ports._shown(edge.service, port).status == "ACTIVE"
+    op("DELETE", f"/v2.0/ports/{port.id}")
+    shown = ports._shown(edge.service, port)
+    assert (shown.name, shown.status) == ("gone", "DOWN")
