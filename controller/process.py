@@ -25,15 +25,17 @@ from controller.fabric.elephants import check_policy
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan
 from controller.fabric.policies import policy_named
+from controller.framework import Address
 from controller.openflow import app as openflow
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
 from controller.rest.app import build, product_version
 from controller.rest.server import Server
-from controller.settings import Settings, load
+from controller.settings import ListenSettings, Settings, load
 from controller.store import SqliteStore, StoreError
 from controller.tokens import operator_token, secret
+from controller.trust import Trust
 from overlay.changes import Document, DocumentKind
 from overlay.refusals import Invalid, Refusal
 from overlay.world import Settings as WorldSettings
@@ -59,7 +61,8 @@ def main(config: Path | None) -> int:
 def run(settings: Settings) -> None:
     """Run a controller with these settings until SIGTERM or SIGINT.
 
-    :raises SettingsError: when the operator's token cannot be made or read, or the intended topology cannot be used.
+    :raises SettingsError: when the operator's token cannot be made or read, or the intended topology or a certificate
+        cannot be used.
     :raises StoreError: when the store cannot be used.
     :raises OSError: when an address cannot be listened on.
     """
@@ -71,21 +74,34 @@ def run(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, store: SqliteStore) -> None:
+    trust = Trust(settings)
     operator = operator_token(settings.operator_token_file)
     owner = restore(settings, store)
     stop = eventlet.event.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: eventlet.spawn_after(0, _once, stop))
+    signal.signal(signal.SIGHUP, lambda *_: eventlet.spawn_after(0, trust.reload))
     tally = Tally()
     hosts = HostsServer(bfd_interval=settings.fabric.bfd_interval)
     loop = eventlet.spawn(owner.run)
-    switches = openflow.listen(tuple((at.address, at.port) for at in settings.openflow.listen), owner.put, tally)
+    plain, secure = _doors(settings.openflow)
+    switches = openflow.listen(plain, owner.put, tally, tls=secure, context=trust.switches)
     try:
-        hosts.start([(at.address, at.port) for at in settings.ovsdb.listen], switches.addresses[0][1], owner.put)
+        ports = [port for _, port in switches.addresses]
+        plain_hosts, secure_hosts = _doors(settings.ovsdb)
+        hosts.start(
+            plain_hosts,
+            ports[0] if plain else None,
+            owner.put,
+            tls_addresses=secure_hosts,
+            openflow_tls_port=ports[len(plain)] if secure else None,
+            context=trust.switches,
+        )
         green.collect_rarely()
         desk = Desk(owner, hosts, tally, version=product_version())
-        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens))
-        _LOG.info("REST on http://%s (a page to try it: /docs)", rest.endpoint)
+        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens), trust.rest)
+        scheme = "https" if rest.endpoint.tls else "http"
+        _LOG.info("REST on %s://%s (a page to try it: /docs)", scheme, rest.endpoint)
         stop.wait()
         _LOG.info("stopping; the switches go on as they are")
         rest.stop()
@@ -93,6 +109,14 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
         hosts.stop()
         switches.stop()
         loop.kill()
+
+
+def _doors(listen: ListenSettings) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
+    """Where to listen without TLS, and where with."""
+    plain, secure = (
+        tuple((at.address, at.port) for at in listen.listen if at.tls == wanted) for wanted in (False, True)
+    )
+    return plain, secure
 
 
 def restore(settings: Settings, store: SqliteStore) -> Owner:
