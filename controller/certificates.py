@@ -12,12 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_DAYS: Final = 3650
@@ -107,8 +106,8 @@ def _facts(found: x509.Certificate) -> Facts:
     return Facts(
         common_name=str(common[0].value) if common else "",
         names=tuple(names),
-        not_before=found.not_valid_before_utc,
-        not_after=found.not_valid_after_utc,
+        not_before=_moment(found, "not_valid_before"),
+        not_after=_moment(found, "not_valid_after"),
         fingerprint=found.fingerprint(hashes.SHA256()).hex(":").upper(),
     )
 
@@ -131,12 +130,18 @@ def check_key(key: bytes, certificate: bytes) -> None:
 
     :raises CertificateError: saying which of the two.
     """
-    public = _key(key).public_key()
-    if public != _parsed(certificate).public_key():
+    plain = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    if _key(key).public_key().public_bytes(*plain) != _parsed(certificate).public_key().public_bytes(*plain):
         raise CertificateError("the key is not that of the certificate")
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _moment(found: x509.Certificate, column: str) -> datetime:
+    """A time in a certificate; the library has told it without a zone before version 42, and deprecates that since."""
+    told: datetime | None = getattr(found, f"{column}_utc", None)
+    return told if told is not None else getattr(found, column).replace(tzinfo=UTC)
 
 
 def _day(time: datetime) -> str:
@@ -150,7 +155,7 @@ def _parsed(certificate: bytes) -> x509.Certificate:
         raise CertificateError("not a certificate in PEM") from error
 
 
-def _key(key: bytes) -> PrivateKeyTypes:
+def _key(key: bytes) -> Any:
     try:
         return serialization.load_pem_private_key(key, None)
     except TypeError as error:
@@ -228,7 +233,7 @@ def _leaf(  # noqa: PLR0917  (one private step of two makers)
         raise CertificateError("the authority's key is not on an elliptic curve, as ours are")
     key = ec.generate_private_key(ec.SECP256R1())
     # What an authority has signed cannot be valid for longer than itself.
-    left = (above.not_valid_after_utc - now).days
+    left = (_moment(above, "not_valid_after") - now).days
     builder = _usable(_builder(_subject(name), above.subject, key.public_key(), now, min(days, left)), names, purpose)
     identifier = above.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = builder.add_extension(
