@@ -130,6 +130,11 @@ def default_state_dir() -> Path:
     return (Path(root) if root.startswith("/") else Path.home() / ".local/state") / "vl2"
 
 
+def self_made_files(state_dir: Path) -> TlsFiles:
+    """Where the certificate is that the controller makes for REST."""
+    return TlsFiles(state_dir / "rest-certificate.pem", state_dir / "rest-key.pem")
+
+
 def load(path: Path | None) -> Settings:
     """Read a configuration file; ``None`` gives the defaults.
 

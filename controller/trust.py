@@ -20,7 +20,7 @@ from typing import Final
 from controller import certificates
 from controller.certificates import CertificateError, Facts
 from controller.configuration import Endpoint, SettingsError
-from controller.settings import Settings, TlsFiles
+from controller.settings import Settings, TlsFiles, self_made_files
 
 _LOG: Final = logging.getLogger(__name__)
 _SOON: Final = timedelta(days=30)
@@ -73,11 +73,6 @@ def check(settings: Settings) -> None:
     for section, files in (("tls", settings.tls), ("rest", settings.rest.tls)):
         if files is not None:
             _context(files, section, now)
-
-
-def self_made_files(state_dir: Path) -> TlsFiles:
-    """Where the certificate is that the controller makes for REST."""
-    return TlsFiles(state_dir / "rest-certificate.pem", state_dir / "rest-key.pem")
 
 
 def self_made(state_dir: Path, listen: Endpoint, now: datetime) -> TlsFiles:

@@ -55,9 +55,10 @@ def test_a_hosts_commands(pki, tmp_path: Path) -> None:
     assert "ovs-vsctl set-manager ssl:[fd00::1]:6640" in said
     assert "ovs-vsctl set-ssl /etc/openvswitch/vl2-key.pem" in said
     assert "set-controller" not in said
-    assert "ovs-vsctl set-controller br0 ssl:10.0.0.1:6653" in pki(
-        "host", "tor1=0000000000030001", "--controller", "10.0.0.1"
-    ).output
+    assert (
+        "ovs-vsctl set-controller br0 ssl:10.0.0.1:6653"
+        in pki("host", "tor1=0000000000030001", "--controller", "10.0.0.1").output
+    )
 
 
 def test_names_say_who_it_may_be(pki, tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_names_say_who_it_may_be(pki, tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(pki, tmp_path: Path) -> None:
-    """A second init and a second certificate of a host change no byte, unless forced; the authority outlives a renewal."""
+    """A second init or certificate of a host changes no byte, unless forced; the authority outlives a renewal."""
     pki("init")
     pki("host", "h1")
     before = _files(tmp_path)

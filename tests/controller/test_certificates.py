@@ -31,7 +31,7 @@ def _verify(tmp_path: Path, authority: Pair, leaf: Pair, purpose: str, at: datet
 
 
 def test_a_machine_cannot_be_a_server(authority: Pair, tmp_path: Path) -> None:
-    """OpenSSL takes a machine's certificate for a client's and not for a server's, and the controller's the other way."""
+    """OpenSSL takes a machine's certificate for a client's only, and the controller's for a server's only."""
     machine = certificates.machine(authority, "h1", ["h1"], NOW)
     server = certificates.controller(authority, "controller", ["10.0.0.1", "ctl.example.org"], NOW)
     assert "leaf.pem: OK" in _verify(tmp_path, authority, machine, "sslclient")
@@ -50,7 +50,9 @@ def test_a_machine_cannot_sign(authority: Pair, tmp_path: Path) -> None:
 
 def test_facts_are_what_was_asked_for(authority: Pair) -> None:
     """Names, addresses and times can be read back; nothing is valid for longer than its authority."""
-    facts = certificates.facts(certificates.controller(authority, "c", ["a.b", "10.0.0.1", "::1", "a.b"], NOW).certificate)
+    facts = certificates.facts(
+        certificates.controller(authority, "c", ["a.b", "10.0.0.1", "::1", "a.b"], NOW).certificate
+    )
     assert (facts.common_name, facts.names) == ("c", ("a.b", "10.0.0.1", "::1"))
     assert facts.not_before < NOW
     assert facts.not_after == NOW + timedelta(days=certificates.LEAF_DAYS)
