@@ -8,6 +8,7 @@ broken conversation is an ``OSError`` like any other, and the handshake is a ste
 
 from __future__ import annotations
 
+import errno
 import io
 import socket
 import ssl
@@ -42,21 +43,21 @@ class TlsStream:
         self._writing = Semaphore()
         """The greenlet that has it sends whatever is in the buffer, also what others have put there meanwhile."""
 
-    def handshake(self, seconds: float = HANDSHAKE_SECONDS) -> None:
+    def handshake(self) -> None:
         """Agree on keys, and check the caller's certificate where the context demands one.
 
         :raises HandshakeError: when that does not come about; the caller has then been told by an alert if possible.
         :raises OSError: when the connection breaks.
         """
         try:
-            with eventlet.Timeout(seconds, False):
+            with eventlet.Timeout(HANDSHAKE_SECONDS, False):
                 while not self._shaken():
                     if not self._fill():
                         raise HandshakeError("it hung up before the handshake was done")
                 return
         except ssl.SSLError as error:
             raise HandshakeError(f"no handshake: {_reason(error)}") from error
-        raise HandshakeError(f"no handshake within {seconds:g} s")
+        raise HandshakeError(f"no handshake within {HANDSHAKE_SECONDS:g} s")
 
     def _shaken(self) -> bool:
         try:
@@ -92,7 +93,7 @@ class TlsStream:
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 return b""
             except ssl.SSLError as error:
-                raise ConnectionAbortedError(_reason(error)) from error
+                raise ConnectionResetError(errno.ECONNRESET, _reason(error)) from error
 
     def sendall(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything.
@@ -106,7 +107,7 @@ class TlsStream:
                 try:
                     view = view[self._tls.write(view[:_CHUNK]) :]
                 except ssl.SSLError as error:
-                    raise ConnectionAbortedError(_reason(error)) from error
+                    raise ConnectionResetError(errno.ECONNRESET, _reason(error)) from error
                 self._drain()
 
     def settimeout(self, seconds: float | None) -> None:
@@ -174,6 +175,7 @@ class TlsListener:
     def __init__(self, listener: Any, context: ssl.SSLContext) -> None:
         self._listener = listener
         self._context = context
+        self.family: socket.AddressFamily = listener.family
 
     def accept(self) -> tuple[TlsStream, Any]:
         """Wait for a call.

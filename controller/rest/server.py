@@ -46,9 +46,14 @@ class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet h
     server_version = "vl2"
     sys_version = ""
 
-    def setup(self) -> None:
-        tls.shake(self.request)
-        super().setup()
+    def __init__(self, conn_state: list[Any], server: Any) -> None:
+        caller, connection, _ = conn_state
+        try:
+            tls.shake(connection)
+        except OSError as error:
+            _LOG.info("gave up on %s: %s", caller, error)
+            return  # the server closes the connection
+        super().__init__(conn_state, server)
 
     def parse_request(self) -> bool:
         try:

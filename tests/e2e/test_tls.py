@@ -114,12 +114,9 @@ def test_strangers_get_nowhere(pinged: Scene, port: int, tmp_path: Path) -> None
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     assert refused(address, anybody, hello), "no certificate"
-    subprocess.run(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=h1 -days 2".split()
-        + f"-addext subjectAltName=DNS:h1 -keyout {tmp_path}/key.pem -out {tmp_path}/c.pem".split(),
-        check=True,
-        capture_output=True,
-    )
+    forger = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=h1 -days 2"
+    files = f"-addext subjectAltName=DNS:h1 -keyout {tmp_path}/key.pem -out {tmp_path}/c.pem"
+    subprocess.run([*forger.split(), *files.split()], check=True, capture_output=True)
     anybody.load_cert_chain(tmp_path / "c.pem", tmp_path / "key.pem")
     assert refused(address, anybody, hello), "somebody else's certificate"
     assert pinged.reaches("one", pinged.ip("two"))
