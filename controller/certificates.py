@@ -51,6 +51,8 @@ class Facts:
     names: tuple[str, ...]
     not_before: datetime
     not_after: datetime
+    serves: bool
+    """Whether a server may show it: nothing in it says that it is for another purpose."""
     fingerprint: str
     """SHA-256, as ``openssl x509 -fingerprint -sha256`` prints it."""
 
@@ -102,12 +104,18 @@ def _facts(found: x509.Certificate) -> Facts:
         names = (*held.get_values_for_type(x509.DNSName), *map(str, held.get_values_for_type(x509.IPAddress)))
     except x509.ExtensionNotFound:
         names = ()
+    try:
+        purposes = found.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        serves = ExtendedKeyUsageOID.SERVER_AUTH in purposes
+    except x509.ExtensionNotFound:
+        serves = True
     common = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return Facts(
         common_name=str(common[0].value) if common else "",
         names=tuple(names),
         not_before=_moment(found, "not_valid_before"),
         not_after=_moment(found, "not_valid_after"),
+        serves=serves,
         fingerprint=found.fingerprint(hashes.SHA256()).hex(":").upper(),
     )
 

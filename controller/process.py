@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Iterable
@@ -35,7 +36,6 @@ from controller.rest.server import Server
 from controller.settings import ListenSettings, Settings, load
 from controller.store import SqliteStore, StoreError
 from controller.tokens import operator_token, secret
-from controller.trust import Trust
 from overlay.changes import Document, DocumentKind
 from overlay.refusals import Invalid, Refusal
 from overlay.world import Settings as WorldSettings
@@ -74,18 +74,17 @@ def run(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, store: SqliteStore) -> None:
-    trust = Trust(settings)
+    for_switches, for_rest = _contexts(settings)
     operator = operator_token(settings.operator_token_file)
     owner = restore(settings, store)
     stop = eventlet.event.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: eventlet.spawn_after(0, _once, stop))
-    signal.signal(signal.SIGHUP, lambda *_: eventlet.spawn_after(0, trust.reload))
     tally = Tally()
     hosts = HostsServer(bfd_interval=settings.fabric.bfd_interval)
     loop = eventlet.spawn(owner.run)
     plain, secure = _doors(settings.openflow)
-    switches = openflow.listen(plain, owner.put, tally, tls=secure, context=trust.switches)
+    switches = openflow.listen(plain, owner.put, tally, tls=secure, context=for_switches)
     try:
         ports = [port for _, port in switches.addresses]
         plain_hosts, secure_hosts = _doors(settings.ovsdb)
@@ -95,11 +94,11 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
             owner.put,
             tls_addresses=secure_hosts,
             openflow_tls_port=ports[len(plain)] if secure else None,
-            context=trust.switches,
+            context=for_switches,
         )
         green.collect_rarely()
         desk = Desk(owner, hosts, tally, version=product_version())
-        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens), trust.rest)
+        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens), for_rest)
         scheme = "https" if rest.endpoint.tls else "http"
         _LOG.info("REST on %s://%s (a page to try it: /docs)", scheme, rest.endpoint)
         stop.wait()
@@ -109,6 +108,20 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
         hosts.stop()
         switches.stop()
         loop.kill()
+
+
+def _contexts(settings: Settings) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """What the listeners for switches and hosts, and the one for REST, show to those who call; renewed at SIGHUP.
+
+    :raises SettingsError: naming the key whose file cannot be used.
+    """
+    if settings.tls is None and not settings.rest.listen.tls:
+        return None, None
+    from controller.trust import Trust  # noqa: PLC0415  (25 ms of a start, which a controller without TLS can spare)
+
+    trust = Trust(settings)
+    signal.signal(signal.SIGHUP, lambda *_: eventlet.spawn_after(0, trust.reload))
+    return trust.switches, trust.rest
 
 
 def _doors(listen: ListenSettings) -> tuple[tuple[Address, ...], tuple[Address, ...]]:

@@ -146,9 +146,12 @@ def _load(context: ssl.SSLContext, files: TlsFiles, section: str, now: datetime)
 def _facts(files: TlsFiles, section: str, now: datetime) -> Facts:
     key = f"{section}.certificate"
     try:
-        return certificates.check(_read(files.certificate, key), now)
+        found = certificates.check(_read(files.certificate, key), now)
     except CertificateError as error:
         raise SettingsError(f"{key}: {files.certificate}: {error}") from error
+    if not found.serves:
+        raise SettingsError(f"{key}: {files.certificate}: is a machine's certificate, not one for a server")
+    return found
 
 
 def _trust(context: ssl.SSLContext, path: Path, key: str, now: datetime) -> None:
