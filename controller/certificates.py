@@ -74,19 +74,21 @@ def authority(name: str, now: datetime, days: int = AUTHORITY_DAYS) -> Pair:
 
 def controller(issuer: Pair, name: str, names: Iterable[str], now: datetime, days: int = LEAF_DAYS) -> Pair:
     """Make the certificate of a controller, which is called by these names and addresses."""
-    return _leaf(issuer, name, names, now, days, ExtendedKeyUsageOID.SERVER_AUTH)
+    return _leaf(issuer, name, map(_place, names), now, days, ExtendedKeyUsageOID.SERVER_AUTH)
 
 
 def machine(issuer: Pair, name: str, names: Iterable[str], now: datetime, days: int = LEAF_DAYS) -> Pair:
     """Make the certificate of a hypervisor or switch, which may be whom the names say."""
-    return _leaf(issuer, name, names, now, days, ExtendedKeyUsageOID.CLIENT_AUTH)
+    return _leaf(issuer, name, map(_name, names), now, days, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
 def self_made(name: str, names: Iterable[str], now: datetime, days: int = LEAF_DAYS) -> Pair:
     """Make a server's certificate that nobody but itself has signed: it is known by its fingerprint."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _subject(name)
-    builder = _usable(_builder(subject, subject, key.public_key(), now, days), names, ExtendedKeyUsageOID.SERVER_AUTH)
+    builder = _usable(
+        _builder(subject, subject, key.public_key(), now, days), map(_place, names), ExtendedKeyUsageOID.SERVER_AUTH
+    )
     return _pair(builder.sign(key, hashes.SHA256()), key)
 
 
@@ -208,9 +210,9 @@ def _key_usage(*, signs: bool) -> x509.KeyUsage:
 
 
 def _usable(
-    builder: x509.CertificateBuilder, names: Iterable[str], purpose: x509.ObjectIdentifier
+    builder: x509.CertificateBuilder, names: Iterable[x509.GeneralName], purpose: x509.ObjectIdentifier
 ) -> x509.CertificateBuilder:
-    alternatives = [_general_name(each) for each in dict.fromkeys(names)]
+    alternatives = list(dict.fromkeys(names))
     if not alternatives:
         raise CertificateError("a certificate without names is nobody's")
     return (
@@ -221,18 +223,22 @@ def _usable(
     )
 
 
-def _general_name(name: str) -> x509.GeneralName:
+def _place(name: str) -> x509.GeneralName:
+    """Where a server is called: an address, or a name."""
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:
-        pass
+        return _name(name)
+
+
+def _name(name: str) -> x509.GeneralName:
     if not name or not name.isascii() or not name.isprintable() or " " in name or "*" in name:
         raise CertificateError(f"{name!r} is neither a name nor an IP address")
     return x509.DNSName(name)
 
 
 def _leaf(  # noqa: PLR0917  (one private step of two makers)
-    issuer: Pair, name: str, names: Iterable[str], now: datetime, days: int, purpose: x509.ObjectIdentifier
+    issuer: Pair, name: str, names: Iterable[x509.GeneralName], now: datetime, days: int, purpose: x509.ObjectIdentifier
 ) -> Pair:
     signer, above = _key(issuer.key), _parsed(issuer.certificate)
     check(issuer.certificate, now)

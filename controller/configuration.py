@@ -40,6 +40,13 @@ class Endpoint:
         """Whether only this machine can reach it."""
         return ip_address(self.address).is_loopback
 
+    @property
+    def reachable(self) -> Endpoint:
+        """Where this machine can call it; the loopback, where it listens everywhere."""
+        if not ip_address(self.address).is_unspecified:
+            return self
+        return Endpoint("::1" if ":" in self.address else "127.0.0.1", self.port, self.tls)
+
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 

@@ -71,7 +71,9 @@ def _configured(config: Path | None) -> tuple[str, Path, Path | None]:
         cacert = self_made_files(settings.state_dir).certificate
     elif rest.tls is not None and settings.tls is not None:
         cacert = settings.tls.ca
-    return f"{'https' if rest.listen.tls else 'http'}://{rest.listen}", settings.operator_token_file, cacert
+    # Nobody's certificate is for "everywhere".
+    at = rest.listen.reachable
+    return f"{'https' if at.tls else 'http'}://{at}", settings.operator_token_file, cacert
 
 
 def _token(file: Path) -> str:

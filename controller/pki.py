@@ -7,6 +7,7 @@ there is never overwritten unless that is said, and then in whole or not at all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from typing import Final
 
 from controller import certificates
 from controller.certificates import CertificateError, Facts, Pair
-from controller.trust import put
+from controller.keeping import put
 from overlay.refusals import Refusal
 from overlay.values import DatapathId, HostName
 
@@ -23,6 +24,7 @@ _AUTHORITY: Final = "ca"
 _CONTROLLER: Final = "controller"
 _HOSTS: Final = "hosts"
 _KEY: Final = "-key"
+_DATAPATH: Final = re.compile(r"[0-9a-fA-F]{16}")
 
 
 class PkiError(Exception):
@@ -62,6 +64,8 @@ def machine_named(text: str) -> Machine:
     name, sign, datapath = text.partition("=")
     if name.endswith(_KEY):
         raise PkiError(f"NAME: {name!r} ends like the name of a key's file")
+    if not sign and _DATAPATH.fullmatch(name):
+        raise PkiError(f"NAME: {name} reads like a datapath id; say NAME=DATAPATH-ID of a fabric switch")
     try:
         return Machine(HostName.parse(name, "NAME"), DatapathId.parse(datapath, name) if sign else None)
     except Refusal as refusal:

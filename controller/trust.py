@@ -20,6 +20,7 @@ from typing import Final
 from controller import certificates
 from controller.certificates import CertificateError, Facts
 from controller.configuration import Endpoint, SettingsError
+from controller.keeping import put
 from controller.settings import Settings, TlsFiles, self_made_files
 
 _LOG: Final = logging.getLogger(__name__)
@@ -96,23 +97,6 @@ def self_made(state_dir: Path, listen: Endpoint, now: datetime) -> TlsFiles:
         raise SettingsError(f"rest.tls: cannot make a certificate in {state_dir}: {error}") from error
     _LOG.info("made a certificate for REST: %s", files.certificate)
     return files
-
-
-def put(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a file, in whole or not at all, that has its mode from the first moment; replaces one that is there.
-
-    :raises OSError: when it cannot be written.
-    """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _is_said(name: str) -> bool:

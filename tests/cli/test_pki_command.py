@@ -64,8 +64,10 @@ def test_a_hosts_commands(pki, tmp_path: Path) -> None:
 def test_names_say_who_it_may_be(pki, tmp_path: Path) -> None:
     """A hypervisor's certificate gives it its name; a switch's its datapath id and no name of a hypervisor."""
     pki("init")
-    pki("host", "h1", "tor1=00000000000300AB")
+    pki("host", "h1", "10.0.0.5", "tor1=00000000000300AB")
     assert certificates.facts((tmp_path / "pki/hosts/h1.pem").read_bytes()).names == ("h1",)
+    odd = certificates.facts((tmp_path / "pki/hosts/10.0.0.5.pem").read_bytes())
+    assert odd.names == ("10.0.0.5",), "a host may be called like an address"
     switch = certificates.facts((tmp_path / "pki/hosts/tor1.pem").read_bytes())
     assert (switch.common_name, switch.names) == ("tor1", ("00000000000300ab",))
 
@@ -96,6 +98,7 @@ def test_nothing_is_overwritten(pki, tmp_path: Path) -> None:
         (("host", "h 1"), "is not a host name"),
         (("host", "../h1"), "is not a host name"),
         (("host", "h1-key"), "ends like the name of a key's file"),
+        (("host", "0000000000030001"), "reads like a datapath id"),
         (("host", "tor1=3"), "is not a datapath id"),
         (("host", "h9", "tor1="), "is not a datapath id"),
         (("init", "--name", "*.example.org", "--force"), "neither a name nor an IP address"),

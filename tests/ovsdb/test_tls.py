@@ -27,7 +27,7 @@ def pki(tmp_path: Path) -> Pki:
     """Certificates of the controller, two hypervisors and a fabric switch."""
     made = Pki(tmp_path / "pki")
     made.init("controller", ["127.0.0.1"], NOW, days=90, force=False)
-    for name in ("h1", "h2", "tor1=0000000000030001"):
+    for name in ("h1", "h2", "10.0.0.5", "tor1=0000000000030001"):
         made.add(machine_named(name), NOW, days=90, force=False)
     return made
 
@@ -94,9 +94,10 @@ def call(call_at, server: HostsServer) -> Callable[..., object]:
     return lambda certificate, **external_ids: call_at(server, certificate, **external_ids)
 
 
-def test_a_host_joins_by_tls(call, recorder, until) -> None:
+@pytest.mark.parametrize("name", ["h1", "10.0.0.5"])
+def test_a_host_joins_by_tls(call, recorder, until, name: str) -> None:
     """A host with its own certificate joins, and its br-int is told to call by TLS as well."""
-    hypervisor = call("h1", vl2_host="h1", vl2_la="10.0.1.11")
+    hypervisor = call(name, vl2_host=name, vl2_la="10.0.1.11")
     until(lambda: recorder.of(HostReachable), "the host is here")
     until(lambda: hypervisor.rows("Controller"), "its br-int is made")
     assert [row["target"] for row in hypervisor.rows("Controller")] == [f"ssl:127.0.0.1:{OPENFLOW_TLS_PORT}"]
