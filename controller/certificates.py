@@ -1,9 +1,10 @@
 """Which certificates does a network of ours need, and what do they say about whom?
 
-Three kinds, built here from values and a given time, without files: the authority, which signs the others; the
-controller's, which may only be a server's; and a machine's, which may only be a client's, so that no hypervisor can
-pose as the controller.  The alternative names of a machine's certificate say who it may be: a hypervisor's name, or the
-datapath id of a fabric switch (16 hex digits).  All keys are on the curve P-256 (RFC 5480).
+Three kinds, and a list of those that count no more, built here from values and a given time, without files: the
+authority, which signs the others; the controller's, which may only be a server's; and a machine's, which may only be a
+client's, so that no hypervisor can pose as the controller.  The alternative names of a machine's certificate say who it
+may be: a hypervisor's name, or the datapath id of a fabric switch (16 hex digits).  All keys are on the curve P-256
+(RFC 5480).
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Facts:
     not_after: datetime
     serves: bool
     """Whether a server may show it: nothing in it says that it is for another purpose."""
+    serial: int
     fingerprint: str
     """SHA-256, as ``openssl x509 -fingerprint -sha256`` prints it."""
 
@@ -92,6 +94,37 @@ def self_made(name: str, names: Iterable[str], now: datetime, days: int = LEAF_D
     return _pair(builder.sign(key, hashes.SHA256()), key)
 
 
+def revocations(issuer: Pair, serials: Iterable[int], now: datetime) -> bytes:
+    """Make the list of certificates of an authority that count no more.
+
+    It is valid as long as the authority: it says what was revoked, not that nothing has been since.
+    """
+    above = _parsed(issuer.certificate)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(above.subject)
+        .last_update(now)
+        .next_update(_moment(above, "not_valid_after"))
+        .add_extension(_issued_by(above), critical=False)
+        .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
+    )
+    for serial in sorted(set(serials)):
+        revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build()
+        builder = builder.add_revoked_certificate(revoked)
+    return builder.sign(_key(issuer.key), hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def revoked(listed: bytes) -> frozenset[int]:
+    """Read the serial numbers in a list.
+
+    :raises CertificateError: when it is none.
+    """
+    try:
+        return frozenset(each.serial_number for each in x509.load_pem_x509_crl(listed))
+    except ValueError as error:
+        raise CertificateError("not a list of revoked certificates in PEM") from error
+
+
 def facts(certificate: bytes) -> Facts:
     """Read a certificate.
 
@@ -118,6 +151,7 @@ def _facts(found: x509.Certificate) -> Facts:
         not_before=_moment(found, "not_valid_before"),
         not_after=_moment(found, "not_valid_after"),
         serves=serves,
+        serial=found.serial_number,
         fingerprint=found.fingerprint(hashes.SHA256()).hex(":").upper(),
     )
 
@@ -249,11 +283,13 @@ def _leaf(  # noqa: PLR0917  (one private step of two makers)
     # What an authority has signed cannot be valid for longer than itself.
     left = (_moment(above, "not_valid_after") - now).days
     builder = _usable(_builder(_subject(name), above.subject, key.public_key(), now, min(days, left)), names, purpose)
-    identifier = above.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    builder = builder.add_extension(
-        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
-    )
+    builder = builder.add_extension(_issued_by(above), critical=False)
     return _pair(builder.sign(signer, hashes.SHA256()), key)
+
+
+def _issued_by(above: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    identifier = above.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
 
 def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:

@@ -1,8 +1,9 @@
 """In which files are the certificates of a network of ours kept?
 
 A directory (mode 0700) that stays with whoever runs the controller: ``ca.pem``, ``controller.pem`` and, below
-``hosts/``, one certificate for each hypervisor and switch, each with its key (mode 0600) beside it.  A file that is
-there is never overwritten unless that is said, and then in whole or not at all.
+``hosts/``, one certificate for each hypervisor and switch, each with its key (mode 0600) beside it; ``revoked.pem``
+lists those that count no more.  A file that is there is never overwritten unless that is said, and then in whole or not
+at all.
 """
 
 from __future__ import annotations
@@ -88,6 +89,11 @@ class Pki:
         """The controller's files."""
         return _place(self.directory, _CONTROLLER)
 
+    @property
+    def revoked(self) -> Path:
+        """The list of certificates that count no more."""
+        return self.directory / "revoked.pem"
+
     def machine(self, name: str) -> Place:
         """A machine's files."""
         return _place(self.directory / _HOSTS, name)
@@ -109,6 +115,8 @@ class Pki:
             _directory(self.directory / _HOSTS)
             _write(self.authority, authority)
             _write(self.controller, pair)
+            if force or not self.revoked.exists():
+                put(self.revoked, certificates.revocations(authority, (), now))
         except CertificateError as error:
             raise PkiError(str(error)) from error
         except OSError as error:
@@ -132,6 +140,25 @@ class Pki:
         except OSError as error:
             raise PkiError(f"{error.filename or place.key}: {error.strerror}") from error
         return place
+
+    def revoke(self, name: str, now: datetime) -> None:
+        """Let a machine's certificate count no more, and remove it, so that another can be made.
+
+        :raises PkiError: when it cannot be done.
+        """
+        place = self.machine(name)
+        if "/" in name or not place.certificate.exists():
+            raise PkiError(f"NAME: {name!r} has no certificate here")
+        try:
+            serial = certificates.facts(place.certificate.read_bytes()).serial
+            known = certificates.revoked(self.revoked.read_bytes()) if self.revoked.exists() else frozenset()
+            put(self.revoked, certificates.revocations(self._read(self.authority), {*known, serial}, now))
+            place.certificate.unlink()
+            place.key.unlink(missing_ok=True)
+        except CertificateError as error:
+            raise PkiError(f"{self.directory}: {error}") from error
+        except OSError as error:
+            raise PkiError(f"{error.filename or place.key}: {error.strerror}") from error
 
     def all(self) -> Iterator[tuple[Path, Facts | str]]:
         """Give each certificate and what it says, or why it says nothing."""

@@ -1,7 +1,7 @@
 """How does the operator give every machine of the network its certificate?
 
-``vl2 pki init|host|show``.  What was made is told with what to do with it: a block for the controller's configuration,
-and the commands that a hypervisor or switch needs.  A mistake is one line and exit code 2.
+``vl2 pki init|host|revoke|show``.  What was made is told with what to do with it: a block for the controller's
+configuration, and the commands that a hypervisor or switch needs.  A mistake is one line and exit code 2.
 """
 
 from __future__ import annotations
@@ -86,6 +86,18 @@ def host(machines: tuple[str, ...], directory: Path, controller: str, days: int,
 
 
 @command.command()
+@click.argument("name")
+@_dir
+def revoke(name: str, directory: Path) -> None:
+    """Let the certificate of the machine NAME count no more."""
+    pki = Pki(directory.absolute())
+    pki.revoke(name, datetime.now(UTC))
+    click.echo(
+        f"{name} is in {pki.revoked}; where tls.revoked names that file, restart the controller to hang up on it"
+    )
+
+
+@command.command()
 @_dir
 def show(directory: Path) -> None:
     """List the certificates and when they expire."""
@@ -111,6 +123,7 @@ def _for_controller(pki: Pki) -> Iterator[str]:
     yield f'ca = "{pki.authority.certificate}"'
     yield f'certificate = "{pki.controller.certificate}"'
     yield f'key = "{pki.controller.key}"'
+    yield f'revoked = "{pki.revoked}"'
     yield "[rest]"
     yield f'certificate = "{pki.controller.certificate}"'
     yield f'key = "{pki.controller.key}"'

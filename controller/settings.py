@@ -42,11 +42,15 @@ _BFD_MOST: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """A certificate with its key, and the authority that callers' certificates must be of; all in PEM."""
+    """A certificate with its key, the authority that callers' certificates must be of, and which of these do not count.
+
+    All in PEM.
+    """
 
     certificate: Path
     key: Path
     ca: Path | None = None
+    revoked: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +187,15 @@ def parse(document: Mapping[str, object]) -> Settings:
 
 def _tls(section: Section) -> TlsFiles | None:
     files = _files(section, "tls")
-    ca = section.path("ca")
+    ca, revoked = section.path("ca"), section.path("revoked")
     section.end()
-    if files is None and ca is None:
+    if files is None and ca is None and revoked is None:
         return None
     if files is None:
         raise SettingsError("tls.certificate: is missing; tls.ca goes with it and with tls.key")
     if ca is None:
         raise SettingsError("tls.ca: is missing; without it no switch's certificate could be believed")
-    return TlsFiles(files.certificate, files.key, ca)
+    return TlsFiles(files.certificate, files.key, ca, revoked)
 
 
 def _files(section: Section, name: str) -> TlsFiles | None:

@@ -112,6 +112,8 @@ def _context(files: TlsFiles, section: str, now: datetime) -> ssl.SSLContext:
     _load(context, files, section, now)
     if files.ca is not None:
         _trust(context, files.ca, f"{section}.ca", now)
+    if files.revoked is not None:
+        _distrust(context, files.revoked, f"{section}.revoked")
     return context
 
 
@@ -147,6 +149,15 @@ def _trust(context: ssl.SSLContext, path: Path, key: str, now: datetime) -> None
     except (CertificateError, ValueError, OSError) as error:
         raise SettingsError(f"{key}: {path}: {error}") from error
     context.verify_mode = ssl.CERT_REQUIRED
+
+
+def _distrust(context: ssl.SSLContext, path: Path, key: str) -> None:
+    try:
+        certificates.revoked(_read(path, key))
+        context.load_verify_locations(path)
+    except (CertificateError, OSError) as error:
+        raise SettingsError(f"{key}: {path}: {error}") from error
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 def _read(path: Path, key: str, *, secret: bool = False) -> bytes:

@@ -46,7 +46,8 @@ class Pki:
             "certificate": str(self.directory / "controller.pem"),
             "key": str(self.directory / "controller-key.pem"),
         }
-        return {"tls": {"ca": str(self.authority), **shown}, "rest": shown}
+        believed = {"ca": str(self.authority), "revoked": str(self.directory / "revoked.pem")}
+        return {"tls": {**believed, **shown}, "rest": shown}
 
     def of(self, name: str) -> tuple[str, str, str]:
         """A machine's key and certificate, and the authority: the words of ``ovs-vsctl set-ssl``."""

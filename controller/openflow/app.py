@@ -149,5 +149,7 @@ def listen(
     :param tls: where switches have to speak TLS, with ``context``; they come after the others in ``addresses``.
     :raises OSError: when an address cannot be listened on.
     """
+    if tls and context is None:
+        raise ValueError("TLS without a context would be none")
     doors = [*((address, None) for address in addresses), *((address, context) for address in tls)]
     return serve(Switches, doors, sink, tally or Tally())

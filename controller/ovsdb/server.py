@@ -92,6 +92,8 @@ class HostsServer:
         :param tls_addresses: where hosts have to speak TLS, with ``context``; they come last in ``addresses``.
         :raises OSError: when an address cannot be listened on; then none is.
         """
+        if tls_addresses and context is None:
+            raise ValueError("TLS without a context would be none")
         around = Surroundings(
             openflow_port,
             openflow_tls_port,

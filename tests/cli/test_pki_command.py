@@ -92,6 +92,22 @@ def test_nothing_is_overwritten(pki, tmp_path: Path) -> None:
     assert _files(tmp_path)["pki/ca.pem"] != before["pki/ca.pem"]
 
 
+def test_a_stolen_certificate_is_revoked(pki, tmp_path: Path) -> None:
+    """A revoked certificate is listed and removed, the others' stay, and the list only grows."""
+    pki("init")
+    pki("host", "h1", "h2", "h3")
+    serials = {
+        name: certificates.facts((tmp_path / f"pki/hosts/{name}.pem").read_bytes()).serial for name in ("h1", "h2")
+    }
+    assert certificates.revoked((tmp_path / "pki/revoked.pem").read_bytes()) == frozenset()
+    for name in ("h1", "h2"):
+        assert pki("revoke", name).exit_code == 0
+    assert certificates.revoked((tmp_path / "pki/revoked.pem").read_bytes()) == set(serials.values())
+    assert sorted(path.name for path in (tmp_path / "pki/hosts").iterdir()) == ["h3-key.pem", "h3.pem"]
+    assert pki("host", "h1").exit_code == 0
+    assert certificates.facts((tmp_path / "pki/hosts/h1.pem").read_bytes()).serial not in serials.values()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -99,6 +115,8 @@ def test_nothing_is_overwritten(pki, tmp_path: Path) -> None:
         (("host", "../h1"), "is not a host name"),
         (("host", "h1-key"), "ends like the name of a key's file"),
         (("host", "0000000000030001"), "reads like a datapath id"),
+        (("revoke", "h9"), "has no certificate here"),
+        (("revoke", "../ca"), "has no certificate here"),
         (("host", "tor1=3"), "is not a datapath id"),
         (("host", "h9", "tor1="), "is not a datapath id"),
         (("init", "--name", "*.example.org", "--force"), "neither a name nor an IP address"),

@@ -17,6 +17,7 @@ from controller.ovsdb.server import HostsServer
 from controller.pki import Pki, machine_named
 from controller.settings import parse
 from controller.trust import Trust
+from overlay.values import HostName
 
 NOW = datetime.now(UTC)
 OPENFLOW_TLS_PORT = 36653
@@ -33,22 +34,31 @@ def pki(tmp_path: Path) -> Pki:
 
 
 @pytest.fixture
-def context(pki: Pki) -> ssl.SSLContext:
-    """What the listeners show and demand."""
+def trusting(pki: Pki) -> Callable[..., ssl.SSLContext]:
+    """What the listeners show and demand, with more settings."""
     mine = pki.controller
     files = {"ca": str(pki.authority.certificate), "certificate": str(mine.certificate), "key": str(mine.key)}
-    found = Trust(parse({"tls": files})).switches
-    assert found is not None
-    return found
+
+    def make(**more: str) -> ssl.SSLContext:
+        found = Trust(parse({"tls": files | more})).switches
+        assert found is not None
+        return found
+
+    return make
 
 
 @pytest.fixture
-def serve_as(context: ssl.SSLContext, pki: Pki, recorder) -> Iterator[Callable[[str | None], HostsServer]]:
+def context(trusting) -> ssl.SSLContext:
+    """What the listeners show and demand."""
+    return trusting()
+
+
+@pytest.fixture
+def serve_as(context: ssl.SSLContext, pki: Pki, recorder) -> Iterator[Callable[..., HostsServer]]:
     """Start a listener for TLS alone that shows a machine's certificate, or the controller's."""
     servers: list[HostsServer] = []
 
-    def start(name: str | None) -> HostsServer:
-        shown = context
+    def start(name: str | None, shown: ssl.SSLContext = context) -> HostsServer:
         if name is not None:
             shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             shown.load_cert_chain(pki.machine(name).certificate, pki.machine(name).key)
@@ -222,6 +232,27 @@ def test_who_has_no_certificate_gets_nowhere(server, pki: Pki, recorder, caplog,
     good = _certificateless()
     good.load_cert_chain(pki.machine("h1").certificate, pki.machine("h1").key)
     assert not _is_refused(address, good), "and whoever has one is answered"
+
+
+def test_a_revoked_certificate_is_none(  # noqa: PLR0917  (fixtures)
+    call_at, pki: Pki, serve_as, recorder, until, trusting
+) -> None:
+    """A host whose certificate was revoked does not join; another does, and so does that host with a new one."""
+    stolen = pki.machine("h1")
+    former = {path: path.read_bytes() for path in (stolen.certificate, stolen.key)}
+    pki.revoke("h1", NOW)
+    server = serve_as(None, trusting(revoked=str(pki.revoked)))
+    for path, content in former.items():
+        path.write_bytes(content)
+    thief = call_at(server, "h1", vl2_host="h1", vl2_la="10.0.1.11")
+    log = thief.directory / "ovsdb-server.log"
+    until(lambda: "certificate revoked" in log.read_text(), "it is refused")
+    call_at(server, "h2", vl2_host="h2", vl2_la="10.0.2.11")
+    until(lambda: recorder.of(HostReachable) == [HostReachable(HostName("h2"))], "the other is here")
+    thief.stop()
+    pki.add(machine_named("h1"), NOW, days=90, force=True)
+    call_at(server, "h1", vl2_host="h1", vl2_la="10.0.1.11")
+    until(lambda: len(recorder.of(HostReachable)) == 2, "the host is here by its new certificate")
 
 
 def test_silence_and_plain_text_keep_nobody_waiting(  # noqa: PLR0917  (fixtures)

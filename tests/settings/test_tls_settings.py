@@ -38,7 +38,8 @@ def pki(tmp_path: Path) -> Pki:
 def given(pki: Pki) -> dict[str, Any]:
     """The table [tls]."""
     mine = pki.controller
-    return {"ca": str(pki.authority.certificate), "certificate": str(mine.certificate), "key": str(mine.key)}
+    files = {"ca": str(pki.authority.certificate), "certificate": str(mine.certificate), "key": str(mine.key)}
+    return files | {"revoked": str(pki.revoked)}
 
 
 def test_tls_reaches_its_values(given) -> None:
@@ -52,7 +53,7 @@ def test_tls_reaches_its_values(given) -> None:
             "rest": {"listen": "10.0.0.1:443", **files},
         }
     )
-    assert settings.tls == TlsFiles(Path(given["certificate"]), Path(given["key"]), Path(given["ca"]))
+    assert settings.tls == TlsFiles(*(Path(given[key]) for key in ("certificate", "key", "ca", "revoked")))
     assert settings.openflow.listen == (Endpoint("10.0.0.1", 6653, tls=True), Endpoint("127.0.0.1", 6653))
     assert settings.ovsdb.listen == (Endpoint("fd00::1", 6640, tls=True),)
     assert settings.rest.listen == Endpoint("10.0.0.1", 443, tls=True)
@@ -66,6 +67,7 @@ def test_tls_reaches_its_values(given) -> None:
     ("document", "said"),
     [
         ({"tls": {"ca": "/x"}}, "tls.certificate: is missing"),
+        ({"tls": {"revoked": "/x"}}, "tls.certificate: is missing"),
         ({"tls": {"ca": "/x", "key": "/x"}}, "tls.certificate: is missing"),
         ({"tls": {"ca": "/x", "certificate": "/x"}}, "tls.key: is missing"),
         ({"tls": {"key": "/x", "certificate": "/x"}}, "tls.ca: is missing"),
@@ -134,6 +136,8 @@ def _machine(given: dict[str, Any]) -> None:
         (_without("ca"), r"tls\.ca: .*ca\.pem: No such file"),
         (_without("certificate"), r"tls\.certificate: .*controller\.pem: No such file"),
         (_without("key"), r"tls\.key: .*controller-key\.pem: No such file"),
+        (_without("revoked"), r"tls\.revoked: .*revoked\.pem: No such file"),
+        (_rubbish("revoked"), r"tls\.revoked: .*: not a list"),
         (_rubbish("ca"), r"tls\.ca: .*: not a certificate"),
         (_rubbish("certificate"), r"tls\.certificate: .*: not a certificate"),
         (_rubbish("key"), r"tls\.key: .*: not a private key"),
@@ -150,6 +154,8 @@ def _machine(given: dict[str, Any]) -> None:
         "no ca",
         "no certificate",
         "no key",
+        "no list",
+        "list",
         "ca",
         "certificate",
         "key",
