@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +73,14 @@ def cacert(tmp_path: Path) -> Path:
     return self_made_files(tmp_path / "state").certificate
 
 
+def _until(condition: Callable[[], bool]) -> None:
+    """Poll while the server's thread does its work."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        threading.Event().wait(0.01)
+
+
 def _ask(port: int, cacert: Path, body: bytes | None = None) -> bytes:
     context = ssl.create_default_context(cafile=str(cacert))
     connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
@@ -116,6 +125,7 @@ def test_plain_text_costs_a_line(port: int, cacert: Path, caplog: Any, capfd: An
         said = plain.recv(100)
     assert said[:1] in {b"", b"\x15"}, "at most an alert"
     assert _ask(port, cacert)
+    _until(lambda: "gave up on" in caplog.text)
     lines = [record.getMessage() for record in caplog.records if "gave up on" in record.getMessage()]
     assert len(lines) == 1
     assert "http request" in lines[0]
