@@ -16,7 +16,9 @@ from typing import Final
 from overlay.refusals import Refusal
 from overlay.values import Mac, Vni
 
-_ENDPOINT: Final = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
+_ENDPOINT: Final = re.compile(
+    r"(?:(?P<kind>ssl|tcp):)?(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>[0-9]{1,5})"
+)
 _PORT_MAX: Final = 65535
 _YEAR: Final = 86400 * 365
 
@@ -27,15 +29,23 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to listen: a literal address and a TCP port."""
+    """Where to listen: a literal address and a TCP port, and whether for TLS."""
 
     address: str
     port: int
+    tls: bool = False
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
         return ip_address(self.address).is_loopback
+
+    @property
+    def reachable(self) -> Endpoint:
+        """Where this machine can call it; the loopback, where it listens everywhere."""
+        if not ip_address(self.address).is_unspecified:
+            return self
+        return Endpoint("::1" if ":" in self.address else "127.0.0.1", self.port, self.tls)
 
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
@@ -144,23 +154,27 @@ class Section:
             raise self._error(key, "an absolute path")
         return path
 
-    def endpoint(self, key: str, default: str) -> Endpoint:
+    def endpoint(self, key: str, default: str, *, tls: bool = False) -> Endpoint:
         """One address with port."""
-        return self._parse_endpoint(key, self.text(key, default))
+        text = self.text(key, default)
+        found = self._parse_endpoint(key, text, tls=tls)
+        if text.startswith(("ssl:", "tcp:")):
+            raise self._error(key, "an address with port alone, without ssl: or tcp:")
+        return found
 
-    def endpoints(self, key: str, default: str) -> tuple[Endpoint, ...]:
-        """Several addresses with port, at least one."""
+    def endpoints(self, key: str, default: str, *, tls: bool = False) -> tuple[Endpoint, ...]:
+        """Several addresses with port, at least one; ``ssl:`` or ``tcp:`` before it, or else as ``tls`` says."""
         value = self._get(key)
         if value is None:
             value = [default]
         if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
             raise self._error(key, 'a list of addresses with port, like ["127.0.0.1:6653"]')
-        found = tuple(self._parse_endpoint(key, one) for one in value)
-        if len(set(found)) != len(found):
+        found = tuple(self._parse_endpoint(key, one, tls=tls) for one in value)
+        if len({(one.address, one.port) for one in found}) != len(found):
             raise self._error(key, "a list of different addresses")
         return found
 
-    def _parse_endpoint(self, key: str, text: str) -> Endpoint:
+    def _parse_endpoint(self, key: str, text: str, *, tls: bool) -> Endpoint:
         match = _ENDPOINT.fullmatch(text)
         wanted = f"{self._key(key)}: {text!r} is not an IP address with port, like 127.0.0.1:6653 or [::1]:6653"
         if match is None or int(match["port"]) > _PORT_MAX:
@@ -170,7 +184,7 @@ class Section:
             literal = ip_address(address)
         except ValueError as error:
             raise SettingsError(wanted) from error
-        return Endpoint(str(literal), int(match["port"]))
+        return Endpoint(str(literal), int(match["port"]), match["kind"] == "ssl" if match["kind"] else tls)
 
     def vni_range(self, key: str) -> tuple[Vni, Vni]:
         """First and last VNI that may be given to networks."""

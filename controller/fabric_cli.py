@@ -48,21 +48,22 @@ class _Where:
     url: str | None
     token_file: Path | None
     config: Path | None
+    cacert: Path | None
 
     def client(self) -> FabricClient:
-        url, file = self.url, self.token_file
+        url, file, cacert = self.url, self.token_file, self.cacert
         if url is None or file is None:
-            settings_url, settings_file = _configured(self.config)
-            url, file = url or settings_url, file or settings_file
-        return FabricClient(url, _token(file))
+            settings_url, settings_file, settings_cacert = _configured(self.config)
+            url, file, cacert = url or settings_url, file or settings_file, cacert or settings_cacert
+        return FabricClient(url, _token(file), cacert)
 
 
-def _configured(config: Path | None) -> tuple[str, Path]:
-    """Where a configuration file says that the API is, and the operator's token.
+def _configured(config: Path | None) -> tuple[str, Path, Path | None]:
+    """Where a configuration file says that the API is, the operator's token, and whose certificate the API shows.
 
     :raises FabricError: when it cannot be read.
     """
-    from controller.settings import load  # noqa: PLC0415  (it takes longer than all the rest)
+    from controller.settings import load, self_made_files  # noqa: PLC0415  (it takes longer than all the rest)
 
     try:
         settings = load(config)
@@ -70,7 +71,14 @@ def _configured(config: Path | None) -> tuple[str, Path]:
             settings = load(_LAB)
     except (SettingsError, OSError) as wrong:
         raise FabricError(f"--config: {wrong}", mistake=True) from wrong
-    return f"http://{settings.rest.listen}", settings.operator_token_file
+    rest, cacert = settings.rest, None
+    if rest.self_made:
+        cacert = self_made_files(settings.state_dir).certificate
+    elif rest.tls is not None and settings.tls is not None:
+        cacert = settings.tls.ca
+    # Nobody's certificate is for "everywhere".
+    at = rest.listen.reachable
+    return f"{'https' if at.tls else 'http'}://{at}", settings.operator_token_file, cacert
 
 
 def _token(file: Path) -> str:
@@ -94,10 +102,19 @@ def _token(file: Path) -> str:
     type=click.Path(path_type=Path),
     help="The controller's configuration  [default: its defaults, or those of the lab 'lab'].",
 )
+@click.option(
+    "--cacert",
+    type=click.Path(path_type=Path),
+    envvar="VL2_CACERT",
+    show_envvar=True,
+    help="The authority of an https API's certificate  [default: as the configuration says, or the system's].",
+)
 @click.pass_context
-def command(ctx: click.Context, url: str | None, token_file: Path | None, config: Path | None) -> None:
+def command(
+    ctx: click.Context, url: str | None, token_file: Path | None, config: Path | None, cacert: Path | None
+) -> None:
     """Look at the fabric and run it: policy, maintenance, weights, what is intended and what is seen."""
-    ctx.obj = _Where(url, token_file, config)
+    ctx.obj = _Where(url, token_file, config, cacert)
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")

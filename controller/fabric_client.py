@@ -9,7 +9,9 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -44,20 +46,23 @@ class Thing:
 class FabricClient:
     """A controller's fabric.
 
-    :param url: of the API, ``http://127.0.0.1:9696``.
-    :raises FabricError: for another kind of URL.
+    :param url: of the API, ``http://127.0.0.1:9696`` or ``https://…``.
+    :param cacert: whom to believe that it is the controller, instead of the authorities that the system knows.
+    :raises FabricError: for another kind of URL, or when there is nobody in that file who could be believed.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, cacert: Path | None = None) -> None:
         parts = urlsplit(url)
         try:
             host, port = parts.hostname, parts.port
         except ValueError:
             host, port = None, None
-        if parts.scheme != "http" or host is None or parts.path.strip("/") or parts.query:
+        if parts.scheme not in {"http", "https"} or host is None or parts.path.strip("/") or parts.query:
             raise FabricError(f"--url: {url!r} is not a URL like http://127.0.0.1:9696", mistake=True)
         self._url = url
-        self._at = (host, port or http.client.HTTP_PORT)
+        secure = parts.scheme == "https"
+        self._at = (host, port or (http.client.HTTPS_PORT if secure else http.client.HTTP_PORT))
+        self._trusted = _trusted(cacert) if secure else None
         self._token = token
 
     @property
@@ -76,7 +81,7 @@ class FabricClient:
         :raises FabricError: with the controller's own sentence when it refuses.
         """
         headers = {"X-Auth-Token": self._token, "Content-Type": "application/json"}
-        connection = http.client.HTTPConnection(*self._at, timeout=_SECONDS)
+        connection = self._connection()
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
@@ -96,6 +101,11 @@ class FabricClient:
             message = error.get("message") if isinstance(error, dict) else None
             raise FabricError(message or f"{method} {path}: {answer.status}", mistake=answer.status < 500)  # noqa: PLR2004
         return found
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._trusted is None:
+            return http.client.HTTPConnection(*self._at, timeout=_SECONDS)
+        return http.client.HTTPSConnection(*self._at, timeout=_SECONDS, context=self._trusted)
 
     # ── by name ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,6 +153,15 @@ class FabricClient:
         """The names of switches by datapath id, where the intended topology gives any."""
         switches = self.ask("GET", f"{TOPOLOGY}/switches")["switches"]
         return {shown["datapath_id"]: shown["name"] or shown["datapath_id"] for shown in switches}
+
+
+def _trusted(cacert: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=cacert)
+    except OSError as wrong:
+        raise FabricError(
+            f"--cacert: {cacert}: {wrong.strerror or 'not a certificate in PEM'}", mistake=True
+        ) from wrong
 
 
 def _ends(link: Json, names: dict[str, str]) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import socket
+import ssl
 import struct
 import sys
 import warnings
@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from controller import green
 
 green.prepare()
-eventlet: Any = importlib.import_module("eventlet")
+tls: Any = importlib.import_module("controller.tls")
 
 _LOG: Final = logging.getLogger(__name__)
 _Handler = TypeVar("_Handler", bound=Callable[..., None])
@@ -167,12 +167,6 @@ class Service:
             apps.uninstantiate(self._names.pop())
 
 
-def _listener(address: Address) -> Any:
-    """Listen on one address; the frameworks' own listener would share its port with a second controller."""
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    return eventlet.listen(address, family=family, backlog=_BACKLOG, reuse_port=False)
-
-
 def _accept(listener: Any) -> None:
     """Accept for ever; the frameworks' own loop ends at the first error (too many open files, an aborted call)."""
     while True:
@@ -188,21 +182,33 @@ def _accept(listener: Any) -> None:
 def _converse(connection: Any, address: Any) -> None:
     """Serve one connection to its end; a peer that is no switch costs a line in the log."""
     try:
+        tls.shake(connection)
+    except OSError as error:
+        connection.close()
+        _LOG.warning("gave up on %s: %s", address, error)
+        return
+    try:
         _controller.datapath_connection_factory(connection, address)
     except Exception as error:  # noqa: BLE001  (whatever a stranger's bytes provoke must end here)
         _LOG.warning("gave up on %s: %s: %s", address, type(error).__name__, error)
 
 
-def serve(app: Any, addresses: Iterable[Address], *args: Any) -> Service:
+def names_of(datapath: Any) -> frozenset[str] | None:
+    """The names in the certificate of a connection; None when it came without TLS."""
+    connection = datapath.socket
+    return connection.names if isinstance(connection, tls.TlsStream) else None
+
+
+def serve(app: Any, addresses: Iterable[tuple[Address, ssl.SSLContext | None]], *args: Any) -> Service:
     """Start one application and listen for switches; returns at once, all goes on in greenlets.
 
     :param app: a subclass of :data:`App` that speaks OpenFlow 1.5 only; ``args`` are handed to it.
-    :param addresses: where to listen; port 0 takes a free one.
+    :param addresses: where to listen, with a context where switches have to speak TLS; port 0 takes a free one.
     :raises OSError: when an address cannot be listened on; then nothing was started.
     """
     listeners: list[Any] = []
     try:
-        listeners.extend(map(_listener, addresses))
+        listeners.extend(tls.listen(address, _BACKLOG, context) for address, context in addresses)
     except OSError:
         for listener in listeners:
             listener.close()

@@ -43,9 +43,10 @@ def command(config: Path | None, log_level: str, *, check: bool) -> None:
 def _check(config: Path | None) -> int:
     from controller.configuration import SettingsError  # noqa: PLC0415  (only this needs them before the patch)
     from controller.settings import load  # noqa: PLC0415
+    from controller.trust import check  # noqa: PLC0415
 
     try:
-        load(config)
+        check(load(config))
     except SettingsError as error:
         click.echo(f"vl2 controller: {error}", err=True)
         return 2

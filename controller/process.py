@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ from controller.fabric.elephants import check_policy
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan
 from controller.fabric.policies import policy_named
+from controller.framework import Address
 from controller.identity.roster import Roster
 from controller.openflow import app as openflow
 from controller.openflow.tally import Tally
@@ -34,7 +36,7 @@ from controller.rest import audit
 from controller.rest.app import build, product_version
 from controller.rest.limits import RateLimits
 from controller.rest.server import Server
-from controller.settings import OPERATOR, Settings, load
+from controller.settings import OPERATOR, ListenSettings, Settings, load
 from controller.store import SqliteStore, StoreError
 from controller.tokens import operator_token, secret
 from overlay.changes import Document, DocumentKind
@@ -63,7 +65,7 @@ def run(settings: Settings) -> None:
     """Run a controller with these settings until SIGTERM or SIGINT.
 
     :raises SettingsError: when the operator's token cannot be made or read, the audit log cannot be written, or the
-        intended topology cannot be used.
+        intended topology or a certificate cannot be used.
     :raises StoreError: when the store cannot be used.
     :raises OSError: when an address cannot be listened on.
     """
@@ -75,6 +77,7 @@ def run(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, store: SqliteStore) -> None:
+    for_switches, for_rest = _contexts(settings)
     operator = operator_token(settings.operator_token_file)
     if settings.rest.audit_log is not None:
         audit.write_to(settings.rest.audit_log)
@@ -85,14 +88,25 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
     tally = Tally()
     hosts = HostsServer(bfd_interval=settings.fabric.bfd_interval)
     loop = eventlet.spawn(owner.run)
-    switches = openflow.listen(tuple((at.address, at.port) for at in settings.openflow.listen), owner.put, tally)
+    plain, secure = _doors(settings.openflow)
+    switches = openflow.listen(plain, owner.put, tally, tls=secure, context=for_switches)
     try:
-        hosts.start([(at.address, at.port) for at in settings.ovsdb.listen], switches.addresses[0][1], owner.put)
+        ports = [port for _, port in switches.addresses]
+        plain_hosts, secure_hosts = _doors(settings.ovsdb)
+        hosts.start(
+            plain_hosts,
+            ports[0] if plain else None,
+            owner.put,
+            tls_addresses=secure_hosts,
+            openflow_tls_port=ports[len(plain)] if secure else None,
+            context=for_switches,
+        )
         green.collect_rarely()
         desk = Desk(owner, hosts, tally, version=product_version())
         limits = RateLimits(settings.rest.rate_limit, settings.rest.rate_burst)
-        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens, limits=limits))
-        _LOG.info("REST on http://%s (a page to try it: /docs)", rest.endpoint)
+        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens, limits=limits), for_rest)
+        scheme = "https" if rest.endpoint.tls else "http"
+        _LOG.info("REST on %s://%s (a page to try it: /docs)", scheme, rest.endpoint)
         stop.wait()
         _LOG.info("stopping; the switches go on as they are")
         rest.stop()
@@ -100,6 +114,28 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
         hosts.stop()
         switches.stop()
         loop.kill()
+
+
+def _contexts(settings: Settings) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """What the listeners for switches and hosts, and the one for REST, show to those who call; renewed at SIGHUP.
+
+    :raises SettingsError: naming the key whose file cannot be used.
+    """
+    if settings.tls is None and not settings.rest.listen.tls:
+        return None, None
+    from controller.trust import Trust  # noqa: PLC0415  (25 ms of a start, which a controller without TLS can spare)
+
+    trust = Trust(settings)
+    signal.signal(signal.SIGHUP, lambda *_: eventlet.spawn_after(0, trust.reload))
+    return trust.switches, trust.rest
+
+
+def _doors(listen: ListenSettings) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
+    """Where to listen without TLS, and where with."""
+    plain, secure = (
+        tuple((at.address, at.port) for at in listen.listen if at.tls == wanted) for wanted in (False, True)
+    )
+    return plain, secure
 
 
 def restore(settings: Settings, store: SqliteStore) -> Owner:

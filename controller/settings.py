@@ -28,6 +28,9 @@ from overlay.values import UNLIMITED, Countable, Mac, Vni
 OPERATOR: Final = "operator"
 """The project that the operator's own objects belong to; no tenant may be called so."""
 
+SELF_MADE: Final = "self-made"
+"""What ``rest.tls`` says when the controller is to make the certificate itself."""
+
 _LINK_PREFIX_MAX: Final = 30
 _PORT_RATE_LEAST: Final = 64
 """Below it not even ARP and DHCP would be a network."""
@@ -45,6 +48,19 @@ _BFD_MOST: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """A certificate with its key, the authority that callers' certificates must be of, and which of these do not count.
+
+    All in PEM.
+    """
+
+    certificate: Path
+    key: Path
+    ca: Path | None = None
+    revoked: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ListenSettings:
     """The sockets of one protocol."""
 
@@ -53,7 +69,7 @@ class ListenSettings:
 
 @dataclass(frozen=True, slots=True)
 class RestSettings:
-    """The HTTP socket, and what is asked of those who use it."""
+    """The HTTP socket, what it shows if it is one for HTTPS, and what is asked of those who use it."""
 
     listen: Endpoint
     audit_log: Path | None
@@ -62,6 +78,9 @@ class RestSettings:
     """How many requests a second each project may send; 0 is no limit."""
     rate_burst: int
     """How many of them may come at once."""
+    tls: TlsFiles | None = None
+    self_made: bool = False
+    """Whether the controller makes its certificate itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +127,9 @@ class Settings:
 
     state_dir: Path
     insecure_listen: bool
-    """Whether listeners may leave the loopback although there is no TLS: for a management network of one's own."""
+    """Whether listeners without TLS may leave the loopback: for a management network of one's own."""
+    tls: TlsFiles | None
+    """For OpenFlow and OVSDB; with ``ca``."""
     audit_interval: float
     operator_token_file: Path
     openflow: ListenSettings
@@ -128,6 +149,11 @@ def default_state_dir() -> Path:
         return Path("/var/lib/vl2")
     root = os.environ.get("XDG_STATE_HOME", "")
     return (Path(root) if root.startswith("/") else Path.home() / ".local/state") / "vl2"
+
+
+def self_made_files(state_dir: Path) -> TlsFiles:
+    """Where the certificate is that the controller makes for REST."""
+    return TlsFiles(state_dir / "rest-certificate.pem", state_dir / "rest-key.pem")
 
 
 def load(path: Path | None) -> Settings:
@@ -158,13 +184,15 @@ def parse(document: Mapping[str, object]) -> Settings:
     top = Section(document)
     state_dir = top.path("state_dir") or default_state_dir()
     insecure = top.flag("insecure_listen", default=False)
+    tls = _tls(top.section("tls"))
     settings = Settings(
         state_dir=state_dir,
         insecure_listen=insecure,
+        tls=tls,
         audit_interval=top.seconds("audit_interval", 5.0),
         operator_token_file=top.path("operator_token_file") or state_dir / "operator.token",
-        openflow=_listen(top.section("openflow"), "openflow", "127.0.0.1:6653", insecure=insecure),
-        ovsdb=_listen(top.section("ovsdb"), "ovsdb", "127.0.0.1:6640", insecure=insecure),
+        openflow=_listen(top.section("openflow"), "openflow", "127.0.0.1:6653", tls, insecure=insecure),
+        ovsdb=_listen(top.section("ovsdb"), "ovsdb", "127.0.0.1:6640", tls, insecure=insecure),
         rest=_rest(top.section("rest"), insecure=insecure),
         overlay=_overlay(top.section("overlay")),
         fabric=_fabric(top.section("fabric")),
@@ -175,34 +203,67 @@ def parse(document: Mapping[str, object]) -> Settings:
     return settings
 
 
-def _listen(section: Section, name: str, default: str, *, insecure: bool) -> ListenSettings:
-    listen = section.endpoints("listen", default)
+def _tls(section: Section) -> TlsFiles | None:
+    files = _files(section, "tls")
+    ca, revoked = section.path("ca"), section.path("revoked")
+    section.end()
+    if files is None and ca is None and revoked is None:
+        return None
+    if files is None:
+        raise SettingsError("tls.certificate: is missing; tls.ca goes with it and with tls.key")
+    if ca is None:
+        raise SettingsError("tls.ca: is missing; without it no switch's certificate could be believed")
+    return TlsFiles(files.certificate, files.key, ca, revoked)
+
+
+def _files(section: Section, name: str) -> TlsFiles | None:
+    certificate, key = section.path("certificate"), section.path("key")
+    if certificate is None and key is None:
+        return None
+    if certificate is None:
+        raise SettingsError(f"{name}.certificate: is missing; {name}.key goes with it")
+    if key is None:
+        raise SettingsError(f"{name}.key: is missing; {name}.certificate goes with it")
+    return TlsFiles(certificate, key)
+
+
+def _listen(section: Section, name: str, default: str, tls: TlsFiles | None, *, insecure: bool) -> ListenSettings:
+    listen = section.endpoints("listen", default, tls=tls is not None)
     section.end()
     for endpoint in listen:
-        _keep_in(endpoint, f"{name}.listen", insecure=insecure)
+        if endpoint.tls and tls is None:
+            raise SettingsError(f"{name}.listen: ssl:{endpoint} needs the certificates of [tls] (vl2 pki init)")
+        _keep_in(endpoint, f"{name}.listen", "set [tls] (vl2 pki init)", insecure=insecure)
     return ListenSettings(listen)
 
 
 def _rest(section: Section, *, insecure: bool) -> RestSettings:
-    listen = section.endpoint("listen", "127.0.0.1:9696")
+    files = _files(section, "rest")
+    kind = section.text("tls", "")
+    if kind not in {"", SELF_MADE}:
+        raise SettingsError(f'rest.tls: {kind!r} is not "{SELF_MADE}"; for another certificate set rest.certificate')
+    if kind and files is not None:
+        raise SettingsError(f'rest.tls: is "{SELF_MADE}", but rest.certificate is given')
     rate = section.whole("rate_limit", 0, 1, _RATE_MOST, zero=True)
     rest = RestSettings(
-        listen=listen,
+        listen=section.endpoint("listen", "127.0.0.1:9696", tls=bool(kind) or files is not None),
         audit_log=section.path("audit_log"),
         rate_limit=rate,
         rate_burst=section.whole("rate_burst", max(1, 2 * rate), 1, _BURST_MOST),
+        tls=files,
+        self_made=bool(kind),
     )
     section.end()
-    _keep_in(listen, "rest.listen", insecure=insecure)
+    _keep_in(rest.listen, "rest.listen", f'set rest.tls = "{SELF_MADE}" or rest.certificate', insecure=insecure)
     return rest
 
 
-def _keep_in(endpoint: Endpoint, key: str, *, insecure: bool) -> None:
+def _keep_in(endpoint: Endpoint, key: str, remedy: str, *, insecure: bool) -> None:
     """Refuse to be reachable from other machines without encryption, unless the operator said so."""
-    if not (insecure or endpoint.is_loopback):
+    if not (insecure or endpoint.tls or endpoint.is_loopback):
         raise SettingsError(
-            f"{key}: {endpoint} can be reached from other machines, unencrypted; listen on the loopback, or set"
-            " insecure_listen = true if the network is yours alone"
+            f"{key}: {endpoint} can be reached from other machines, unencrypted; {remedy}, listen on the loopback, or"
+            " set insecure_listen = true if the network is yours alone"
         )
 
 

@@ -76,6 +76,7 @@ def _described() -> str:
 @click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE", help="A setting of the controller: overlay.grace_seconds=2."
 )
+@click.option("--tls", is_flag=True, help="Encrypt OpenFlow, OVSDB and the API.")
 @click.option("--name", help="Which lab (as before the verb).")
 @click.pass_obj
 def up(  # noqa: PLR0917  (click hands over what the options say)
@@ -91,6 +92,7 @@ def up(  # noqa: PLR0917  (click hands over what the options say)
     rest_port: int,
     projects: tuple[str, ...],
     sets: tuple[str, ...],
+    tls: bool,
     name: str | None,
 ) -> None:
     """Start a lab; it runs on in the background."""
@@ -108,6 +110,7 @@ def up(  # noqa: PLR0917  (click hands over what the options say)
         rest_port=rest_port,
         projects=projects or ("red", "blue"),
         settings=overrides.read(_pairs(sets, "set")),
+        tls=tls,
     )
     _print_status(status)
 
@@ -263,7 +266,9 @@ def _print_status(found: LabStatus) -> None:
     control = found.controller
     if control is not None:
         state = "up" if control.running else "DOWN"
-        click.echo(f"  controller  http://{control.rest_host}:{control.rest_port}  {state}  log {control.log}")
+        click.echo(f"  controller  {control.url}  {state}  log {control.log}")
+        if control.cacert:
+            click.echo(f"  authority   {control.cacert}")
         click.echo(f"  tokens      operator: {control.operator_token_file}")
         for project, path in control.project_token_files.items():
             click.echo(f"              {project}: {path}")

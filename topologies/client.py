@@ -88,12 +88,14 @@ class LabClient:
         rest_port: int = 9696,
         projects: Sequence[str] = ("red", "blue"),
         settings: Mapping[str, Any] | None = None,
+        tls: bool = False,
     ) -> LabStatus:
         """Start the lab; what a dead one of that name has left is removed first.
 
         :param params: the topology's parameters. :param las: hypervisors' LAs, where not the topology's own.
         :param rest_port: the API's TCP port on the loopback; 0 takes a free one.
         :param settings: the controller's, as in its file: ``{"overlay": {"grace_seconds": 0.5}}``.
+        :param tls: encrypt OpenFlow, OVSDB and the API, with certificates of the lab's own.
         :raises LabError: if it cannot start, or runs already; then nothing is left of the attempt.
         """
         given = dict(params or {})
@@ -110,6 +112,7 @@ class LabClient:
             rest_port=rest_port,
             projects=tuple(projects),
             overrides=dict(settings or {}),
+            tls=tls,
         )
         if wanted.overrides and not controller:
             raise TopologyError(f"{overrides.FIELD}: the lab has no controller to be given any", overrides.FIELD)
@@ -329,7 +332,7 @@ class LabClient:
         if project and project not in control.project_token_files:
             raise TopologyError(f"project: the lab has no token of {project!r}", "project")
         token = control.project_token_files[project] if project else control.operator_token_file
-        return Rest((control.rest_host, control.rest_port), Path(token).read_text().strip())
+        return Rest((control.rest_host, control.rest_port), Path(token).read_text().strip(), control.cacert)
 
     def command(self, node: str, argv: Sequence[str]) -> list[str]:
         """``argv`` as it has to be run to run inside a machine, hypervisor or switch.

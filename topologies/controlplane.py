@@ -23,6 +23,7 @@ from topologies.errors import LabError, TopologyError
 from topologies.nodes import OPENFLOW_PORT, OVSDB_PORT
 from topologies.orders import ControllerStatus
 from topologies.overrides import merge, search_path, write
+from topologies.pki import Pki
 from topologies.rest import Rest
 from topologies.wiring import UNDERLAY_MTU
 
@@ -41,15 +42,17 @@ class ControlPlane:
     :param rest_port: the TCP port of the API on the loopback; 0 takes a free one.
     :param projects: tenants for which tokens are made.
     :param overrides: further settings, as in the configuration file (:mod:`topologies.overrides`).
+    :param pki: the lab's certificates, where all that listens is to be encrypted.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  (one caller, which says all of it)
         self,
         directory: Path,
         address: str,
         rest_port: int,
         projects: tuple[str, ...],
         overrides: Mapping[str, Any] = MappingProxyType({}),
+        pki: Pki | None = None,
     ) -> None:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,22 +64,27 @@ class ControlPlane:
         (directory / "tokens").mkdir(mode=0o700)
         self.project_files = {project: directory / "tokens" / project for project in projects}
         tokens = {project: _make_token(path) for project, path in self.project_files.items()}
-        made = {
+        made: dict[str, Any] = {
             "state_dir": str(directory / "controller"),
             "operator_token_file": str(self.operator_file),
-            # The management network is this lab's own bridge, which leads nowhere else.
-            "insecure_listen": True,
             "openflow": {"listen": [f"{address}:{OPENFLOW_PORT}"]},
             "ovsdb": {"listen": [f"{address}:{OVSDB_PORT}"]},
             "rest": {"listen": f"{_LOOPBACK}:{self.rest_port}"},
             "overlay": {"underlay_mtu": UNDERLAY_MTU},
             "tokens": tokens,
         }
+        self._cacert = ""
+        if pki is None:
+            # The management network is this lab's own bridge, which leads nowhere else.
+            made["insecure_listen"] = True
+        else:
+            self._cacert = str(pki.authority)
+            made = merge(made, pki.settings())
         _write_private(self.config, write(merge(made, overrides)))
 
     def rest(self) -> Rest:
         """A new connection to the API, with the operator's token."""
-        return Rest((_LOOPBACK, self.rest_port), self.operator)
+        return Rest((_LOOPBACK, self.rest_port), self.operator, self._cacert)
 
     @property
     def running(self) -> bool:
@@ -140,6 +148,7 @@ class ControlPlane:
             project_token_files={project: str(path) for project, path in self.project_files.items()},
             log=str(self._log),
             config=str(self.config),
+            cacert=self._cacert,
         )
 
     def _last_words(self) -> str:

@@ -41,6 +41,7 @@ from topologies.orders import (
 )
 from topologies.ovs import SCHEMA, OvsNode
 from topologies.ownership import Ledger, choosing
+from topologies.pki import Pki
 from topologies.registry import make
 from topologies.rest import Rest
 from topologies.underlay import UnderlayTopo, assign, milliseconds
@@ -95,9 +96,13 @@ class Lab:
         with choosing():
             self._name(topo, datapath, ledger, seed)
             self.net.join_management()
+        site = self.net.site
+        if site.pki is not None:
+            switches = (f"{node.name}={node.dpid}" for node in self.net.switches)
+            site.pki.make(site.controller, [*switches, *(node.name for node in self.net.hypervisors)])
         self.control = (
             ControlPlane(
-                self.directory, self.net.site.controller, settings.rest_port, settings.projects, settings.overrides
+                self.directory, site.controller, settings.rest_port, settings.projects, settings.overrides, site.pki
             )
             if settings.controller
             else None
@@ -128,7 +133,8 @@ class Lab:
             name for name in (f"v{(seed + i) % 0x10000:04x}-" for i in range(0x10000)) if f"\n{name}" not in taken
         )
         ledger.begin(prefix, str(subnet))
-        site = Site(self.directory, datapath, str(next(IPv4Network(subnet).hosts())))
+        pki = Pki(self.directory / "pki") if self.settings.tls else None
+        site = Site(self.directory, datapath, str(next(IPv4Network(subnet).hosts())), pki)
         self.net = LabNet(topo, site, prefix, subnet, ledger.born)
         self.net.build()
 

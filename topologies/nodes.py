@@ -16,6 +16,7 @@ from topologies.errors import LabError
 from topologies.machine import Datapath
 from topologies.mn import Node, Switch
 from topologies.ovs import OvsNode
+from topologies.pki import Pki
 from topologies.underlay import LA_SUPERNET
 from topologies.wiring import FABRIC_MTU, GuestIntf
 
@@ -39,6 +40,12 @@ class Site:
     directory: Path
     datapath: Datapath
     controller: str
+    pki: Pki | None = None
+    """Where OpenFlow and OVSDB are encrypted."""
+
+    def target(self, port: int) -> str:
+        """The controller, as Open vSwitch spells whom to call."""
+        return f"{'ssl' if self.pki else 'tcp'}:{self.controller}:{port}"
 
 
 class FabricSwitch(OvsNode, Switch):  # type: ignore[misc]
@@ -59,6 +66,7 @@ class FabricSwitch(OvsNode, Switch):  # type: ignore[misc]
     def initial(self) -> list[str]:
         """One bridge with all cables and its controller."""
         words = [
+            *self.certified(self.site.pki),
             *f"-- add-br br0 -- set Bridge br0 datapath_type={self.datapath} fail_mode=secure".split(),
             "protocols=OpenFlow14,OpenFlow15",
             f"other_config:datapath-id={self.dpid}",
@@ -67,14 +75,14 @@ class FabricSwitch(OvsNode, Switch):  # type: ignore[misc]
         for port, intf in sorted(self.intfs.items()):
             words += f"-- add-port br0 {intf.name} -- set Interface {intf.name} ofport_request={port}".split()
         words += keep_shaping([intf for _port, intf in sorted(self.intfs.items())])
-        words += f"-- set-controller br0 tcp:{self.site.controller}:{OPENFLOW_PORT}".split()
+        words += f"-- set-controller br0 {self.site.target(OPENFLOW_PORT)}".split()
         # One second between attempts instead of up to eight: a controller that comes back is found at once.
         return [*words, *["--", "set", "Controller", "br0", "max_backoff=1000", "connection_mode=out-of-band"]]
 
     def join(self) -> None:
         """Let the controller look after the links with the two commands that an operator types on a fabric switch."""
         self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "external_ids:vl2-fabric=br0")
-        self.call(f"tcp:{self.site.controller}:{OVSDB_PORT}")
+        self.call(self.site.target(OVSDB_PORT))
 
 
 class Hypervisor(OvsNode, Node):  # type: ignore[misc]
@@ -116,10 +124,11 @@ class Hypervisor(OvsNode, Node):  # type: ignore[misc]
     def initial(self) -> list[str]:
         """The uplink bridge, where the datapath needs one."""
         if self.datapath == "system":
-            return []
+            return self.certified(self.site.pki)
         mac = str(self.defaultIntf().mac)
         bridge = "add-br br-phy -- set Bridge br-phy datapath_type=netdev fail_mode=standalone"
         return [
+            *self.certified(self.site.pki),
             "--",
             *bridge.split(),
             f'other_config:hwaddr="{mac}"',
@@ -167,7 +176,7 @@ class Hypervisor(OvsNode, Node):  # type: ignore[misc]
             *f"set Open_vSwitch . external_ids:vl2-host={self.name} external_ids:vl2-la={self.la.ip}".split(),
             f"external_ids:vl2-datapath-type={self.datapath}",
         )
-        self.call(f"tcp:{self.site.controller}:{OVSDB_PORT}")
+        self.call(self.site.target(OVSDB_PORT))
 
     def plug(self, tap: str, port_id: str, mac: str) -> None:
         """Plug a tap into br-int the way libvirt does; does not wait for the switch."""

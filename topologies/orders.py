@@ -195,6 +195,13 @@ class ControllerStatus:
     project_token_files: dict[str, str]
     log: str
     config: str
+    cacert: str = ""
+    """The authority of the API's certificate, where it is HTTPS."""
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return f"{'https' if self.cacert else 'http'}://{self.rest_host}:{self.rest_port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +270,8 @@ class Settings:
     projects: tuple[str, ...] = ("red", "blue")
     overrides: dict[str, Any] = field(default_factory=dict)
     """Further settings of the controller, as in its configuration file."""
+    tls: bool = False
+    """Whether OpenFlow, OVSDB and the API are encrypted, with certificates that are made for this lab."""
 
 
 SOCKET: Final = "lab.sock"

@@ -1,6 +1,7 @@
 """What may somebody who starts a lab tell its controller?
 
-Every setting but those that make it this lab's controller: where it listens, keeps its state and finds its tokens.
+Every setting but those that make it this lab's controller: where it listens, keeps its state and finds its tokens and
+certificates.
 Whether a setting exists, and what it may be, only the controller knows; it is asked (``vl2 controller --check``)
 before anything is made.
 """
@@ -33,7 +34,11 @@ _LABS_OWN: Final = frozenset(
         "insecure_listen",
         "openflow.listen",
         "ovsdb.listen",
+        "rest.certificate",
+        "rest.key",
         "rest.listen",
+        "rest.tls",
+        "tls",
         "tokens",
     }
 )

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from topologies.errors import LabError
 from topologies.machine import Datapath
+from topologies.pki import Pki
 
 SCHEMA: Final = "/usr/share/openvswitch/vswitch.ovsschema"
 MANAGEMENT: Final = "mgmt0"
@@ -74,6 +75,10 @@ class OvsNode:
         self.vsctl("--no-wait", "set-manager", manager)
         self.vsctl("--no-wait", "set", "Manager", manager, "max_backoff=1000")
 
+    def certified(self, pki: Pki | None) -> list[str]:
+        """The words that give both daemons this node's certificate, if the lab has any."""
+        return [] if pki is None else ["--", "set-ssl", *pki.of(self.name)]
+
     def start_database(self) -> None:
         """Start ovsdb-server, on the database that is there or on a new one."""
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -88,6 +93,10 @@ class OvsNode:
             "ovsdb-server",
             f"--remote=punix:{self.directory}/db.sock",
             "--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
+            # As Debian's service starts it: what ``ovs-vsctl set-ssl`` says is for both daemons.
+            "--private-key=db:Open_vSwitch,SSL,private_key",
+            "--certificate=db:Open_vSwitch,SSL,certificate",
+            "--ca-cert=db:Open_vSwitch,SSL,ca_cert",
             *self._daemon("ovsdb-server"),
             str(database),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -70,10 +71,17 @@ class Rest:
 
     :param address: host and port.
     :param token: the value of ``X-Auth-Token``.
+    :param cacert: a file with the authority of the controller's certificate; without it the API is asked in plain text.
     """
 
-    def __init__(self, address: tuple[str, int], token: str) -> None:
-        self._connection = http.client.HTTPConnection(*address, timeout=_SECONDS)
+    def __init__(self, address: tuple[str, int], token: str, cacert: str = "") -> None:
+        if cacert:
+            trusted = ssl.create_default_context(cafile=cacert)
+            self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                *address, timeout=_SECONDS, context=trusted
+            )
+        else:
+            self._connection = http.client.HTTPConnection(*address, timeout=_SECONDS)
         self._token = token
 
     def __enter__(self) -> Self:

@@ -8,10 +8,23 @@ logs one that raises.
 from __future__ import annotations
 
 import logging
+import ssl
 from typing import Any, ClassVar, Final
 
 from controller.events import PacketArrived, PortChanged, Sink, SwitchDown, SwitchPort, SwitchUp
-from controller.framework import DEAD_DISPATCHER, MAIN_DISPATCHER, Address, App, Service, ofp_event, ofproto, on, serve
+from controller.framework import (
+    DEAD_DISPATCHER,
+    MAIN_DISPATCHER,
+    Address,
+    App,
+    Service,
+    names_of,
+    ofp_event,
+    ofproto,
+    on,
+    serve,
+)
+from controller.identities import may_be, spelled
 from controller.openflow.complaint import Complaint
 from controller.openflow.session import OpenFlowSession
 from controller.openflow.tally import Tally
@@ -36,10 +49,20 @@ class Switches(App):  # type: ignore[misc]
     @on(ofp_event.EventOFPStateChange, MAIN_DISPATCHER, DEAD_DISPATCHER)
     def _state_changed(self, event: Any) -> None:
         datapath = event.datapath
-        if event.state == MAIN_DISPATCHER:
+        if event.state == MAIN_DISPATCHER and self._believes(datapath):
             self._up(datapath)
         elif event.state == DEAD_DISPATCHER:
             self._down(self._of.pop(datapath, None))
+
+    @staticmethod
+    def _believes(datapath: Any) -> bool:
+        """Whether the switch is who its certificate says; one that is not is hung up on, and changes nothing."""
+        names, claimed = names_of(datapath), DatapathId(datapath.id)
+        if may_be(names, claimed):
+            return True
+        _LOG.warning("hung up on %s: its certificate is for %s, not for %s", datapath.address, spelled(names), claimed)
+        datapath.close()
+        return False
 
     def _up(self, datapath: Any) -> None:
         session = OpenFlowSession(datapath, self._sink, self._tally)
@@ -113,9 +136,20 @@ def _port(desc: Any) -> SwitchPort:
     return SwitchPort(desc.port_no, name, desc.hw_addr, up, speed)
 
 
-def listen(addresses: tuple[Address, ...], sink: Sink, tally: Tally | None = None) -> Service:
+def listen(
+    addresses: tuple[Address, ...],
+    sink: Sink,
+    tally: Tally | None = None,
+    *,
+    tls: tuple[Address, ...] = (),
+    context: ssl.SSLContext | None = None,
+) -> Service:
     """Listen for switches; returns at once.  The service's ``app`` is :class:`Switches`.
 
+    :param tls: where switches have to speak TLS, with ``context``; they come after the others in ``addresses``.
     :raises OSError: when an address cannot be listened on.
     """
-    return serve(Switches, addresses, sink, tally or Tally())
+    if tls and context is None:
+        raise ValueError("TLS without a context would be none")
+    doors = [*((address, None) for address in addresses), *((address, context) for address in tls)]
+    return serve(Switches, doors, sink, tally or Tally())

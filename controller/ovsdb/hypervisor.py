@@ -22,7 +22,7 @@ from overlay.values import Host, HostName
 class HypervisorRole:
     """A hypervisor, over one session.
 
-    :param target: whom br-int has to call by OpenFlow, ``tcp:ADDRESS:PORT``.
+    :param target: whom br-int has to call by OpenFlow, ``tcp:ADDRESS:PORT`` or ``ssl:…``.
     """
 
     def __init__(self, join: Join, replica: Replica, target: str, sink: Sink) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 import eventlet
 from eventlet.semaphore import Semaphore
 
+from controller import tls
 from controller.ovsdb.framing import Framer, JsonObject, ProtocolError
 
 PROBE_INTERVAL: Final = 5.0
@@ -60,7 +61,7 @@ Message: TypeAlias = Reply | Notification | Tick
 class Peer:
     """One connection to an ovsdb-server that called us.
 
-    :param sock: the accepted green socket, which the peer owns from now on.
+    :param sock: the accepted green socket or TLS stream, which the peer owns from now on.
     """
 
     def __init__(self, sock: Any) -> None:
@@ -68,6 +69,8 @@ class Peer:
         self._framer = Framer(MESSAGE_LIMIT)
         self._last_id = 0
         self._closed = False
+        self.names: frozenset[str] | None = None
+        """The names in its certificate; None when it came without TLS."""
         self._writing = Semaphore()
         """Two green threads may write: the one that reads, and one that the owner's wishes have started."""
 
@@ -75,6 +78,13 @@ class Peer:
     def next_id(self) -> int:
         """The id that the next request will have; its reply may be here before ``request`` returns."""
         return self._last_id + 1
+
+    def shake(self) -> None:
+        """Shake hands, where the peer called for TLS.
+
+        :raises OSError: when it does not.
+        """
+        self.names = tls.shake(self._socket)
 
     def request(self, method: str, *params: object) -> int:
         """Send a request; answers the id that its ``Reply`` will carry.

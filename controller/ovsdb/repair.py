@@ -30,7 +30,7 @@ class ObstructedError(Exception):
 def plan_repair(replica: Replica, join: Join, target: str) -> Repair | None:
     """Compare; None when nothing needs to be written.
 
-    :param target: whom br-int has to call by OpenFlow, ``tcp:ADDRESS:PORT``.
+    :param target: whom br-int has to call by OpenFlow, ``tcp:ADDRESS:PORT`` or ``ssl:…``.
     :raises ObstructedError: when a port of the operator's has a name that we need.
     """
     pen = Pen()
@@ -104,9 +104,9 @@ def _mend_controller(pen: Pen, replica: Replica, bridge_id: RowId, bridge: Bridg
     rows = {row_id: replica.controllers[row_id] for row_id in bridge.controller if row_id in replica.controllers}
     found = next((row_id for row_id, row in rows.items() if row.target == target), None)
     if found is None:
-        # Ours of another day, when this address listened on another port.
-        address = target.rpartition(":")[0]
-        ours = (i for i, row in rows.items() if _OWNER_KEY in row.external_ids and row.target.startswith(f"{address}:"))
+        # Ours of another day, when this address listened on another port, or without TLS.
+        address = _address(target)
+        ours = (i for i, row in rows.items() if _OWNER_KEY in row.external_ids and _address(row.target) == address)
         found = next(ours, None)
         if found is None:
             pen.mutate("Bridge", bridge_id, "controller", insert=_new_controller(pen, target))
@@ -117,6 +117,10 @@ def _mend_controller(pen: Pen, replica: Replica, bridge_id: RowId, bridge: Bridg
         pen.update("Controller", found, "controller inactivity_probe", inactivity_probe=_PROBE_MS)
     if row.max_backoff != _BACKOFF_MS:
         pen.update("Controller", found, "controller max_backoff", max_backoff=_BACKOFF_MS)
+
+
+def _address(target: str) -> str:
+    return target.partition(":")[2].rpartition(":")[0]
 
 
 def _new_local_port(pen: Pen) -> object:

@@ -7,7 +7,7 @@ session of its own, and knows the state of each host for the API.
 from __future__ import annotations
 
 import logging
-import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -16,6 +16,7 @@ from typing import Any, Final
 import eventlet
 from eventlet.green import socket as green_socket
 
+from controller import tls
 from controller.events import Sink
 from controller.ovsdb.claims import Claims
 from controller.ovsdb.complaints import Complaints
@@ -74,19 +75,38 @@ class HostsServer:
         """Where it listens: address and port, also when port 0 was asked for."""
         return tuple(listener.getsockname()[:2] for listener in self._listeners)
 
-    def start(self, addresses: Sequence[tuple[str, int]], openflow_port: int, sink: Sink) -> None:
+    def start(
+        self,
+        addresses: Sequence[tuple[str, int]],
+        openflow_port: int | None,
+        sink: Sink,
+        *,
+        tls_addresses: Sequence[tuple[str, int]] = (),
+        openflow_tls_port: int | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         """Open all listeners (address, port) and begin to accept.
 
-        :param openflow_port: the port that br-ints are told to call, at the address that their host called us at.
+        :param openflow_port: the port that br-ints are told to call, at the address that their host called us at;
+            ``openflow_tls_port`` is for those whose host called by TLS.
+        :param tls_addresses: where hosts have to speak TLS, with ``context``; they come last in ``addresses``.
         :raises OSError: when an address cannot be listened on; then none is.
         """
-        around = Surroundings(openflow_port, self._bfd_interval_ms, self._watching(sink), Claims(), self._complaints)
+        if tls_addresses and context is None:
+            raise ValueError("TLS without a context would be none")
+        around = Surroundings(
+            openflow_port,
+            openflow_tls_port,
+            self._bfd_interval_ms,
+            self._watching(sink),
+            Claims(),
+            self._complaints,
+        )
         try:
-            for address, port in addresses:
-                family = socket.AF_INET6 if ":" in address else socket.AF_INET
-                # Without reuse_port=False two controllers would share the port, and each see half of the hosts.
-                listener = eventlet.listen((address, port), family=family, backlog=_BACKLOG, reuse_port=False)
-                self._listeners.append(listener)
+            for address in addresses:
+                self._listeners.append(tls.listen(address, _BACKLOG))
+            for address in tls_addresses:
+                self._listeners.append(tls.listen(address, _BACKLOG, context))
         except OSError:
             self.stop()
             raise

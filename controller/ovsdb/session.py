@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 import eventlet
 
 from controller.events import Sink
+from controller.identities import may_be, spelled
 from controller.ovsdb.claims import Claims, Name
 from controller.ovsdb.complaints import Complaints
 from controller.ovsdb.fabricswitch import FabricRole, datapath_of
@@ -48,15 +49,24 @@ Role: TypeAlias = HypervisorRole | FabricRole
 class Surroundings:
     """What all sessions share.
 
-    :param openflow_port: where br-ints shall call.
+    :param openflow_port: where br-ints shall call, None if nobody listens without TLS;
+    :param openflow_tls_port: and where by TLS, None if nobody does.
     :param bfd_interval_ms: how often the ends of a watched link shall hear of each other.
     """
 
-    openflow_port: int
+    openflow_port: int | None
+    openflow_tls_port: int | None
     bfd_interval_ms: int
     sink: Sink
     claims: Claims
     complaints: Complaints
+
+    def target(self, address: str, *, tls: bool) -> str:
+        """Whom a br-int has to call; by TLS where its host did, or where there is nothing else."""
+        literal = f"[{address}]" if ":" in address else address
+        if self.openflow_port is None or (tls and self.openflow_tls_port is not None):
+            return f"ssl:{literal}:{self.openflow_tls_port}"
+        return f"tcp:{literal}:{self.openflow_port}"
 
 
 class OvsdbSession:
@@ -71,8 +81,7 @@ class OvsdbSession:
         self.role: Role | None = None
         self._peer = peer
         self._around = around
-        literal = f"[{local_address}]" if ":" in local_address else local_address
-        self._target = f"tcp:{literal}:{around.openflow_port}"
+        self._local_address = local_address
         self._replica = Replica()
         self._touched: set[RowId] = set()
         self._monitoring: int | None = None
@@ -95,6 +104,7 @@ class OvsdbSession:
         :raises OSError: when the connection breaks or the peer falls silent.
         """
         try:
+            self._peer.shake()
             self._monitoring = self._peer.request("monitor_cond", DATABASE, _MONITOR, monitor_requests())
             for message in self._peer.messages():
                 match message:
@@ -190,6 +200,10 @@ class OvsdbSession:
             raise JoinError("the database has no Open_vSwitch row")
         join = read_request(root.external_ids)
         name: Name = join.name if isinstance(join, Join) else datapath_of(join, self._replica)
+        if not may_be(self._peer.names, name):
+            kind = "host" if isinstance(join, Join) else "fabric switch"
+            who = spelled(self._peer.names)
+            raise JoinError(f"its certificate is for {who}, so it cannot be here as {kind} {name}")
         # The row's id tells machines apart where no system-id was set; the system-id where a disk was cloned.
         machine = f"{root.external_ids.get('system-id', '')}/{row_id}"
         if not self._around.claims.take(name, machine, self):
@@ -205,7 +219,8 @@ class OvsdbSession:
             self.role = FabricRole(join, DatapathId(name), self._replica, self, sink)
         else:
             _LOG.info("host %s (%s) is here, its LA is %s", name, self.caller, join.la)
-            self.role = HypervisorRole(join, self._replica, self._target, sink)
+            target = self._around.target(self._local_address, tls=self._peer.names is not None)
+            self.role = HypervisorRole(join, self._replica, target, sink)
         return self.role
 
     def _leave(self) -> None:

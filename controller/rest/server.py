@@ -6,13 +6,14 @@ The application under ``eventlet.wsgi``: a greenlet for each connection, bounded
 from __future__ import annotations
 
 import logging
-import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
 import eventlet
 import eventlet.wsgi
 
+from controller import tls
 from controller.configuration import Endpoint
 
 _LOG: Final = logging.getLogger(__name__)
@@ -45,6 +46,15 @@ class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet h
     server_version = "vl2"
     sys_version = ""
 
+    def __init__(self, conn_state: list[Any], server: Any) -> None:
+        caller, connection, _ = conn_state
+        try:
+            tls.shake(connection)
+        except OSError as error:
+            _LOG.info("gave up on %s: %s", caller, error)
+            return  # the server closes the connection
+        super().__init__(conn_state, server)
+
     def parse_request(self) -> bool:
         try:
             with eventlet.Timeout(_HEAD_SECONDS):
@@ -55,6 +65,8 @@ class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet h
 
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
+        if isinstance(self.request, tls.TlsStream):
+            environ["wsgi.url_scheme"] = "https"
         # eventlet ends the stream where the chunks end; without this word the framework would not read one.
         environ["wsgi.input_terminated"] = environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
         return environ
@@ -68,17 +80,14 @@ class Server:
 
     :param endpoint: where to listen; port 0 lets the kernel choose.
     :param app: the WSGI application.
+    :param context: for HTTPS.
     :raises OSError: when the address is taken or not ours.
     """
 
-    def __init__(self, endpoint: Endpoint, app: Callable[..., Any]) -> None:
-        family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
-        # Without reuse_port=False two controllers would share the port, and each answer half of the requests.
-        self._socket: socket.socket = eventlet.listen(
-            (endpoint.address, endpoint.port), family=family, backlog=_BACKLOG, reuse_port=False
-        )
+    def __init__(self, endpoint: Endpoint, app: Callable[..., Any], context: ssl.SSLContext | None = None) -> None:
+        self._socket: Any = tls.listen((endpoint.address, endpoint.port), _BACKLOG, context)
         address, port = self._socket.getsockname()[:2]
-        self.endpoint = Endpoint(address, port)
+        self.endpoint = Endpoint(address, port, context is not None)
         """Where it really listens."""
         self._thread = eventlet.spawn(_serve, self._socket, app)
 
@@ -88,7 +97,7 @@ class Server:
         self._socket.close()
 
 
-def _serve(sock: socket.socket, app: Callable[..., Any]) -> None:
+def _serve(sock: Any, app: Callable[..., Any]) -> None:
     eventlet.wsgi.server(
         sock,
         app,

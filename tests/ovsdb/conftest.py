@@ -46,6 +46,7 @@ class Hypervisor:
         self._database = directory / "conf.db"
         self._socket = directory / "db.sock"
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self._certified: tuple[str, ...] = ()
         directory.mkdir()
         self._run("ovsdb-tool", "create", str(self._database), _SCHEMA)
         try:
@@ -55,9 +56,14 @@ class Hypervisor:
             self.stop()
             raise
 
+    def certify(self, key: Path, certificate: Path, authority: Path) -> None:
+        """Let the database, when it is started next, show a certificate."""
+        self._certified = (f"--private-key={key}", f"--certificate={certificate}", f"--ca-cert={authority}")
+
     def start_database(self) -> None:
         remote = "db:Open_vSwitch,Open_vSwitch,manager_options"
-        self._start("ovsdb-server", str(self._database), f"--remote=punix:{self._socket}", f"--remote={remote}")
+        self._start("ovsdb-server", str(self._database), f"--remote=punix:{self._socket}", f"--remote={remote}",
+                    *self._certified)  # fmt: skip
         until(self._listens, "ovsdb-server is up")
 
     def _listens(self) -> bool:

@@ -261,10 +261,11 @@ def test_where_the_controller_is(edge, where, tmp_path: Path) -> None:
         (["--config", str(tmp_path / "none")], 2, "--config: "),
         ([*where[:2], "--token-file", str(tmp_path / "none")], 2, "--token-file: "),
         ([*where[:2], "--token-file", str(empty)], 2, "not a token"),
-        (["--url", "https://127.0.0.1:1", *where[2:]], 2, "--url: "),
+        (["--url", "ftp://127.0.0.1:1", *where[2:]], 2, "--url: "),
         (["--url", "nonsense", *where[2:]], 2, "--url: "),
         (["--url", "http://127.0.0.1:99999", *where[2:]], 2, "--url: "),
         (["--url", "http://127.0.0.1:1", *where[2:]], 1, "does not answer"),
+        (["--url", "https://127.0.0.1:1", *where[2:]], 1, "does not answer"),
     ):
         result = run(command, [*words, "policy"])
         assert result.exit_code == code, result.output

@@ -199,6 +199,15 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, key: str) -> None:
     assert str(caught.value).startswith(f"{file}: {key}")
 
 
+def test_everywhere_can_be_called_at_home() -> None:
+    """A listener on every address is called at the loopback by whoever is on the same machine."""
+    assert [str(Endpoint(address, 1).reachable) for address in ("0.0.0.0", "::", "10.0.0.1")] == [  # noqa: S104
+        "127.0.0.1:1",
+        "[::1]:1",
+        "10.0.0.1:1",
+    ]
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     """A configuration file that was asked for and is not there is not replaced by defaults."""
     with pytest.raises(SettingsError, match=r"none\.toml: No such file"):

@@ -19,8 +19,9 @@ from controller.settings import load
 from topologies.cli import command
 from topologies.client import LabClient
 from topologies.controlplane import ControlPlane
-from topologies.errors import TopologyError
+from topologies.errors import LabError, TopologyError
 from topologies.overrides import merge, read, write
+from topologies.pki import Pki
 
 names = st.text(min_size=1, max_size=8).filter(lambda text: not any(0xD800 <= ord(c) < 0xE000 for c in text))
 scalars = st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | names
@@ -43,6 +44,20 @@ def test_settings_reach_the_configuration_file(root: Path) -> None:
     assert settings.rest.listen.port == told.rest_port
     assert settings.tokens["red"].matches(told.project_files["red"].read_text().strip())
     assert load(plain.config).overlay.grace_seconds == 1.0
+
+
+def test_a_lab_with_tls_listens_for_nothing_else(root: Path) -> None:
+    """With certificates every listener of the lab's controller speaks TLS, without a word that it may do otherwise."""
+    pki = Pki(root / "pki")
+    pki.make("172.31.0.1", ["h1", "tor1=0000000000030001"])
+    plane = ControlPlane(root / "a", "172.31.0.1", 0, ("red",), pki=pki)
+    settings = load(plane.config)
+    assert not settings.insecure_listen
+    assert all(at.tls for at in (*settings.openflow.listen, *settings.ovsdb.listen, settings.rest.listen))
+    assert plane.status().url == f"https://127.0.0.1:{plane.rest_port}"
+    assert all(Path(file).exists() for file in (*pki.of("h1"), *pki.of("tor1")))
+    with pytest.raises(LabError, match="certificates cannot be made"):
+        pki.make("172.31.0.1", ["h1"])
 
 
 def test_pairs_become_a_document() -> None:
@@ -91,6 +106,8 @@ def test_tables_are_merged_and_values_replaced() -> None:
         (["overlay.grace_seconds=1", "overlay.grace_seconds=2"], "settings: overlay.grace_seconds is set twice"),
         (["overlay=1", "overlay.grace_seconds=2"], "settings: overlay.grace_seconds: overlay was set to a value"),
         (["rest.listen='127.0.0.1:1'"], "settings: rest.listen: the lab sets it itself"),
+        (["rest.tls=self-made"], "settings: rest.tls: the lab sets it itself"),
+        (["tls.ca='/x'"], "settings: tls: the lab sets it itself"),
         (["tokens.red='0123456789abcdef'"], "settings: tokens: the lab sets it itself"),
         (["overlay.grace_seconds"], "set: 'overlay.grace_seconds' is not of the form key=value"),
     ],
