@@ -33,12 +33,13 @@ from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
 from controller.rest import audit
+from controller.rest.access import Authenticator
 from controller.rest.app import build, product_version
 from controller.rest.limits import RateLimits
 from controller.rest.server import Server
 from controller.settings import OPERATOR, ListenSettings, Settings, load
 from controller.store import SqliteStore, StoreError
-from controller.tokens import operator_token, secret
+from controller.tokens import operator_token, password, secret
 from overlay.changes import Document, DocumentKind
 from overlay.refusals import Invalid, Refusal
 from overlay.world import Settings as WorldSettings
@@ -79,6 +80,7 @@ def run(settings: Settings) -> None:
 def _serve(settings: Settings, store: SqliteStore) -> None:
     for_switches, for_rest = _contexts(settings)
     operator = operator_token(settings.operator_token_file)
+    others = _others(settings)
     if settings.rest.audit_log is not None:
         audit.write_to(settings.rest.audit_log)
     owner = restore(settings, store)
@@ -104,7 +106,8 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
         green.collect_rarely()
         desk = Desk(owner, hosts, tally, version=product_version())
         limits = RateLimits(settings.rest.rate_limit, settings.rest.rate_burst)
-        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens, limits=limits), for_rest)
+        app = build(desk, operator, settings.tokens, authenticators=others, limits=limits)
+        rest = Server(settings.rest.listen, app, for_rest)
         scheme = "https" if rest.endpoint.tls else "http"
         _LOG.info("REST on %s://%s (a page to try it: /docs)", scheme, rest.endpoint)
         stop.wait()
@@ -136,6 +139,20 @@ def _doors(listen: ListenSettings) -> tuple[tuple[Address, ...], tuple[Address, 
         tuple((at.address, at.port) for at in listen.listen if at.tls == wanted) for wanted in (False, True)
     )
     return plain, secure
+
+
+def _others(settings: Settings) -> tuple[Authenticator, ...]:
+    """Who else can say whose a token is.
+
+    :raises SettingsError: for a Keystone without the library that asks it, or without its password.
+    """
+    if settings.keystone is None:
+        return ()
+    try:
+        from controller.rest.keystone import Keystone  # noqa: PLC0415  (only whoever has a Keystone installs this)
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"keystone: {error.name} is missing: pip install 'vl2[keystone]'") from error
+    return (Keystone(settings.keystone, password(settings.keystone.password_file)),)
 
 
 def restore(settings: Settings, store: SqliteStore) -> Owner:
