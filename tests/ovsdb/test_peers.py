@@ -72,7 +72,7 @@ def healthy(make_hypervisor, server, until, recorder):
         b'{"id":1,"result":{"Open_vSwitch":{"x":{"initial":{"bridges":{"a":1}}}}},"error":null}',
     ],
 )
-def test_nonsense_ends_its_own_session_only(dial, healthy, server, recorder, until, words):
+def test_nonsense_ends_its_own_session_only(dial, healthy, server, recorder, until, words):  # noqa: PLR0917
     """A caller that breaks the protocol is hung up on with a line in the log; other hosts and new callers go on."""
     sock = dial()
     address = sock.getsockname()[0]
