@@ -123,7 +123,7 @@ class HostsServer:
         return found
 
     def strangers(self) -> tuple[tuple[str, str], ...]:
-        """Callers who do not (soundly) say what they are, or who were hung up on lately, each with a problem of theirs."""
+        """Callers who do not soundly say what they are, or who were hung up on lately, each with a problem."""
         unknown = (status for status in self.hosts() if status.name is None)
         told = tuple((status.caller, problem) for status in unknown for problem in status.problems)
         return (*told, *self._hangups.lately())

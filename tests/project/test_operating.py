@@ -10,8 +10,8 @@ import pytest
 
 from controller.fabric.differences import DifferenceKind
 from controller.fabric.drawing import Format
-from controller.fabric.intended import Role, read
 from controller.fabric.flaps import Flaps
+from controller.fabric.intended import Role, read
 from controller.fabric.plan import PortRef
 from controller.fabric.routes import Link
 from controller.fabric_cli import command
