@@ -53,13 +53,16 @@ def test_a_cable_into_the_same_switch_is_not_watched(fabric: Fabric) -> None:
 
 
 def test_it_goes_off_where_nothing_passes(fabric: Fabric) -> None:
-    """A port that is not live must be freed of BFD, its neighbour's port waits for its own word, and neither starts."""
+    """A port that is not live must be freed of BFD, and so must the port at the far end of its cable; neither starts."""
     port_is(fabric, A1, up=False)
     assert bfd_unwanted(fabric, A) == {"p1"}
-    assert bfd_unwanted(fabric, B) == set()
+    assert bfd_unwanted(fabric, B) == {"p1"}, "alone it would find its peer silent and give the cable up once more"
+    assert bfd_unwanted(fabric, C) == set()
     assert bfd_unwanted(fabric, UNKNOWN) == set()
     assert bfd_wanted(fabric, {A, B}) == {A: set(), B: set()}
     port_is(fabric, A1, up=True)
+    assert bfd_unwanted(fabric, B) == {"p1"}, "whoever could not be told yet is told still"
     assert bfd_wanted(fabric, {A, B})[A] == set()
     join(fabric, A1, B1, 2.0)
+    assert bfd_unwanted(fabric, A) == bfd_unwanted(fabric, B) == set()
     assert bfd_wanted(fabric, {A, B})[A] == {"p1"}
