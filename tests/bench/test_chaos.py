@@ -8,23 +8,9 @@ import networkx as nx
 import pytest
 
 from bench import afresh
-from bench.mishaps import (
-    BUSY,
-    BY_CONTROLLER,
-    BY_SWITCHES,
-    CUT,
-    HOST,
-    UNEXPLAINED,
-    Event,
-    Mishap,
-    Odds,
-    Story,
-    following,
-    joined,
-    spared,
-    standing,
-)
+from bench.mishaps import HOST, Event, Mishap, Odds, following, joined, spared, standing
 from bench.overflows import Overflow
+from bench.story import BUSY, BY_CONTROLLER, BY_SWITCHES, CUT, UNEXPLAINED, Story
 from topologies.probe import stretches
 from topologies.probing import Outage
 
