@@ -9,8 +9,9 @@ itself does to probes is the row *nothing fails*, measured before.
 
 A packet that is under way while routes change may follow old ones to some switch and new ones from there, which can be
 longer than either: towards a broken cable, say, and back from it.  The ordered update allows that, as the other choice
-is to lose the packet; it does not allow new routes first and old ones after, which is how loops come about.  So a way is
-counted as strange when it is longer than any that follows the shortest ways of one moment, then those of later ones.
+is to lose the packet; it does not allow new routes first and old ones after, which is how loops come about.  So a way
+is counted as a stray's when it is longer than any that follows the routes of one moment, then those of later ones.  A
+moment's routes are the shortest ways over what stands and what BFD has not given up; damped cables are a last resort.
 """
 
 from __future__ import annotations

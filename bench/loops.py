@@ -96,7 +96,7 @@ class Longer:
     shortest: int
     """The most switches that a route had within the time in question."""
     longest: int
-    """The most that a way along old routes, then newer ones, had: longer than that is the doing of no ordered update."""
+    """The most that a way along old routes, then newer ones, had: no ordered update makes it longer."""
 
     @property
     def lawful(self) -> bool:

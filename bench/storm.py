@@ -1,7 +1,7 @@
 """What happens to a lab in which things fail and return at random under probes?
 
-The acting half of the chaos run: makes happen what ``bench.mishaps`` chooses, and asks the controller when it uses again
-what has come back.
+The acting half of the chaos run: makes happen what ``bench.mishaps`` chooses, and asks the controller when it uses
+again what has come back.
 """
 
 from __future__ import annotations

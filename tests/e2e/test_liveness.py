@@ -58,6 +58,14 @@ def all_watched(scene: Scene) -> bool:
     return set(sessions(scene).values()) == {("up", "armed")}
 
 
+def liveness_of(scene: Scene, switch: str, interface: str) -> tuple[str, str]:
+    """Of one interface: the state of its BFD session, and the controller's mark."""
+    words = ["ovs-vsctl", "--timeout=5", "--format=json", "--columns=bfd_status,external_ids"]
+    said = scene.lab.run(switch, [*words, "list", "Interface", interface]).stdout
+    (((_, status), (_, ids)),) = json.loads(said)["data"]
+    return dict(status).get("state", ""), dict(ids).get("vl2-bfd", "")
+
+
 def usable_links(scene: Scene) -> int:
     """How many directions of cables the controller uses."""
     links = scene.ask("GET", "/v1/topology")["topology"]["links"]
@@ -145,3 +153,29 @@ def test_a_dead_daemon_is_noticed(scene: Scene, breaking: Callable[[Scene], Call
     wait(lambda: usable_links(scene) == links, f"{VICTIM} is used again")
     wait(lambda: all_watched(scene), "and watched")
     assert scene.reaches("left", scene.ip("right"))
+
+
+@pytest.mark.usefixtures("net")
+def test_a_daemon_that_hangs_before_bfd_is_up_is_noticed(scene: Scene) -> None:
+    """A link that is back is guarded until BFD is up; a neighbour that hangs meanwhile is given up all the same."""
+    wait(lambda: all_watched(scene), "BFD is up everywhere")
+    links = usable_links(scene)
+    cables = [link for link in scene.lab.status().links if VICTIM in {link.one, link.other}]
+    cable = cables[0]
+    if cable.one == VICTIM:
+        neighbour, interface = cable.other, cable.other_interface
+    else:
+        neighbour, interface = cable.one, cable.one_interface
+    scene.lab.set_link(cable.one, cable.other, up=False)
+    wait(lambda: liveness_of(scene, neighbour, interface)[1] == "", "BFD is off")
+    scene.lab.set_link(cable.one, cable.other, up=True)
+    wait(lambda: liveness_of(scene, neighbour, interface)[1] == "guarded", "BFD is on again, under guard")
+    mend = hung(scene)
+    try:
+        assert liveness_of(scene, neighbour, interface)[1] == "guarded", "it hangs before its neighbour has heard it"
+        wait(lambda: usable_links(scene) == links - 2 * len(cables), f"{VICTIM} is given up")
+        settle(scene)
+    finally:
+        mend()
+    wait(lambda: usable_links(scene) == links, f"{VICTIM} is used again")
+    wait(lambda: all_watched(scene), "and watched")

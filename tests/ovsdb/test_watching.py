@@ -26,7 +26,7 @@ def says(switch, interface="e1"):
 
 
 BFD = {"enable": "true", "min_tx": "60", "min_rx": "60"}
-GUARD = {"cfm_extended": "true", "cfm_interval": "600000"}
+GUARD = {"cfm_extended": "true", "cfm_interval": "1500"}
 
 
 def test_a_life(make_hypervisor, server, recorder, until):
