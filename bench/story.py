@@ -24,7 +24,7 @@ _EARLY_NS: Final = 20_000_000
 _NEVER: Final = 2**63
 _COST: Final = "cost"
 _LAST_RESORT: Final = 1000
-"""What a damped cable costs; any other one costs 1."""
+"""What a damped cable costs more than any other one, which costs 1; more than the longest way."""
 _NONE: Final[frozenset[Cable]] = frozenset()
 
 CUT: Final = "cut off; since there was a way again"
@@ -224,7 +224,7 @@ class Story:
         if (absent, avoided) not in self._standing:
             left = standing(self.graph, absent)
             for one, other in avoided & {(min(edge), max(edge)) for edge in left.edges}:
-                left.edges[one, other][_COST] = _LAST_RESORT
+                left.edges[one, other][_COST] = _LAST_RESORT + 1
             self._standing[absent, avoided] = left
         return self._standing[absent, avoided]
 

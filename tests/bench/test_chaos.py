@@ -128,7 +128,7 @@ def said(at: int, switch: str, interface: str, *, carrier: bool, live: bool) -> 
 
 
 def test_a_port_tells_by_what_it_was_given_up():
-    """A cable is given up by BFD where the carrier stays, by the port where it goes too, until the port is live again."""
+    """A cable is given up by BFD where the carrier stays, by the port where that goes too, until the port is live."""
     ports = [
         said(100, "leaf1", "leaf1-eth1", carrier=True, live=False),
         said(130, "spine1", "spine1-eth1", carrier=True, live=False),

@@ -53,7 +53,7 @@ def test_a_cable_into_the_same_switch_is_not_watched(fabric: Fabric) -> None:
 
 
 def test_it_goes_off_where_nothing_passes(fabric: Fabric) -> None:
-    """A port that is not live must be freed of BFD, and so must the port at the far end of its cable; neither starts."""
+    """A port that is not live must be freed of BFD, and so must the port at the far end of its cable; none starts."""
     port_is(fabric, A1, up=False)
     assert bfd_unwanted(fabric, A) == {"p1"}
     assert bfd_unwanted(fabric, B) == {"p1"}, "alone it would find its peer silent and give the cable up once more"
