@@ -210,8 +210,8 @@ class Story:
     @staticmethod
     def _ahead(graph: Graph, target: str) -> dict[str, int]:
         """What the rest of the way costs, by node."""
-        found: dict[str, int] = nx.single_source_dijkstra_path_length(graph, target, weight=_COST)
-        return found
+        costs = nx.single_source_dijkstra_path_length(graph, target, weight=_COST)
+        return {node: int(cost) for node, cost in costs.items()}
 
     def _avoided(self, at_ns: int) -> frozenset[Cable]:
         *_, (_, avoided) = (each for each in self._damped if each[0] <= at_ns)
