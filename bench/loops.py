@@ -20,6 +20,7 @@ from typing import Final
 
 from bench.story import Story
 from bench.watching import Watching
+from controller.rollout import PATIENCE
 from topologies import namespace
 from topologies.orders import LabStatus
 
@@ -33,8 +34,8 @@ _VXLAN: Final = 4789
 _UDP: Final = 17
 BIN_SECONDS: Final = 0.1
 """How finely the edge tells when packets arrived."""
-_LOOK_BACK_NS: Final = 1_000_000_000
-"""For so long an update may wait for a switch to confirm, and packets for the processor."""
+_LOOK_BACK_NS: Final = int((PATIENCE + 0.5) * 1e9)
+"""For so long old routes may stay: an update waits for a switch that does not confirm, and has to be decided first."""
 _LOOK_AHEAD_NS: Final = 500_000_000
 """Packets may use what has come back, or avoid what is damped, before we have asked the controller whether they do."""
 

@@ -108,8 +108,8 @@ def write(book: Notebook, made: Outcome) -> None:
     signs = "The verdict on signs of life"
     book.take(signs, name, "BFD gave up cables that stood", "", len(made.alarms), "0")
     for sign in (BY_PORT, BY_BFD):
-        took = {each.event: each.seen_ms for each in made.explained if each.seen and each.seen.sign == sign}
-        times = [ms for ms in took.values() if ms is not None]
+        mine = (each for each in made.explained if each.seen and each.seen.sign == sign and each.kind != ALARM)
+        times = [ms for ms in {each.event: each.seen_ms for each in mine}.values() if ms is not None]
         book.take(signs, name, f"failures with an outage seen by {sign}, after", "ms", times)
     entries = "The verdict on what the switches hold"
     book.take(entries, name, "entries unlike those before", "", len(made.unlike_before), "0")
