@@ -71,6 +71,12 @@ def plan_watch(replica: Replica, bridge: BridgeRow, datapath_id: DatapathId, wis
     return pen.repair()
 
 
+def operators_own(replica: Replica, bridge: BridgeRow) -> frozenset[str]:
+    """Name the interfaces that have liveness of the operator's own, which we leave alone."""
+    rows = (row for _, row in replica.interfaces_of(bridge))
+    return frozenset(row.name for row in rows if MARK not in row.external_ids and _is_watched(row))
+
+
 def _is_watched(row: InterfaceRow) -> bool:
     """Whether the operator has liveness of his own on an interface without our mark."""
     return bool(row.bfd) or row.cfm_mpid is not None or any(key in row.other_config for key in _CFM_KEYS)

@@ -39,6 +39,12 @@ def test_it_runs_at_no_end_alone(fabric: Fabric) -> None:
     assert bfd_wanted(fabric, {A, C, UNKNOWN}) == {A: set(), C: set(), UNKNOWN: set()}
 
 
+def test_it_runs_at_no_end_that_faces_the_operators_own(fabric: Fabric) -> None:
+    """A cable at whose far end the operator has liveness of his own is left to him: nobody would answer us there."""
+    own = {B: frozenset({"p1"})}
+    assert bfd_wanted(fabric, {A, B, C}, own) == {A: set(), B: {"p1", "p2"}, C: {"p1"}}
+
+
 def test_a_cable_seen_one_way_is_not_watched(fabric: Fabric) -> None:
     """An announcement in one direction is not enough."""
     fabric.apply(LinkSeen(A2, PortRef(C, 2)), 1.0)
