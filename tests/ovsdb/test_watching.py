@@ -26,7 +26,7 @@ def says(switch, interface="e1"):
 
 
 BFD = {"enable": "true", "min_tx": "60", "min_rx": "60"}
-GUARD = {"cfm_extended": "true", "cfm_interval": "600000"}
+GUARD = {"cfm_extended": "true", "cfm_interval": "1500"}
 
 
 def test_a_life(make_hypervisor, server, recorder, until):
@@ -81,11 +81,15 @@ def test_the_operators_own_is_left_alone(make_hypervisor, server, recorder, unti
     switch.vsctl("set", "Interface", "e1", own)
     before = switch.row("Interface", "e1")
     (reachable,) = until(lambda: recorder.of(FabricReachable))
+    assert reachable.own == {"e1"}, "the owner is told, so that the far end is left alone, too"
     reachable.session.watch(frozenset({"e1", "e2"}), NONE)
     until(lambda: says(switch, "e2")[0] == BFD)
     reachable.session.watch(NONE, frozenset({"e1", "e2"}))
     until(lambda: says(switch, "e2")[0] == {})
     assert switch.row("Interface", "e1") == before
+    for key in ("bfd", "cfm_mpid", "other_config"):
+        switch.vsctl("clear", "Interface", "e1", key)
+    until(lambda: recorder.of(FabricReachable)[-1].own == NONE)
 
 
 def test_a_switch_is_not_a_host(make_hypervisor, server, recorder, until):
