@@ -72,20 +72,31 @@ class Deployed:
     def __init__(self, fabric: Fabric, previous: Mapping[DatapathId, SwitchProgram] | None = None) -> None:
         nothing = GroupAssignment()
         self.fabric = fabric
+        self._indexed: dict[DatapathId, tuple[SwitchProgram, dict[int, tuple[Flow, ...]], dict[int, Group]]] = {}
         self.programs = {
             datapath_id: program(fabric, datapath_id, previous[datapath_id].assignment if previous else nothing)
             for datapath_id in fabric.switches
         }
 
+    def _index(self, datapath_id: DatapathId) -> tuple[dict[int, tuple[Flow, ...]], dict[int, Group]]:
+        """Sort what a switch holds by table and group, as long as it holds that."""
+        held = self.programs[datapath_id]
+        known = self._indexed.get(datapath_id)
+        if known is None or known[0] is not held:
+            tables: dict[int, tuple[Flow, ...]] = {}
+            for flow in held.flows:
+                tables[flow.table] = (*tables.get(flow.table, ()), flow)
+            known = self._indexed[datapath_id] = (held, tables, {group.group_id: group for group in held.groups})
+        return known[1], known[2]
+
     def outcomes(self, packet: Packet, dead: frozenset[PortRef]) -> set[tuple[int, Packet]]:
         """Let one switch forward: every (port, packet) that some choice of buckets gives."""
-        switch = self.programs[packet.at.datapath_id]
-        groups = {group.group_id: group for group in switch.groups}
+        tables, groups = self._index(packet.at.datapath_id)
         table: int | None = 0
         came_by = packet.at.port
         out: set[tuple[int, Packet]] = set()
         while table is not None:
-            flow = matching(switch.flows, table, packet.fields())
+            flow = matching(tables.get(table, ()), table, packet.fields())
             if flow is None:
                 break
             for action in flow.actions:
