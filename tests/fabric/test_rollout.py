@@ -291,10 +291,10 @@ class Broken:
     failures=st.lists(st.tuples(st.integers(0, 99), st.integers(0, 20)), min_size=1, max_size=4),
     random=st.randoms(use_true_random=False),
 )
-@example(policy="ecmp", failures=[(0, 20), (0, 20)], random=Random(1))
-@example(policy="shortest", failures=[(0, 20), (0, 20)], random=Random(2))
-@example(policy="vlb", failures=[(0, 3), (4, 3), (0, 20)], random=Random(3))
-@example(policy="disjoint", failures=[(0, 2), (0, 2), (1, 20)], random=Random(4))
+@example(policy="ecmp", failures=[(0, 20), (0, 20)], random=Random(1))  # noqa: S311
+@example(policy="shortest", failures=[(0, 20), (0, 20)], random=Random(2))  # noqa: S311
+@example(policy="vlb", failures=[(0, 3), (4, 3), (0, 20)], random=Random(3))  # noqa: S311
+@example(policy="disjoint", failures=[(0, 2), (0, 2), (1, 20)], random=Random(4))  # noqa: S311
 def test_no_packet_loops_while_failures_are_repaired(
     name: str, policy: str, failures: list[tuple[int, int]], random: Random
 ) -> None:
