@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final
@@ -51,7 +51,7 @@ from controller.fabric.plan import PortRef
 from controller.fabric.preview import Preview, previews
 from controller.fabric.probes import probes_wanted
 from controller.fabric.program import SwitchProgram, program
-from controller.fabric.rollout import stages
+from controller.fabric.rollout import Stage, planning
 from controller.fabric.routes import Link, NextHops
 from controller.fabric.targets import Desired, Target, TargetKind, desired, ranks
 from controller.green import HOLD
@@ -67,7 +67,7 @@ _LOG: Final = logging.getLogger(__name__)
 _PIECE: Final = 16
 """Towards how many edge switches distances are computed in one go: 3 ms among 1,280 switches."""
 DECIDED_AFTER: Final = 2.0
-"""Seconds after which a plan is made in one go: changes that never cease must not keep it from being made."""
+"""Seconds after which a plan that changes have thrown back is made in one go, or they might keep it back for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ class Underlay:
         """Whose program may have to change."""
         self._found: dict[DatapathId, Desired] = {}
         """The routes that switches are to have in the end, of the plan in the making."""
+        self._planning: Iterator[tuple[Stage, ...] | None] | None = None
         self._touched: set[DatapathId] = set()
         """Whose program may have to change whatever the plan will say."""
         self._decide_by = 0.0
@@ -282,26 +283,12 @@ class Underlay:
         self._dirty &= self._programs.keys()  # all others are compiled when they were read
         if not (self._dirty or self._found):
             return True
-        now = time.monotonic()
         if not self._found:
-            self._decide_by = now + DECIDED_AFTER
-        elif now > self._decide_by:
+            self._decide_by = time.monotonic() + DECIDED_AFTER
+        elif self._dirty & self._found.keys() and time.monotonic() > self._decide_by:
             until = math.inf
         self._touched |= self._dirty
-        if not self._survey(until):
-            return False
-        planned = (self._rollout.pending | self._due.keys()) & self._programs.keys()
-        ahead = sorted(self._dirty | (planned - self._found.keys()))
-        for switch in ahead:
-            self._found[switch] = desired(self.fabric, switch)
-            self._dirty.discard(switch)
-            if switch != ahead[-1] and time.monotonic() >= until:
-                return False
-        found, self._found = self._found, {}
-        self._rollout.follow(stages(self._held, found, rank=ranks(self.fabric), far=self._far))
-        self._due = {**dict.fromkeys(sorted(self._touched | self._due.keys())), **self._rollout.due(time.monotonic())}
-        self._touched = set()
-        return True
+        return self._survey(until) and self._collect(until) and self._plan(until)
 
     def _survey(self, until: float) -> bool:
         """Measure the distances to all edge switches; returns whether that is done."""
@@ -309,6 +296,31 @@ class Underlay:
         for first in range(0, len(edges), _PIECE):
             if self.fabric.routes.ask(edges[first : first + _PIECE]) and time.monotonic() >= until:
                 return False
+        return True
+
+    def _collect(self, until: float) -> bool:
+        """Find the routes that switches are to have; returns whether that is done."""
+        planned = (self._rollout.pending | self._due.keys()) & self._programs.keys()
+        ahead = sorted(self._dirty | (planned - self._found.keys()))
+        for switch in ahead:
+            self._planning = None
+            self._found[switch] = desired(self.fabric, switch)
+            self._dirty.discard(switch)
+            if switch != ahead[-1] and time.monotonic() >= until:
+                return False
+        return True
+
+    def _plan(self, until: float) -> bool:
+        """Plan how switches get the routes that were found; returns whether that is done."""
+        if self._planning is None:
+            self._planning = planning(self._held, self._found, rank=ranks(self.fabric), far=self._far)
+        while (plan := next(self._planning)) is None:
+            if time.monotonic() >= until:
+                return False
+        self._planning, self._found = None, {}
+        self._rollout.follow(plan)
+        self._due = {**dict.fromkeys(sorted(self._touched | self._due.keys())), **self._rollout.due(time.monotonic())}
+        self._touched = set()
         return True
 
     def _deliver(self, until: float) -> bool:
@@ -419,6 +431,7 @@ class Underlay:
 
     def _follow(self, effect: Effect) -> None:
         if effect:
+            self._planning = None  # it was for the fabric as it was
             self._liveness.changed()
         self._documents += effect.documents
         self._dirty |= effect.switches
