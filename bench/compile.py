@@ -30,7 +30,7 @@ from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import LaPlan, PortRef
 from controller.fabric.program import program
 from controller.fabric.routes import PORTS, Graph
-from controller.green import HOLD
+from controller.green import HOLD, collect_rarely
 from controller.openflow import codec
 from controller.openflow.codec import FlowCommand
 from controller.underlay import Underlay
@@ -384,8 +384,8 @@ class Loop:
 def held_for(book: Notebook, name: str, cables: Cables) -> None:
     """Measure for how long the owner's loop is held in one go, while all switches are to get something."""
     case, loop = f"{name}: {cables.size}", Loop(cables)
-    gc.collect()
-    gc.freeze()
+    before = gc.get_threshold()
+    collect_rarely()  # as the controller does
 
     def go_on(what: str) -> None:
         turns = list(loop.turns())
@@ -403,6 +403,7 @@ def held_for(book: Notebook, name: str, cables: Cables) -> None:
         for end in cables.links[0]:
             loop.port_is(end, up=up)
         go_on(f"a cable {'returns' if up else 'fails'} under vlb")
+    gc.set_threshold(*before)
 
 
 def plainly(book: Notebook, name: str, cables: Cables) -> None:

@@ -122,6 +122,8 @@ class Underlay:
         self._rollout = Rollout(self._owes)
         self._documents: list[Document] = []
         self._hold = hold
+        self._surveyed = False
+        """Whether the distances to all edge switches are known."""
         self._dirty: set[DatapathId] = set()
         """Whose program may have to change."""
         self._found: dict[DatapathId, Desired] = {}
@@ -272,7 +274,7 @@ class Underlay:
         Where that takes long, some of it is done, and an :class:`Onward` comes through the sink.
         """
         until = time.monotonic() + self._hold
-        if not (self._decide(until) and self._deliver(until)):
+        if not (self._survey(until) and self._decide(until) and self._deliver(until)):
             self._spawn(lambda: self._sink(Onward()))
         if self._ticked:
             self._ticked = False
@@ -288,14 +290,17 @@ class Underlay:
         elif self._dirty & self._found.keys() and time.monotonic() > self._decide_by:
             until = math.inf
         self._touched |= self._dirty
-        return self._survey(until) and self._collect(until) and self._plan(until)
+        return self._collect(until) and self._plan(until)
 
     def _survey(self, until: float) -> bool:
         """Measure the distances to all edge switches; returns whether that is done."""
+        if self._surveyed:
+            return True
         edges = sorted(self.fabric.edges)
         for first in range(0, len(edges), _PIECE):
             if self.fabric.routes.ask(edges[first : first + _PIECE]) and time.monotonic() >= until:
                 return False
+        self._surveyed = True
         return True
 
     def _collect(self, until: float) -> bool:
@@ -436,6 +441,7 @@ class Underlay:
         self._documents += effect.documents
         self._dirty |= effect.switches
         if effect.routes:
+            self._surveyed = False
             self._dirty |= self.fabric.switches.keys()
         self._announce(effect.announce)
 
