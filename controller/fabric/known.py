@@ -64,6 +64,7 @@ class Known(Wiring):
         self._hold = hold
         self._damping = damping
         self._sightings = Sightings(plan)
+        self._steer = policy.steerer()
         self._steering: Steering | None = NO_STEERING
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -97,7 +98,7 @@ class Known(Wiring):
     def steering(self) -> Steering:
         """What happens to packets where they enter the fabric."""
         if self._steering is None:
-            steer = self.policy.steer
+            steer = self._steer
             self._steering = NO_STEERING if steer is None else steer(self.graph, self.edges, self.paths)
         return self._steering
 
@@ -129,4 +130,5 @@ class Known(Wiring):
     def _follow(self, policy: Policy, paths: int) -> None:
         self.policy, self.paths = policy, paths
         self.routes.choose(policy.hops)
+        self._steer = policy.steerer()
         self._steering = None
