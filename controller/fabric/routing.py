@@ -36,8 +36,7 @@ class Routes:
     def ask(self, destinations: Iterable[DatapathId]) -> bool:
         """Measure how far these are, a few at a time to let others go between; returns whether any was not known."""
         known = len(self._paths.destinations)
-        if self._choice in (equal_cost, single):
-            self._paths.ask(destinations)
+        self._paths.ask(destinations)
         return len(self._paths.destinations) > known
 
     def towards(self, destination: DatapathId) -> Hops:
