@@ -2,16 +2,16 @@
 
 One greenlet takes intents and events from one queue, applies them, stores what came of it, compiles what is dirty and
 sends the difference; then whoever asked gets the answer.  What waited in the queue meanwhile is taken as one batch, so
-that a storm of requests costs one commit and one bundle per switch instead of thousands.  A handler that raises is
-logged and counted, and every switch is compared anew; it never ends the loop.
+that a storm of requests costs one commit and one bundle per switch instead of thousands; but a batch is bounded, and
+the other greenlets have their turn after each.  A handler that raises is logged and counted, and every switch is
+compared anew; it never ends the loop.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import eventlet
@@ -40,12 +40,13 @@ from controller.events import (
 from controller.fabric.changes import Order
 from controller.fabric.graph import Fabric
 from controller.fabric.intended import Statement, written
+from controller.green import HOLD
 from controller.herding import BinsCounted
 from controller.hypervisors import Hypervisors, is_hypervisor
 from controller.journal import Journal
 from controller.service import NotStored
 from controller.store import Store, StoreError
-from controller.underlay import Underlay
+from controller.underlay import Onward, Underlay
 from overlay.changes import (
     Announced,
     Event,
@@ -225,15 +226,15 @@ class Owner:
         eventlet.spawn(self._ticks)
         while True:
             self.turn(self._queue.get())
+            if not self._queue.empty():
+                eventlet.sleep(0)  # taking from a queue lets nobody else go on, unless it is empty
 
     def turn(self, first: object) -> None:
-        """Take one batch: what is given and whatever else waits."""
-        batch: deque[object] = deque((first,))
-        while len(batch) < _BATCH and not self._queue.empty():
-            batch.append(self._queue.get_nowait())
+        """Take one batch: what is given, and what else waits as far as it can be taken before long."""
+        until = time.monotonic() + HOLD
         asks: list[_Ask] = []
         outcomes = [self._undone]
-        for item in batch:
+        for item in self._batch(first, until):
             try:
                 outcomes.append(self._take(item, asks))
             except Exception:  # noqa: BLE001  (one broken change must not end the loop)
@@ -241,6 +242,13 @@ class Owner:
         error = self._settle(Outcome.merge(outcomes))
         for ask in asks:
             ask.answer(error)
+
+    def _batch(self, first: object, until: float) -> Iterator[object]:
+        yield first
+        for _ in range(_BATCH - 1):
+            if self._queue.empty() or time.monotonic() >= until:
+                return
+            yield self._queue.get_nowait()
 
     def _settle(self, outcome: Outcome) -> Exception | None:
         """Carry out what a batch did; returns what those who asked must be told instead of an answer."""
@@ -279,7 +287,7 @@ class Owner:
                 return outcome
             case Tick():
                 return self._ticked(item)
-            case HostReachable() | HostUnreachable() | FabricReachable() | FabricUnreachable():
+            case HostReachable() | HostUnreachable() | FabricReachable() | FabricUnreachable() | Onward():
                 self._called(item)
                 return Outcome()
             case _ if isinstance(item, Event):
@@ -287,8 +295,11 @@ class Owner:
             case _:
                 raise TypeError(f"nobody handles {item!r}")
 
-    def _called(self, event: HostEvent | FabricEvent) -> None:
-        """An OVSDB session came or went; no flow depends on a hypervisor's, and the hosts API asks the server."""
+    def _called(self, event: HostEvent | FabricEvent | Onward) -> None:
+        """An OVSDB session came or went; no flow depends on a hypervisor's, and the hosts API asks the server.
+
+        The fabric goes on after every batch, so that it asks for one is all.
+        """
         if isinstance(event, FabricReachable | FabricUnreachable):
             self.underlay.configurable(event)
 
