@@ -82,7 +82,7 @@ chaos: $(BIN)/vl2
 # matplotlib draws the pictures and is of no use to anybody else.
 paper: $(BIN)/vl2
 	PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt $(BIN)/pip install -q -e '.[bench]'
-	$(BIN)/python -m bench.vl2_paper
+	$(BIN)/python -m bench.vl2_paper $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 docs: $(BIN)/vl2
 	$(BIN)/python -m docs.generate

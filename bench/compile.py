@@ -1,7 +1,8 @@
 """How long does it take to decide, without a socket or a switch?
 
 Pure functions only: the overlay's compiler on 10,000 ports, the fabric's routes on three fabrics, and the encoding of
-flow-mods beside that of the framework's objects, in the same process and run.
+flow-mods beside that of the framework's objects, in the same process and run.  And the fabric's switches with sessions
+that confirm at once: how long is the owner's loop held in one go?
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import argparse
 import gc
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Any, Final, TypeAlias
 
@@ -17,16 +20,20 @@ import networkx as nx
 
 from bench.record import Notebook
 from controller import framework
-from controller.events import SwitchPort
-from controller.fabric.changes import HostSighted, LinkSeen, SwitchConnected
+from controller.channel import ReadBack
+from controller.discovery import Announcer
+from controller.events import Installed, MessageConfirmed, Mods, PortChanged, SwitchPort, SwitchUp
+from controller.fabric.changes import HostSighted, LinkSeen, PolicyChosen, SwitchConnected
 from controller.fabric.engine import ShortestPaths
 from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.plan import LaPlan, PortRef
 from controller.fabric.program import program
 from controller.fabric.routes import PORTS, Graph
+from controller.green import HOLD, collect_rarely
 from controller.openflow import codec
 from controller.openflow.codec import FlowCommand
+from controller.underlay import Underlay
 from overlay.changes import (
     Activate,
     BindPassive,
@@ -53,6 +60,8 @@ HOSTS: Final = tuple(HostName(f"h{number}") for number in range(1, 5))
 PER_NETWORK: Final = 100
 _OVERLAY: Final = "Overlay"
 _FABRIC: Final = "Fabric"
+_LOOP: Final = "The owner's loop held"
+_NEVER: Final = 1e9
 _CODEC: Final = "Flow-mods encoded"
 _ROUNDS: Final = 5
 _EVENTS: Final = 100
@@ -308,6 +317,95 @@ def routes(book: Notebook, name: str, cables: Cables) -> None:
     book.say(f"{case}: routes")
 
 
+class Prompt:
+    """The session of a switch that holds nothing yet, and confirms all that it is sent at once."""
+
+    def __init__(self, datapath_id: DatapathId, sink: Callable[[object], None]) -> None:
+        self.datapath_id = datapath_id
+        self._sink = sink
+
+    def send(self, mods: Mods, ticket: int) -> None:  # noqa: ARG002
+        """Confirm."""
+        self._sink(MessageConfirmed(self.datapath_id, ticket))
+
+    def read(self) -> Installed:
+        """Hold nothing."""
+        return Installed((), (), ())
+
+    def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:
+        """Lose it."""
+
+
+class Loop:
+    """The owner's loop round the fabric's switches, as far as it has to do with them."""
+
+    def __init__(self, cables: Cables) -> None:
+        self.underlay = Underlay(
+            cables.discovered(),
+            Announcer(b"bench"),
+            las=lambda: (),
+            lldp_interval=_NEVER,
+            bfd=False,
+            spawn=lambda work, **_: work(),
+            sink=self._put,
+        )
+        self._queue: deque[object] = deque()
+
+    def _put(self, event: object) -> None:
+        self._queue.append(event)
+
+    def come_up(self) -> None:
+        """Let every switch call."""
+        for switch in self.underlay.fabric.switches.values():
+            session: Any = Prompt(switch.datapath_id, self._put)
+            self._queue.append(SwitchUp(switch.datapath_id, session, tuple(switch.ports.values())))
+
+    def port_is(self, at: PortRef, *, up: bool) -> None:
+        """Let a switch report a port."""
+        port = self.underlay.fabric.switches[at.datapath_id].ports[at.port]
+        self._queue.append(PortChanged(at.datapath_id, replace(port, up=up), gone=False))
+
+    def turns(self) -> Iterator[float]:
+        """Go on until nothing is left to be done; yields the seconds of each turn."""
+        while self._queue or self.underlay.rolling:
+            began = time.perf_counter()
+            first = True
+            while self._queue and (first or time.perf_counter() - began < HOLD):
+                first = False
+                event = self._queue.popleft()
+                if isinstance(event, ReadBack):
+                    self.underlay.checked(event)
+                elif isinstance(event, SwitchUp | MessageConfirmed | PortChanged):
+                    self.underlay.take(event)
+            self.underlay.flush()
+            yield time.perf_counter() - began
+
+
+def held_for(book: Notebook, name: str, cables: Cables) -> None:
+    """Measure for how long the owner's loop is held in one go, while all switches are to get something."""
+    case, loop = f"{name}: {cables.size}", Loop(cables)
+    before = gc.get_threshold()
+    collect_rarely()  # as the controller does
+
+    def go_on(what: str) -> None:
+        turns = list(loop.turns())
+        book.take(_LOOP, f"{case}: {what}", "longest turn", "ms", max(turns) * 1000)
+        book.take(_LOOP, f"{case}: {what}", "turns", "", len(turns))
+        book.take(_LOOP, f"{case}: {what}", "all turns", "ms", sum(turns) * 1000)
+        book.say(f"{case}: {what}")
+
+    loop.come_up()
+    go_on("all switches call")
+    for policy in ("shortest", "ecmp", "vlb"):
+        loop.underlay.order(PolicyChosen(policy))
+        go_on(f"{policy} chosen")
+    for up in (False, True):
+        for end in cables.links[0]:
+            loop.port_is(end, up=up)
+        go_on(f"a cable {'returns' if up else 'fails'} under vlb")
+    gc.set_threshold(*before)
+
+
 def plainly(book: Notebook, name: str, cables: Cables) -> None:
     """Measure what networkx takes for the same from scratch, and hold the engine's answer to it."""
     case, graph, paths = f"{name}: {cables.size}", cables.graph(), ShortestPaths(cables.graph())
@@ -438,6 +536,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="bench.compile", description=__doc__)
     parser.add_argument("--networks", type=int, default=100, help=f"networks of {PER_NETWORK} ports each")
     parser.add_argument("--k", type=int, nargs="*", default=[16, 32], help="sizes of fat trees")
+    parser.add_argument("--held", type=int, nargs="*", default=[32], help="sizes of fat trees, loop only")
     parser.add_argument("--routes", type=int, nargs="*", default=[16, 32, 48], help="sizes of fat trees, routes only")
     given = parser.parse_args(argv)
     book = Notebook("compile", "How long does it take to decide, without a socket or a switch?")
@@ -450,6 +549,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     fabric(book, "VL2 Clos 12/24/144", clos(12, 24, 144))
     for k in given.k:
         fabric(book, f"fat tree k={k}", fat_tree(k))
+    for k in given.held:
+        held_for(book, f"fat tree k={k}", fat_tree(k))
     for k in given.routes:
         routes(book, f"fat tree k={k}", fat_tree(k))
     if given.routes:

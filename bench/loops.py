@@ -1,13 +1,9 @@
-"""Does any packet go round in the fabric?
+"""Does any packet go round in the fabric, or a way that is longer than its routes explain?
 
-Two witnesses that have nothing to do with each other, and neither asks the controller:
-
-* **The switches count expired TTLs.**  Open vSwitch 3.1 has no counter for them: a packet whose TTL ``dec_ttl`` cannot
-  count down is dropped and offered to controllers that asked for it, as a packet-in with reason *invalid TTL*
-  (OpenFlow 1.5 §7.4.1).  So every switch gets a further, silent connection on its management socket that asks for
-  these, and for nothing else.
-* **The edge reads what is left of the TTL.**  Open vSwitch starts a VXLAN packet with 64, each switch takes one off:
-  what arrives with less than the graph's ways allow has been on a longer one, or round.
+Two witnesses that have nothing to do with each other, and neither asks the controller: the switches say which packets
+they dropped because of their TTL (``bench.tidings``), and here **the edge reads what is left of the TTL**.  Open
+vSwitch starts a VXLAN packet with 64, each switch takes one off: what arrives with less than the graph's ways allow has
+been on a longer one, or round.
 """
 
 from __future__ import annotations
@@ -15,28 +11,20 @@ from __future__ import annotations
 import select
 import socket
 import struct
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import Final, Self
+from dataclasses import dataclass
+from typing import Final
 
+from bench.story import Story
+from bench.watching import Watching
+from controller.rollout import PATIENCE
 from topologies import namespace
 from topologies.orders import LabStatus
 
-_VERSION: Final = 6
-_HEADER: Final = struct.Struct("!BBHI")
-_HELLO, _ECHO, _ECHO_REPLY, _SET_CONFIG, _PACKET_IN, _BARRIER, _SET_ASYNC = 0, 2, 3, 9, 10, 20, 28
-_REASON_AT: Final = 14
-_INVALID_TTL: Final = 2
-_PACKET_IN_MASTER: Final = 1
-_ASYNC_MASKS: Final = 12
-"""OpenFlow 1.5 has six kinds of asynchronous messages, each with a mask for slaves and one for everybody else."""
-_SNAP: Final = 128
 _AGAIN_SECONDS: Final = 0.2
-
 _ETH_P_ALL: Final = 3
 _SO_RCVBUFFORCE: Final = 33
 _BUFFER: Final = 1 << 24
@@ -46,121 +34,23 @@ _VXLAN: Final = 4789
 _UDP: Final = 17
 BIN_SECONDS: Final = 0.1
 """How finely the edge tells when packets arrived."""
+_LOOK_BACK_NS: Final = int((PATIENCE + 0.5) * 1e9)
+"""For so long old routes may stay: an update waits for a switch that does not confirm, and has to be decided first."""
+_LOOK_AHEAD_NS: Final = 500_000_000
+"""Packets may use what has come back, or avoid what is damped, before we have asked the controller whether they do."""
 
 
-def _message(kind: int, body: bytes = b"", xid: int = 1) -> bytes:
-    return _HEADER.pack(_VERSION, kind, _HEADER.size + len(body), xid) + body
-
-
-def questions() -> bytes:
-    """What a switch is told: hand expired packets over, and nothing else."""
-    masks = b"".join(
-        struct.pack("!HHI", kind, 8, 1 << _INVALID_TTL if kind == _PACKET_IN_MASTER else 0)
-        for kind in range(_ASYNC_MASKS)
-    )
-    # Connections made to a switch get no packets at all unless they say how much of them.
-    return _message(_HELLO) + _message(_SET_CONFIG, struct.pack("!HH", 0, _SNAP)) + _message(_SET_ASYNC, masks)
-
-
-class Expired:
-    """Counts the packets that each switch drops because of their TTL, as long as its block runs.
-
-    Switches that lose power take their connection with them; it is made again when they are back.
-    """
-
-    def __init__(self, status: LabStatus) -> None:
-        self.dropped: Counter[str] = Counter()
-        """By switch."""
-        self._paths = {each.name: Path(each.directory) / "br0.mgmt" for each in status.switches}
-        self._sockets: dict[str, socket.socket] = {}
-        self._streams: dict[str, bytes] = {}
-        self._end = threading.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-        for each in self._sockets.values():
-            each.close()
-
-    @property
-    def listening(self) -> frozenset[str]:
-        """The switches that are listened to at this moment."""
-        return frozenset(self._sockets)
-
-    def _listen(self) -> None:
-        again = 0.0
-        while not self._end.is_set():
-            if time.monotonic() >= again:
-                for name in self._paths.keys() - self._sockets.keys():
-                    self._connect(name)
-                again = time.monotonic() + _AGAIN_SECONDS
-                self._ready.set()
-            ready = select.select(list(self._sockets.values()), (), (), _AGAIN_SECONDS)[0]
-            for name, each in tuple(self._sockets.items()):
-                if each in ready:
-                    self._take(name, each)
-
-    def _connect(self, name: str) -> None:
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            made.settimeout(1)
-            made.connect(str(self._paths[name]))
-            made.sendall(questions())
-        except OSError:
-            made.close()
-            return
-        self._sockets[name], self._streams[name] = made, b""
-
-    def _take(self, name: str, each: socket.socket) -> None:
-        try:
-            more = each.recv(1 << 16)
-        except OSError:
-            more = b""
-        if not more:
-            del self._sockets[name]
-            each.close()
-            return
-        stream = self._streams[name] + more
-        while len(stream) >= _HEADER.size and len(stream) >= (length := _HEADER.unpack_from(stream)[2]) > 0:
-            _version, kind, _length, xid = _HEADER.unpack_from(stream)
-            if kind == _PACKET_IN and stream[_REASON_AT] == _INVALID_TTL:
-                self.dropped[name] += 1
-            elif kind == _ECHO:
-                with suppress(OSError):
-                    each.sendall(_message(_ECHO_REPLY, stream[_HEADER.size : length], xid))
-            stream = stream[length:]
-        self._streams[name] = stream
-
-
-class Arrivals:
+class Arrivals(Watching):
     """Counts what arrives at hypervisors by sender and number of switches passed, as long as its block runs.
 
     :param hosts: the hypervisors to listen at.
     """
 
     def __init__(self, status: LabStatus, hosts: Iterable[str]) -> None:
+        super().__init__()
         self.seen: Counter[tuple[str, str, int, int]] = Counter()
         """Packets by sender's LA, receiver, bin (CLOCK_MONOTONIC / :data:`BIN_SECONDS`), and switches passed."""
-        self._end = threading.Event()
         self._ears = {name: _ear(status, name) for name in hosts}
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-        for ear in self._ears.values():
-            ear.close()
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -174,11 +64,16 @@ class Arrivals:
             found[passed] += packets
         return dict(sorted(found.items()))
 
-    def _listen(self) -> None:
+    def _close(self) -> None:
+        for ear in self._ears.values():
+            ear.close()
+
+    def _watch(self) -> None:
         names = {ear.fileno(): (name, ear) for name, ear in self._ears.items()}
         poller = select.poll()
         for number in names:
             poller.register(number, select.POLLIN)
+        self._ready.set()
         while not self._end.is_set():
             for number, _event in poller.poll(_AGAIN_SECONDS * 1000):
                 name, ear = names[number]
@@ -187,6 +82,48 @@ class Arrivals:
                     while True:
                         frame = ear.recv(64)
                         self.seen[socket.inet_ntoa(frame[26:30]), name, now, _START_TTL - frame[22]] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Longer:
+    """Packets of one sender, receiver and moment that took a longer way than any route of that moment."""
+
+    source: str
+    target: str
+    at_ns: int
+    passed: int
+    """Switches."""
+    packets: int
+    shortest: int
+    """The most switches that a route had within the time in question."""
+    longest: int
+    """The most that a way along old routes, then newer ones, had: no ordered update makes it longer."""
+
+    @property
+    def lawful(self) -> bool:
+        """Whether old routes, then newer ones, explain it."""
+        return self.passed <= self.longest
+
+
+def longer(story: Story, seen: Mapping[tuple[str, str, int, int], int], las: Mapping[str, str]) -> list[Longer]:
+    """Find what took a longer way than any route that there was lately.
+
+    :param seen: as :class:`Arrivals` counts. :param las: the hypervisors' names by their addresses.
+    """
+    found: list[Longer] = []
+    allowed: dict[tuple[str, str, int], tuple[int, int]] = {}
+    for (la, target, when, passed), packets in sorted(seen.items(), key=lambda each: each[0][2]):
+        source = las.get(la, target)
+        if source == target:
+            continue
+        at = int(when * BIN_SECONDS * 1e9)
+        key = (source, target, when)
+        if key not in allowed:
+            span = (at - _LOOK_BACK_NS, at + _LOOK_AHEAD_NS)
+            allowed[key] = story.shortest(source, target, *span), story.longest(source, target, *span)
+        if passed > allowed[key][0]:
+            found.append(Longer(source, target, at, passed, packets, *allowed[key]))
+    return found
 
 
 def _ear(status: LabStatus, host: str) -> socket.socket:

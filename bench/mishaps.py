@@ -1,21 +1,18 @@
-"""What fails next, and which failure explains an outage?
+"""What can fail in a fabric, and what fails next?
 
-The deciding half of the chaos run: no lab and no clock in here, so that a seed gives one story, and an outage one
-explanation.
+No lab and no clock in here, so that a seed gives one story.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeAlias
 
 import networkx as nx
 
-from bench.overflows import LATE_NS, Overflow, covered
 from topologies.orders import LabStatus
-from topologies.probing import Outage
 
 Graph: TypeAlias = "nx.Graph[str]"
 
@@ -23,12 +20,7 @@ HOST: Final = "host"
 """The node attribute of hypervisors."""
 LINK, SWITCH, DAEMON = "link", "switch", "daemon of a switch"
 KINDS: Final = (LINK, SWITCH, DAEMON)
-WINDOW_SECONDS: Final = 0.5
-"""An outage that begins so long after an event is not its doing; after a return, so long after it is used again."""
-_EARLY_NS: Final = 20_000_000
-"""An outage is dated by the last probe before it, which may have left a little before the event."""
 _TRIES: Final = 200
-_NEVER: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,106 +156,3 @@ def spared(graph: Graph, mishap: Mishap, source: str, target: str) -> bool:
 
 def _fails(mishap: Mishap, near: str, hop: str) -> bool:
     return {near, hop} == set(mishap.ends) if mishap.kind == LINK else hop in mishap.ends
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """An outage with its event (none: nobody knows why) and what it should have taken at most."""
-
-    source: str
-    target: str
-    outage: Outage
-    event: Event | None
-    kind: str
-    ms: float
-    """How long nothing got through; for hosts that were cut off, since they were joined again."""
-
-
-CUT: Final = "cut off; since there was a way again"
-RETURNS: Final = "returns"
-BY_SWITCHES: Final = "the switches have another next hop"
-BY_CONTROLLER: Final = "the controller must repair"
-BUSY: Final = "a switch's receive buffer overflowed: the machine was busy"
-UNEXPLAINED: Final = "unexplained"
-
-
-class Story:
-    """What happened to a fabric, in order.
-
-    What has come back counts as absent until the controller uses it: a switch whose power is back has carrier on all
-    its ports before it has a single flow.
-    """
-
-    def __init__(self, graph: Graph, events: Sequence[Event], overflows: Sequence[Overflow] = ()) -> None:
-        self.graph = graph
-        self.overflows = tuple(overflows)
-        self.events = tuple(events)
-        steps: list[tuple[int, Mishap, bool]] = []
-        for event in events:
-            if not event.back:
-                steps.append((event.began_ns, event.mishap, True))
-            elif event.used_ns:
-                steps.append((event.used_ns, event.mishap, False))
-        absent: frozenset[Mishap] = frozenset()
-        self._timeline: list[tuple[int, frozenset[Mishap]]] = [(0, absent)]
-        for at, mishap, gone in sorted(steps, key=lambda step: step[0]):
-            absent = absent | {mishap} if gone else absent - {mishap}
-            self._timeline.append((at, absent))
-        self._standing: dict[frozenset[Mishap], Graph] = {}
-
-    def states(self, since_ns: int, until_ns: int) -> Iterator[tuple[int, Graph]]:
-        """What stood at any time between the two moments, and since when."""
-        ends = [at for at, _ in self._timeline[1:]] + [_NEVER]
-        for (at, absent), end in zip(self._timeline, ends, strict=True):
-            if at <= until_ns and end >= since_ns:
-                yield at, self._left(absent)
-
-    def explain(self, source: str, target: str, outage: Outage) -> Explained:
-        """Find the event that an outage is due to."""
-        until = outage.until_ns or _NEVER
-        event = next(
-            (
-                each
-                for each in reversed(self.events)
-                if each.began_ns - _EARLY_NS <= outage.since_ns
-                and outage.since_ns <= max(each.done_ns, each.used_ns) + int(WINDOW_SECONDS * 1e9)
-            ),
-            None,
-        )
-        # Where nothing was left that joins the ends, only the time since there was something counts.
-        apart = [at for at, left in self.states(outage.since_ns, until) if not joined(left, [(source, target)])]
-        if apart:
-            joint = next((at for at, left in self.states(apart[-1] + 1, _NEVER) if joined(left, [(source, target)])), 0)
-            late = max(0.0, (until - joint) / 1e6) if joint and outage.until_ns else 0.0
-            return Explained(source, target, outage, event or self._latest(apart[0]), CUT, late)
-        late = event is None or event.back or outage.since_ns > event.done_ns + LATE_NS
-        if late and covered(self.overflows, outage):
-            return Explained(source, target, outage, event, BUSY, outage.ms)
-        if event is None:
-            return Explained(source, target, outage, None, UNEXPLAINED, outage.ms)
-        if event.back:
-            return Explained(source, target, outage, event, f"{event.mishap.kind} {RETURNS}", outage.ms)
-        return Explained(source, target, outage, event, self.failure(event, source, target), outage.ms)
-
-    def failure(self, event: Event, source: str, target: str) -> str:
-        """What kind of failure an event is to the packets of a pair."""
-        *_, (_, before) = self.states(0, event.began_ns - 1)
-        alone = spared(before, event.mishap, source, target)
-        return f"{event.mishap.kind} fails, {BY_SWITCHES if alone else BY_CONTROLLER}"
-
-    def longest(self, source: str, target: str, since_ns: int, until_ns: int) -> int:
-        """The most switches that a shortest way between two hypervisors had at any time between the moments."""
-        lengths = [
-            nx.shortest_path_length(left, source, target) - 1
-            for _, left in self.states(since_ns, until_ns)
-            if joined(left, [(source, target)])
-        ]
-        return max(lengths, default=0)
-
-    def _left(self, absent: frozenset[Mishap]) -> Graph:
-        if absent not in self._standing:
-            self._standing[absent] = standing(self.graph, absent)
-        return self._standing[absent]
-
-    def _latest(self, at_ns: int) -> Event | None:
-        return next((each for each in reversed(self.events) if each.began_ns <= at_ns), None)

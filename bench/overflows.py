@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
+from bench.watching import Watching
 from topologies import namespace
 from topologies.orders import LabStatus
 from topologies.probing import Outage
@@ -60,13 +60,14 @@ def covered(overflows: Sequence[Overflow], outage: Outage) -> bool:
     return dropped >= outage.lost
 
 
-class Overflows:
+class Overflows(Watching):
     """Watches the packet sockets of all switches and hypervisors as long as its block runs.
 
     :param own: descriptors of ours, which do not count.
     """
 
     def __init__(self, status: LabStatus, own: Collection[int] = ()) -> None:
+        super().__init__()
         self.seen: list[Overflow] = []
         self._own = {os.fstat(each).st_ino for each in own}
         self._askers: dict[str, socket.socket] = {}
@@ -74,25 +75,18 @@ class Overflows:
             with namespace.inside(node.pid):
                 self._askers[node.name] = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
         self._known = {name: dict(drops(asker)) for name, asker in self._askers.items()}
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-        for each in self._askers.values():
-            each.close()
 
     def dropped(self) -> int:
         """How many packets in all."""
         return sum(each.dropped for each in self.seen)
 
+    def _close(self) -> None:
+        for each in self._askers.values():
+            each.close()
+
     def _watch(self) -> None:
         before = time.monotonic_ns()
+        self._ready.set()
         while not self._end.wait(_ASK_SECONDS):
             now = time.monotonic_ns()
             for name, asker in self._askers.items():

@@ -1,7 +1,7 @@
 """What do the results say?
 
 ``python -m bench.report`` prints the tables of README.md from the files in ``results/``; everything between the two
-marks is made by it.
+marks is made by it.  What every page of results says alike, of the machine and of how each was made, is here too.
 """
 
 from __future__ import annotations
@@ -66,18 +66,37 @@ def tables(record: Record) -> Iterator[str]:
         yield ""
 
 
-def section(record: Record) -> Iterator[str]:
-    """One measurement, line by line."""
-    yield f"### {record.measurement}"
+def surroundings(record: Record) -> Iterator[str]:
+    """Where the results of a page were made, and how its cells are to be read."""
+    machine = f"{record.machine['processor']}, {record.machine['cores']} cores, {record.machine['memory_gib']:g} GiB"
+    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    yield f"Machine: {machine}. {versions}."
+    yield ""
+    yield "A cell is the one value, or `median (min – max)`, or from 20 samples on `median / p99 (min – max)`."
+    yield ""
+
+
+def heading(title: str, record: Record, command: str) -> Iterator[str]:
+    """What a measurement asks, and how and when it was made.
+
+    :param title: with its marks.
+    :param command: that makes it again.
+    """
+    yield title
     yield ""
     yield record.question
     yield ""
     parameters = ", ".join(f"{key} {value}" for key, value in record.parameters.items())
     yield (
-        f"`python -m bench.{record.measurement}` ({parameters}), {record.date[:10]}, {record.seconds:g} s,"
+        f"`{command}` ({parameters}), {record.date[:10]}, {record.seconds:g} s,"
         f" load of the machine at the start {record.machine['load_1min_at_start']}."
     )
     yield ""
+
+
+def section(record: Record) -> Iterator[str]:
+    """One measurement, line by line."""
+    yield from heading(f"### {record.measurement}", record, f"python -m bench.{record.measurement}")
     yield from tables(record)
     for note in record.notes:
         yield f"- {note}"
@@ -88,17 +107,7 @@ def section(record: Record) -> Iterator[str]:
 def report(directory: Path = RESULTS) -> str:
     """All measurements that have a file, between the two marks."""
     records = [Record.read(directory / f"{name}.json") for name in ORDER if (directory / f"{name}.json").exists()]
-    lines = [BEGIN, ""]
-    if records:
-        machine, versions = records[0].machine, records[0].versions
-        lines += [
-            f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB. "
-            + ", ".join(f"{name} {version}" for name, version in versions.items())
-            + ".",
-            "",
-            "A cell is the one value, or `median (min – max)`, or from 20 samples on `median / p99 (min – max)`.",
-            "",
-        ]
+    lines = [BEGIN, "", *(surroundings(records[0]) if records else ())]
     for record in records:
         lines += section(record)
     return "\n".join([*lines, END])

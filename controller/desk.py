@@ -60,8 +60,7 @@ class Desk(FabricDesk):
     """
 
     def __init__(self, owner: Owner, hosts: HostsServer, tally: Tally, *, version: str) -> None:
-        super().__init__(owner)
-        self._hosts = hosts
+        super().__init__(owner, hosts)
         self._tally = tally
         self._version = version
         self._started_at = time.time()
@@ -227,6 +226,7 @@ class Desk(FabricDesk):
             for clash in fabric.fabric.clashes
         ]
         problems += self.miscabled()
+        problems += [f"OVSDB caller {caller}: {problem}" for caller, problem in self._hosts.strangers()]
         if self._owner.stuck:
             problems.append("the store fails: changes wait for it, see the log")
         if self._owner.failures:

@@ -193,10 +193,15 @@ class WatchSession(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FabricReachable:
-    """A fabric switch's OVSDB session is up: the liveness of its links can be configured."""
+    """A fabric switch's OVSDB session is up: the liveness of its links can be configured.
+
+    ``own`` are interfaces that have BFD or CFM of the operator's own, and are left alone; when they change this is said
+    again.
+    """
 
     datapath_id: DatapathId
     session: WatchSession
+    own: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,9 @@ def _status(found: Json) -> Iterable[str]:
             *_upkeep(each),
         ]
         yield f"link    {link:<{width}}  {', '.join(words)}"
+    for each in found["switches"]:
+        for problem in each["problems"]:
+            yield f"problem switch {names[each['datapath_id']]}: {problem}"
     for problem in found["problems"]:
         yield f"problem {problem}"
 

@@ -5,6 +5,7 @@ The fabric's share of :class:`controller.service.Service`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from controller.fabric.changes import Order
@@ -14,6 +15,7 @@ from controller.fabric.intended import End, Statement, stated
 from controller.fabric.plan import PortRef
 from controller.fabric.policies import POLICIES
 from controller.fabric.routes import Link, NextHops
+from controller.ovsdb.server import HostsServer
 from controller.owner import Owner, not_intended
 from controller.views import (
     CableView,
@@ -38,22 +40,26 @@ _DIFFERENCES_TOLD: Final = 20
 
 
 class FabricDesk:
-    """Answers about the fabric of one owner."""
+    """Answers about the fabric of one owner, and about its switches as their OVSDB sessions know them."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, hosts: HostsServer) -> None:
         self._owner = owner
+        self._hosts = hosts
 
     # ── what is there ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def switches(self) -> tuple[SwitchView, ...]:
         """All fabric switches, by datapath id."""
-        return tuple(map(self._switch_view, sorted(self._owner.underlay.fabric.switches)))
+        problems = self._hosts.fabric_switches()
+        return tuple(
+            self._switch_view(datapath_id, problems) for datapath_id in sorted(self._owner.underlay.fabric.switches)
+        )
 
     def switch(self, datapath_id: DatapathId) -> SwitchView:
         """One fabric switch."""
         if datapath_id not in self._owner.underlay.fabric.switches:
             raise NotFound(f"no fabric switch {datapath_id} is known", field="switch_id", kind="SwitchNotFound")
-        return self._switch_view(datapath_id)
+        return self._switch_view(datapath_id, self._hosts.fabric_switches())
 
     def cables(self) -> tuple[CableView, ...]:
         """All cables between fabric switches, usable or not."""
@@ -143,7 +149,7 @@ class FabricDesk:
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _switch_view(self, datapath_id: DatapathId) -> SwitchView:
+    def _switch_view(self, datapath_id: DatapathId, problems: Mapping[DatapathId, tuple[str, ...]]) -> SwitchView:
         underlay = self._owner.underlay
         channel = underlay.channels.get(datapath_id)
         statement = self._owner.intended
@@ -157,6 +163,7 @@ class FabricDesk:
             name="" if node is None else node.name,
             maintenance=maintenance,
             drained=maintenance and underlay.drained(datapath_id),
+            problems=problems.get(datapath_id, ()),
         )
 
     def _cable_view(self, link: Link) -> CableView:

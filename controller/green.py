@@ -11,6 +11,10 @@ import gc
 import importlib
 import os
 import warnings
+from typing import Final
+
+HOLD: Final = 0.01
+"""Seconds after which whoever has more to do lets the other greenlets go on first."""
 
 
 def prepare() -> None:

@@ -29,14 +29,16 @@ class Liveness:
         self._enabled = enabled
         self._is_settled = is_settled
         self._sessions: dict[DatapathId, WatchSession] = {}
+        self._own: dict[DatapathId, frozenset[str]] = {}
+        """Where the operator has liveness of his own."""
         self._changed = False
         self._waiting: set[DatapathId] = set()
 
     def take(self, event: FabricEvent) -> None:
         """Follow the OVSDB sessions of fabric switches."""
         match event:
-            case FabricReachable(datapath_id, session):
-                self._sessions[datapath_id] = session
+            case FabricReachable(datapath_id, session, own):
+                self._sessions[datapath_id], self._own[datapath_id] = session, own
             case FabricUnreachable(datapath_id, session) if self._sessions.get(datapath_id) is session:
                 del self._sessions[datapath_id]
         self._changed = True
@@ -51,7 +53,7 @@ class Liveness:
             return
         self._changed = False
         self._waiting.clear()
-        wanted = bfd_wanted(self._fabric, self._sessions.keys()) if self._enabled else {}
+        wanted = bfd_wanted(self._fabric, self._sessions.keys(), self._own) if self._enabled else {}
         for datapath_id, session in self._sessions.items():
             off = self._off(datapath_id)
             if off and not self._is_settled(datapath_id):

@@ -3,15 +3,15 @@
 One greenlet takes events and intents, applies them, stores what came of it, compiles what is dirty and sends the
 difference; then whoever asked gets the answer.  What waited meanwhile is taken as one batch, so that a storm of
 requests costs few commits and few bundles per switch instead of thousands: first the events, then intents, in turns
-between the projects that they come from.  A creation of thousands of objects is made over many batches.  A handler that
-raises is logged and counted, and every switch is compared anew; it never ends the loop.
+between the projects that they come from.  A batch is bounded, and the other greenlets have their turn after each; a
+creation of thousands of objects is made over many batches.  A handler that raises is logged and counted, and every
+switch is compared anew; it never ends the loop.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final
 
@@ -43,13 +43,14 @@ from controller.fabric.changes import Order
 from controller.fabric.graph import Fabric
 from controller.fabric.intended import Statement, written
 from controller.fairness import FairQueue
+from controller.green import HOLD
 from controller.herding import BinsCounted
 from controller.hypervisors import Hypervisors, is_hypervisor
 from controller.identity.roster import Enrolment, Roster
 from controller.journal import Journal
 from controller.service import NotStored
 from controller.store import Store, StoreError
-from controller.underlay import Underlay
+from controller.underlay import Onward, Underlay
 from overlay.changes import (
     Announced,
     Event,
@@ -292,11 +293,9 @@ class Owner:
 
     def turn(self, first: object) -> None:
         """Take one batch: what is given, the events that wait, and then some of the intents that do."""
-        batch: deque[object] = deque((first,))
-        while len(batch) < _BATCH and not self._events.empty():
-            batch.append(self._events.get_nowait())
+        until = time.monotonic() + HOLD
         asks: list[_Ask] = []
-        outcomes = [self._undone, *(self._taken(item, asks) for item in batch if item is not _WAKE)]
+        outcomes = [self._undone, *(self._taken(item, asks) for item in self._batch(first, until) if item is not _WAKE)]
         made: list[_AskForMany] = []
         room = _INTENTS
         while self._asks and room > 0 and not made:
@@ -351,6 +350,13 @@ class Owner:
             self._failed("while sending a part")
             return Outcome()
 
+    def _batch(self, first: object, until: float) -> Iterator[object]:
+        yield first
+        for _ in range(_BATCH - 1):
+            if self._events.empty() or time.monotonic() >= until:
+                return
+            yield self._events.get_nowait()
+
     def _settle(self, outcome: Outcome) -> Exception | None:
         """Carry out what a batch did; returns what those who asked must be told instead of an answer."""
         try:
@@ -388,7 +394,7 @@ class Owner:
                 return outcome
             case Tick():
                 return self._ticked(item)
-            case HostReachable() | HostUnreachable() | FabricReachable() | FabricUnreachable():
+            case HostReachable() | HostUnreachable() | FabricReachable() | FabricUnreachable() | Onward():
                 self._called(item)
                 return Outcome()
             case _ if isinstance(item, Event):
@@ -396,8 +402,11 @@ class Owner:
             case _:
                 raise TypeError(f"nobody handles {item!r}")
 
-    def _called(self, event: HostEvent | FabricEvent) -> None:
-        """An OVSDB session came or went; no flow depends on a hypervisor's, and the hosts API asks the server."""
+    def _called(self, event: HostEvent | FabricEvent | Onward) -> None:
+        """An OVSDB session came or went; no flow depends on a hypervisor's, and the hosts API asks the server.
+
+        The fabric goes on after every batch, so that it asks for one is all.
+        """
         if isinstance(event, FabricReachable | FabricUnreachable):
             self.underlay.configurable(event)
 

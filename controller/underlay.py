@@ -2,13 +2,18 @@
 
 The acting half of the fabric: a channel per switch, LLDP sent and received, hosts asked for.  What follows from what
 was learned is decided in ``controller.fabric``.
+
+Deciding for a thousand switches takes seconds, in which ports fail and people ask; so it is done in slices, and other
+events are taken between them.  What a slice has found stays right, since a change says of which switches it does not.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
@@ -46,9 +51,10 @@ from controller.fabric.plan import PortRef
 from controller.fabric.preview import Preview, previews
 from controller.fabric.probes import probes_wanted
 from controller.fabric.program import SwitchProgram, program
-from controller.fabric.rollout import stages
+from controller.fabric.rollout import Stage, planning
 from controller.fabric.routes import Link, NextHops
 from controller.fabric.targets import Desired, Target, TargetKind, desired, ranks
+from controller.green import HOLD
 from controller.herding import BinsCounted, Herding
 from controller.liveness import Liveness
 from controller.reconcile import Contents, difference
@@ -58,6 +64,15 @@ from overlay.refusals import Refusal
 from overlay.values import DatapathId, Mac
 
 _LOG: Final = logging.getLogger(__name__)
+_PIECE: Final = 16
+"""Towards how many edge switches distances are computed in one go: 3 ms among 1,280 switches."""
+DECIDED_AFTER: Final = 2.0
+"""Seconds after which a plan that changes have thrown back is made in one go, or they might keep it back for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Not all that is to be done for the fabric was done yet."""
 
 
 class Underlay:
@@ -67,6 +82,7 @@ class Underlay:
     :param lldp_interval: seconds between two announcements from each port.
     :param watch: how the load of its links is watched.
     :param bfd: whether the ends of links give each other signs of life.
+    :param hold: seconds after which :meth:`flush` leaves the rest for later.
     """
 
     def __init__(
@@ -80,6 +96,7 @@ class Underlay:
         spawn: Spawn,
         sink: Sink,
         watch: Watch = UNWATCHED,
+        hold: float = HOLD,
     ) -> None:
         self.fabric = fabric
         self.channels: dict[DatapathId, Channel] = {}
@@ -104,7 +121,19 @@ class Underlay:
         """The routes in each program."""
         self._rollout = Rollout(self._owes)
         self._documents: list[Document] = []
+        self._hold = hold
+        self._surveyed = False
+        """Whether the distances to all edge switches are known."""
         self._dirty: set[DatapathId] = set()
+        """Whose program may have to change."""
+        self._found: dict[DatapathId, Desired] = {}
+        """The routes that switches are to have in the end, of the plan in the making."""
+        self._planning: Iterator[tuple[Stage, ...] | None] | None = None
+        self._touched: set[DatapathId] = set()
+        """Whose program may have to change whatever the plan will say."""
+        self._decide_by = 0.0
+        self._due: dict[DatapathId, Desired | None] = {}
+        """Who is to be sent something now; None is for the routes that they hold already."""
         self._next_announcement = 0.0
         self._turn = 0
         self._liveness = Liveness(fabric, enabled=bfd, is_settled=self._is_settled)
@@ -167,6 +196,9 @@ class Underlay:
         self._follow(self.fabric.apply(order, time.monotonic()))
         for gone in self._programs.keys() - self.fabric.switches.keys():
             del self._programs[gone], self._held[gone], self.channels[gone]
+            self._found.pop(gone, None)
+            self._due.pop(gone, None)
+            self._touched.discard(gone)
 
     def preview(self, order: Order) -> tuple[Preview, ...]:
         """Say what an order would change, and change nothing.
@@ -185,7 +217,12 @@ class Underlay:
     @property
     def rolling(self) -> bool:
         """Whether an update is under way: some switch has not confirmed it, or has not been sent it."""
-        return bool(self._rollout or self._dirty) or any(map(self._owes, self.channels))
+        return self._busy or any(map(self._owes, self.channels))
+
+    @property
+    def _busy(self) -> bool:
+        """Whether anything is still to be decided or sent."""
+        return bool(self._rollout or self._dirty or self._found or self._due)
 
     def carries(self, datapath_id: DatapathId) -> bool:
         """Whether any other switch sends packets through this one that are not for hosts behind it."""
@@ -213,7 +250,7 @@ class Underlay:
 
     def _unanimous(self, *, but: Collection[DatapathId] = ()) -> bool:
         """Whether every switch that has a link has confirmed its share of all that was ever decided."""
-        if self._rollout or self._dirty:
+        if self._busy:
             return False
         having = (switch for switch, degree in self.fabric.graph.degree() if degree and switch not in but)
         return all(
@@ -232,15 +269,75 @@ class Underlay:
         return documents
 
     def flush(self) -> None:
-        """Bring the switches whose program may have changed up to date, in the order that loses and loops nothing."""
-        dirty, self._dirty = self._dirty & self._programs.keys(), set()
-        if dirty:
-            wanted = {switch: desired(self.fabric, switch) for switch in sorted(dirty | self._rollout.pending)}
-            self._rollout.follow(stages(self._held, wanted, rank=ranks(self.fabric), far=self._far))
-        self._send(dict.fromkeys(sorted(dirty)) | self._rollout.due(time.monotonic()))
+        """Bring the switches whose program may have changed up to date, in the order that loses and loops nothing.
+
+        Where that takes long, some of it is done, and an :class:`Onward` comes through the sink.
+        """
+        until = time.monotonic() + self._hold
+        if not (self._survey(until) and self._decide(until) and self._deliver(until)):
+            self._spawn(lambda: self._sink(Onward()))
         if self._ticked:
             self._ticked = False
             self._liveness.refresh()
+
+    def _decide(self, until: float) -> bool:
+        """Find the routes that switches are to have, and plan how they get them; returns whether that is done."""
+        self._dirty &= self._programs.keys()  # all others are compiled when they were read
+        if not (self._dirty or self._found):
+            return True
+        if not self._found:
+            self._decide_by = time.monotonic() + DECIDED_AFTER
+        elif self._dirty & self._found.keys() and time.monotonic() > self._decide_by:
+            until = math.inf
+        self._touched |= self._dirty
+        return self._collect(until) and self._plan(until)
+
+    def _survey(self, until: float) -> bool:
+        """Measure the distances to all edge switches; returns whether that is done."""
+        if self._surveyed:
+            return True
+        edges = sorted(self.fabric.edges)
+        for first in range(0, len(edges), _PIECE):
+            if self.fabric.routes.ask(edges[first : first + _PIECE]) and time.monotonic() >= until:
+                return False
+        self._surveyed = True
+        return True
+
+    def _collect(self, until: float) -> bool:
+        """Find the routes that switches are to have; returns whether that is done."""
+        planned = (self._rollout.pending | self._due.keys()) & self._programs.keys()
+        ahead = sorted(self._dirty | (planned - self._found.keys()))
+        for switch in ahead:
+            self._planning = None
+            self._found[switch] = desired(self.fabric, switch)
+            self._dirty.discard(switch)
+            if switch != ahead[-1] and time.monotonic() >= until:
+                return False
+        return True
+
+    def _plan(self, until: float) -> bool:
+        """Plan how switches get the routes that were found; returns whether that is done."""
+        if self._planning is None:
+            self._planning = planning(self._held, self._found, rank=ranks(self.fabric), far=self._far)
+        while (plan := next(self._planning)) is None:
+            if time.monotonic() >= until:
+                return False
+        self._planning, self._found = None, {}
+        self._rollout.follow(plan)
+        self._due = {**dict.fromkeys(sorted(self._touched | self._due.keys())), **self._rollout.due(time.monotonic())}
+        self._touched = set()
+        return True
+
+    def _deliver(self, until: float) -> bool:
+        """Send what is due; returns whether all of it was sent."""
+        if not self._due:
+            self._due |= self._rollout.due(time.monotonic())
+        while self._due:
+            switch = next(iter(self._due))
+            self._send(switch, self._due.pop(switch))
+            if self._due and time.monotonic() >= until:
+                return False
+        return True
 
     def _owes(self, switch: DatapathId) -> bool:
         """Whether a switch that can be reached has not confirmed what it was sent."""
@@ -252,19 +349,18 @@ class Underlay:
         there = self.fabric.peer(PortRef(switch, port))
         return None if there is None else there.datapath_id
 
-    def _send(self, due: Mapping[DatapathId, Desired | None]) -> None:
-        """Send switches what differs from what they were sent; None is for the routes that they hold already."""
-        for switch, routes in due.items():
-            if switch not in self._programs:
-                continue  # forgotten since
-            before = self._programs[switch]
-            if routes is not None:
-                self._held[switch] = routes
-            after = program(self.fabric, switch, before.assignment, self._held[switch], herd=self.herding.of(switch))
-            self._programs[switch] = after
-            mods = difference(_contents(before), _contents(after))
-            if mods:
-                self._channel(switch).push(mods)
+    def _send(self, switch: DatapathId, routes: Desired | None) -> None:
+        """Send a switch what differs from what it was sent."""
+        if switch not in self._programs:
+            return  # forgotten since
+        before = self._programs[switch]
+        if routes is not None:
+            self._held[switch] = routes
+        after = program(self.fabric, switch, before.assignment, self._held[switch], herd=self.herding.of(switch))
+        self._programs[switch] = after
+        mods = difference(_contents(before), _contents(after))
+        if mods:
+            self._channel(switch).push(mods)
 
     def tick(self) -> None:
         """Announce, ask for hosts not seen yet, and give up what was not seen for too long."""
@@ -340,10 +436,12 @@ class Underlay:
 
     def _follow(self, effect: Effect) -> None:
         if effect:
+            self._planning = None  # it was for the fabric as it was
             self._liveness.changed()
         self._documents += effect.documents
         self._dirty |= effect.switches
         if effect.routes:
+            self._surveyed = False
             self._dirty |= self.fabric.switches.keys()
         self._announce(effect.announce)
 

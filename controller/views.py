@@ -49,7 +49,8 @@ class SwitchView:
     """One fabric switch.  ``edge`` is whether hypervisors hang off it; a switch without a session keeps its flows.
 
     ``name`` is that of the intended topology.  A switch in ``maintenance`` is avoided wherever another way leads;
-    ``drained`` means that all switches have confirmed that they send nothing through it.
+    ``drained`` means that all switches have confirmed that they send nothing through it.  ``problems`` are sentences
+    for the operator of a switch that has joined: about its OVSDB session, and what it could not be told there.
     """
 
     datapath_id: Dpid
@@ -59,6 +60,7 @@ class SwitchView:
     name: str = ""
     maintenance: bool = False
     drained: bool = False
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What do the experiments say beside the paper's figures?
 
-``python -m bench.vl2_paper.pages`` writes README.md and the pictures of this folder from the files in
-``bench/results/vl2_paper``; nothing in them is written by hand.  Each experiment says with ``page`` and ``plots``, pure
-functions of its record, what of it is shown.
+``make paper`` ends with it; ``python -m bench.vl2_paper.pages`` alone measures nothing.  README.md and the pictures of
+this folder are made from the files in ``bench/results/vl2_paper``; nothing in them is written by hand.  Each experiment
+says with ``page`` and ``plots``, pure functions of its record, what of it is shown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bench.record import RESULTS, Metric, Record
-from bench.report import number, tables
+from bench.report import heading, number, surroundings, tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,9 +30,9 @@ PLOTS: Final = HERE / "plots"
 _INTRODUCTION: Final = """# The experiments of the VL2 paper
 
 Greenberg et al., *VL2: A Scalable and Flexible Data Center Network*, SIGCOMM 2009, section 5, run again on VL2's lab:
-real Open vSwitch on every node, real TCP, real failures.  `sudo .venv/bin/python -m bench.vl2_paper` runs all of it (at
-most 20 minutes), `--quick` a smaller size, `--only shuffle` one of them.  Then this page and its pictures are made from
-`bench/results/vl2_paper/*.json`, where every sample is.
+real Open vSwitch on every node, real TCP, real failures.  `sudo make paper` runs all of it (at most 20 minutes),
+`sudo make paper QUICK=1` a smaller size, `sudo make paper ONLY=shuffle` one of them.  Then this page and its pictures
+are made from `bench/results/vl2_paper/*.json`, where every sample is.
 
 The paper's machines were 80 servers of 1 Gbit/s on switches of 10 Gbit/s.  Here one computer is all of them, so rates
 are smaller, and what can be compared is what does not depend on the rate: efficiency, fairness, isolation, times.
@@ -93,6 +93,19 @@ def said(found: Metric | None, unit: str = "") -> str:
     return "not measured" if found is None else f"{number(found.median)}{unit}"
 
 
+def spread(record: Record, table: str, name: str, unit: str = "", case: str = "") -> str:
+    """A quantity's median, least and most over all cases of a table, or over one."""
+    samples = sorted(
+        sample
+        for each in record.metrics
+        if (each.table, each.name) == (table, name) and case in {"", each.case}
+        for sample in each.samples
+    )
+    if not samples:
+        return "not measured"
+    return f"{samples[len(samples) // 2]:,.0f}{unit} ({samples[0]:,.0f} – {samples[-1]:,.0f})"
+
+
 def without(record: Record, *hidden: str) -> list[str]:
     """The tables of a record but those that are pictures."""
     shown = tuple(each for each in record.metrics if each.table not in hidden)
@@ -113,16 +126,8 @@ def drawn_from(picture: Path) -> str:
 
 def section(experiment: Experiment, record: Record) -> Iterator[str]:
     """One experiment, line by line."""
-    yield f"## {experiment.title} ({experiment.section})"
-    yield ""
-    yield record.question
-    yield ""
-    parameters = ", ".join(f"{key} {value}" for key, value in record.parameters.items())
-    yield (
-        f"`python -m bench.vl2_paper --only {experiment.name}` ({parameters}), {record.date[:10]},"
-        f" {record.seconds:g} s, load of the machine at the start {record.machine['load_1min_at_start']}."
-    )
-    yield ""
+    title = f"## {experiment.title} ({experiment.section})"
+    yield from heading(title, record, f"sudo make paper ONLY={experiment.name}")
     yield str(experiment.module.page(record)).strip()
     yield ""
     for picture in sorted(PLOTS.glob(f"{experiment.name}*.svg")):
@@ -132,18 +137,8 @@ def section(experiment: Experiment, record: Record) -> Iterator[str]:
 
 def readme() -> str:
     """The page."""
-    lines = [_INTRODUCTION]
     records = [(each, Record.read(each.file)) for each in EXPERIMENTS if each.file.exists()]
-    if records:
-        machine, versions = records[0][1].machine, records[0][1].versions
-        lines += [
-            f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB. "
-            + ", ".join(f"{name} {version}" for name, version in versions.items())
-            + ".",
-            "",
-            "A cell is the one value, or `median (min – max)`, or from 20 samples on `median / p99 (min – max)`.",
-            "",
-        ]
+    lines = [_INTRODUCTION, *(surroundings(records[0][1]) if records else ())]
     for experiment, record in records:
         lines += section(experiment, record)
     return "\n".join(lines).rstrip() + "\n"

@@ -7,6 +7,7 @@ loop moves the bytes and one clock times them.
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import time
@@ -28,6 +29,7 @@ _TURN: Final = 0.01
 _UNSENT: Final = 1 << 14
 """Bytes that wait unsent in a socket at most (tcp(7), TCP_NOTSENT_LOWAT): what is measured is the network's queue."""
 _TCP_NOTSENT_LOWAT: Final = 25
+_ROUNDING: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,12 @@ class Traffic:
         self.blasts.append(made)
         return made
 
+    def hush(self) -> None:
+        """End all blasts; what of them is still under way goes on arriving."""
+        for blast in self.blasts:
+            blast.sender.close()
+        self.blasts.clear()
+
     # --- what comes of it ---------------------------------------------------------------------------------------------
 
     def run(self, seconds: float) -> None:
@@ -173,6 +181,11 @@ class Traffic:
                 elif fd in self._datagrams:
                     self._take(fd)
 
+    def to_slot(self) -> float:
+        """Move bytes until the next slot begins; returns the age at which it did, so that all of it is counted."""
+        self.run(self.slot - self.age % self.slot)
+        return int(self.age / self.slot) * self.slot
+
     def mark(self) -> None:
         """Count every flow's bytes anew from here on."""
         for flow in self.flows:
@@ -180,8 +193,8 @@ class Traffic:
 
     def goodput(self, service: str, since: float = 0.0, until: float | None = None) -> list[float]:
         """What arrived for a service in Mbit/s, per whole slot of the time since the start, in order."""
-        first = int(since / self.slot + 0.999)
-        last = int((time.monotonic() - self._origin if until is None else until) / self.slot)
+        first = math.ceil(since / self.slot - _ROUNDING)
+        last = int((time.monotonic() - self._origin if until is None else until) / self.slot + _ROUNDING)
         arrived = self._arrived[service]
         return [arrived.get(slot, 0) * 8 / 1e6 / self.slot for slot in range(first, last)]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from heapq import heappop, heappush
-from typing import Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import networkx as nx
 
@@ -77,6 +77,12 @@ class Policy:
     source: str
     hops: Choice
     steer: Steer | None = None
+    recall: Callable[[], Steer] | None = None
+    """Makes what computes the same as ``steer``, but remembers what it can use the next time."""
+
+    def steerer(self) -> Steer | None:
+        """Make what computes the same as ``steer`` for one fabric again and again."""
+        return self.steer if self.recall is None else self.recall()
 
 
 def tags_for(keys: Iterable[bytes]) -> dict[bytes, int]:
@@ -162,6 +168,7 @@ def _mixed(one: DatapathId, other: DatapathId) -> int:
 
 _Path: TypeAlias = tuple[tuple[DatapathId, int], ...]
 """The switches on a path, each with the port to the next; without the last switch."""
+_Pair: TypeAlias = tuple[DatapathId, DatapathId]
 _Flow: TypeAlias = Counter[tuple[DatapathId, DatapathId]]
 """How many of the links between two switches are used, from the one to the other."""
 
@@ -172,13 +179,88 @@ def apart(graph: Graph, edges: Collection[DatapathId], paths: int) -> Steering:
     Each path has a tag of its own that is made from the path: a path that changes is another one, so that no packet
     ever follows half of each.
     """
-    inner = in_use(graph)
-    found = {
-        (edge, towards): ways
-        for edge in sorted(edges)
-        for towards in _others(edges, edge)
-        if len(ways := disjoint_paths(inner, edge, towards, paths)) > 1
-    }
+    return Apart()(graph, edges, paths)
+
+
+class _Search(NamedTuple):
+    """What a search for paths has found, and by what."""
+
+    paths: tuple[_Path, ...]
+    tree: frozenset[_Pair]
+    """The neighbours between which any of its rounds went on."""
+    asked: frozenset[DatapathId]
+    """The switches of which it was asked how far they are."""
+
+
+class Apart:
+    """What :func:`apart` computes, by as few searches as the changes since the last time need.
+
+    A search gives the same again where all that it asked for is as it was, and what has become worse, or is gone, is
+    none of the links by which it went on: it looked at those in vain.  After a link that came or became better, any
+    search may find something else.
+    """
+
+    def __init__(self) -> None:
+        self.searches = 0
+        """How many were needed so far."""
+        self._most = 0
+        self._links: dict[_Pair, tuple[int, int, object]] = {}
+        self._ahead: dict[DatapathId, dict[DatapathId, int]] = {}
+        self._known: dict[_Pair, _Search] = {}
+
+    def __call__(self, graph: Graph, edges: Collection[DatapathId], paths: int) -> Steering:
+        """Compute it for this graph, these edge switches and this number of paths."""
+        inner = in_use(graph)
+        self._recall(inner, edges, paths)
+        found = {}
+        for edge in sorted(edges):
+            for towards in _others(edges, edge):
+                known = self._known.get((edge, towards))
+                if known is None:
+                    self.searches += 1
+                    known = _search(inner, edge, towards, paths, dict(self._ahead[towards]))
+                    self._known[edge, towards] = known
+                if len(known.paths) > 1:
+                    found[edge, towards] = known.paths
+        return _steered(found)
+
+    def _recall(self, graph: Graph, edges: Collection[DatapathId], paths: int) -> None:
+        """Forget whatever may be found otherwise now."""
+        links = {_pair(one, other): _link(edge) for one, other, edge in graph.edges(data=True)}
+        before, self._links = self._links, links
+        worse = {pair for pair, link in before.items() if links.get(pair) != link}
+        ahead = {edge: distances(graph, {edge} & graph.nodes) for edge in edges}
+        nearer, self._ahead = self._ahead, ahead
+        if paths != self._most or any(_better(link, before.get(pair)) for pair, link in links.items()):
+            self._most = paths
+            self._known.clear()
+        moved = {
+            edge: {switch for switch in now.keys() | nearer[edge].keys() if now.get(switch) != nearer[edge].get(switch)}
+            for edge, now in ahead.items()
+            if edge in nearer
+        }
+        self._known = {
+            (edge, towards): known
+            for (edge, towards), known in self._known.items()
+            if edge in ahead and towards in moved
+            if known.tree.isdisjoint(worse) and known.asked.isdisjoint(moved[towards])
+        }
+
+
+def _pair(one: DatapathId, other: DatapathId) -> _Pair:
+    return (one, other) if one < other else (other, one)
+
+
+def _link(edge: Mapping[str, Any]) -> tuple[int, int, object]:
+    """What a search sees of the links between two switches: what they cost, how many they are, and their ports."""
+    return edge.get(COST, 1), max(map(len, edge[PORTS].values())), edge[PORTS]
+
+
+def _better(link: tuple[int, int, object], before: tuple[int, int, object] | None) -> bool:
+    return before is None or link[0] < before[0] or link[1] > before[1]
+
+
+def _steered(found: Mapping[_Pair, tuple[_Path, ...]]) -> Steering:
     tags = tags_for(_path_key(towards, path) for (_, towards), ways in found.items() for path in ways)
     entries: dict[DatapathId, dict[DatapathId, NextHops]] = {}
     tagged: dict[int, Hops] = {}
@@ -200,28 +282,39 @@ def disjoint_paths(graph: Graph, source: DatapathId, target: DatapathId, most: i
     Each round adds the cheapest path through what the paths so far leave over, where going against one of them takes
     its link away from it and gives its cost back.
     """
-    ahead = distances(graph, {target} & graph.nodes)
+    return _search(graph, source, target, most, distances(graph, {target} & graph.nodes)).paths
+
+
+def _search(graph: Graph, source: DatapathId, target: DatapathId, most: int, ahead: dict[DatapathId, int]) -> _Search:
+    """Find disjoint paths.
+
+    :param ahead: what is still ahead of each switch.
+    """
+    asked, tree = {source}, set[_Pair]()
     if source == target or source not in ahead:
-        return ()
+        return _Search((), frozenset(), frozenset(asked))
     flow = _Flow()
     for _ in range(most):
-        path = _cheapest(graph, flow, ahead, source, target)
+        came = _cheapest(graph, flow, ahead, source, target)
+        asked.update(came, *(graph.adj[switch] for switch in came))
+        tree.update(_pair(near, far) for far, near in came.items())
+        path = _back(came, source, target)
         for one, other in itertools.pairwise(path):
             if flow[other, one]:
                 flow[other, one] -= 1
             else:
                 flow[one, other] += 1
-    return _unravelled(graph, flow, source, target)
+    return _Search(_unravelled(graph, flow, source, target), frozenset(tree), frozenset(asked))
 
 
 def _cheapest(
     graph: Graph, flow: _Flow, ahead: dict[DatapathId, int], source: DatapathId, target: DatapathId
-) -> list[DatapathId]:
+) -> dict[DatapathId, DatapathId]:
     """Find the cheapest path through what a flow leaves over; of equal ones always the same.
 
     :param ahead: potentials that make no cost negative (Edmonds and Karp 1972), at first what is still ahead of each
         switch; brought up to date here.
-    :returns: nothing where there is none.
+    :returns: from where each switch was come to; not the target where there is no path.
     """
     costs: dict[DatapathId, int] = {}
     came: dict[DatapathId, DatapathId] = {}
@@ -238,10 +331,16 @@ def _cheapest(
                 heappush(open_ends, (cost - link.get(COST, 1) + ahead[far] - ahead[at], far, at))
             elif flow[at, far] < len(link[PORTS][at]):
                 heappush(open_ends, (cost + link.get(COST, 1) + ahead[far] - ahead[at], far, at))
+    if target in came:
+        for switch, cost in costs.items():
+            ahead[switch] += costs[target] - cost
+    return came
+
+
+def _back(came: Mapping[DatapathId, DatapathId], source: DatapathId, target: DatapathId) -> list[DatapathId]:
+    """Read a path off from where each switch was come to; nothing where there is none."""
     if target not in came:
         return []
-    for switch, cost in costs.items():
-        ahead[switch] += costs[target] - cost
     path = [target]
     while path[-1] != source:
         path.append(came[path[-1]])
@@ -316,6 +415,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
             "Suurballe, Networks 1974; Bhandari, Survivable Networks 1999; Singla et al., Jellyfish, NSDI 2012 §5",
             equal_cost,
             apart,
+            Apart,
         ),
     )
 }

@@ -8,7 +8,7 @@ change.  Taking next hops away and leaving some needs no order, and is what a fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -48,6 +48,13 @@ def stages(
     :param wanted: what each of them is to hold in the end.
     :returns: the steps in order; none where nothing changes.
     """
+    return next(plan for plan in planning(held, wanted, rank=rank, far=far) if plan is not None)
+
+
+def planning(
+    held: Mapping[DatapathId, Desired], wanted: Mapping[DatapathId, Desired], *, rank: Rank, far: Far
+) -> Iterator[tuple[Stage, ...] | None]:
+    """Plan like :func:`stages`, but let others go between: None comes often, and the plan last."""
     narrowed: dict[DatapathId, _Table] = {}
     added: dict[Target, dict[DatapathId, NextHops]] = {}
     dropped: dict[DatapathId, list[Target]] = {}
@@ -61,25 +68,33 @@ def stages(
                 narrowed.setdefault(switch, {})[target] = new
             elif old != new:
                 added.setdefault(target, {})[switch] = new
+        yield None
+
+    steps: list[dict[DatapathId, _Table]] = []
+    entries: dict[DatapathId, _Table] = {}
+    for target, changes in added.items():
+        if target.kind is TargetKind.ENTRY:
+            _enter(entries, target, changes)
+        else:
+            _rank(steps, target, changes, rank)
+        yield None
 
     plan = _Plan(held)
     plan.then(narrowed, frozenset())
     waits: set[DatapathId] = set()
-    for step in _steps(added, rank):
-        behind = {
-            other
-            for switch, changes in step.items()
-            for hops in changes.values()
-            for hop in hops
-            if (other := far(switch, hop.port)) is not None
-        }
-        plan.then(step, frozenset(waits | behind))
+    for step in (step for step in (*steps, entries) if step):
+        behind: set[DatapathId | None] = set()
+        for switch, table in step.items():
+            behind.update(far(switch, port) for port in {hop.port for hops in set(table.values()) for hop in hops})
+            yield None
+        plan.then(step, frozenset(waits | {switch for switch in behind if switch is not None}))
         waits |= step.keys()
+        yield None
     routes_gone = _without_kind(dropped, TargetKind.TAG)
     plan.drop(routes_gone, frozenset(waits))
     tags_gone = _without_kind(dropped, TargetKind.PREFIX, TargetKind.ENTRY)
     plan.drop(tags_gone, frozenset(waits | routes_gone.keys()), linger=LINGER)
-    return tuple(plan.stages)
+    yield tuple(plan.stages)
 
 
 def _narrows(old: NextHops, new: NextHops) -> bool:
@@ -87,21 +102,21 @@ def _narrows(old: NextHops, new: NextHops) -> bool:
     return old != new and bool(new) and {(hop.port, hop.tag) for hop in new} <= {(hop.port, hop.tag) for hop in old}
 
 
-def _steps(added: Mapping[Target, Mapping[DatapathId, NextHops]], rank: Rank) -> list[dict[DatapathId, _Table]]:
-    """Sort new next hops into steps: nearest to the end first; how packets enter comes after what they meet then."""
-    routes: list[dict[DatapathId, _Table]] = []
-    entries: dict[DatapathId, _Table] = {}
-    for target, changes in added.items():
-        if target.kind is TargetKind.ENTRY:
-            for switch, hops in changes.items():
-                entries.setdefault(switch, {})[target] = hops
-            continue
-        ranks = {switch: rank(switch, target) for switch in changes}
-        order = {each: number for number, each in enumerate(sorted(set(ranks.values())))}
-        routes += ({} for _ in range(len(order) - len(routes)))
-        for switch, hops in changes.items():
-            routes[order[ranks[switch]]].setdefault(switch, {})[target] = hops
-    return [step for step in (*routes, entries) if step]
+def _rank(
+    steps: list[dict[DatapathId, _Table]], target: Target, changes: Mapping[DatapathId, NextHops], rank: Rank
+) -> None:
+    """Sort the new next hops towards one target into steps: nearest to the end first."""
+    ranks = {switch: rank(switch, target) for switch in changes}
+    order = {each: number for number, each in enumerate(sorted(set(ranks.values())))}
+    steps += ({} for _ in range(len(order) - len(steps)))
+    for switch, hops in changes.items():
+        steps[order[ranks[switch]]].setdefault(switch, {})[target] = hops
+
+
+def _enter(entries: dict[DatapathId, _Table], target: Target, changes: Mapping[DatapathId, NextHops]) -> None:
+    """Add how packets enter, which comes after what they meet then."""
+    for switch, hops in changes.items():
+        entries.setdefault(switch, {})[target] = hops
 
 
 def _without_kind(

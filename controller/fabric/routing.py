@@ -33,6 +33,12 @@ class Routes:
         self._choice = choice
         self._chosen.clear()
 
+    def ask(self, destinations: Iterable[DatapathId]) -> bool:
+        """Measure how far these are, a few at a time to let others go between; returns whether any was not known."""
+        known = len(self._paths.destinations)
+        self._paths.ask(destinations)
+        return len(self._paths.destinations) > known
+
     def towards(self, destination: DatapathId) -> Hops:
         """Give the next hops of every switch that reaches the destination."""
         if self._choice is equal_cost:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import IntEnum
+from functools import lru_cache
 from ipaddress import IPv4Network
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import PortRef
 from controller.fabric.routes import Hops, NextHops
 from overlay.values import DatapathId
+
+_CACHED: Final = 1 << 16
 
 
 class TargetKind(IntEnum):
@@ -34,7 +37,7 @@ class Target(NamedTuple):
     @classmethod
     def of_prefix(cls, prefix: IPv4Network, kind: TargetKind = TargetKind.PREFIX) -> Target:
         """Make the target of packets to a prefix."""
-        return cls(kind, int(prefix.network_address), prefix.prefixlen)
+        return _of_prefix(prefix, kind)
 
     @classmethod
     def of_tag(cls, tag: int) -> Target:
@@ -49,6 +52,11 @@ class Target(NamedTuple):
     def __str__(self) -> str:
         names = {TargetKind.PREFIX: "to {}", TargetKind.ENTRY: "entering to {}", TargetKind.TAG: "tag {}"}
         return names[self.kind].format(self.value if self.kind is TargetKind.TAG else self.prefix)
+
+
+@lru_cache(_CACHED)
+def _of_prefix(prefix: IPv4Network, kind: TargetKind) -> Target:
+    return Target(kind, int(prefix.network_address), prefix.prefixlen)
 
 
 Rank: TypeAlias = Callable[[DatapathId, Target], int]
@@ -80,12 +88,13 @@ def desired(fabric: Fabric, datapath_id: DatapathId) -> dict[Target, NextHops]:
 def ranks(fabric: Fabric) -> Rank:
     """Measure how far switches are from the ends of the fabric's present routes."""
     depths: dict[int, dict[DatapathId, int]] = {}
+    owners = {Target.of_prefix(prefix): owner for prefix, owner in fabric.located.items()}
 
     def rank(switch: DatapathId, target: Target) -> int:
         if target.kind is TargetKind.TAG:
             known = depths.setdefault(target.value, {})
             return _depth(fabric, fabric.steering.tags[target.value], switch, known)
-        return fabric.routes.distance(switch, fabric.located[target.prefix]) or 0
+        return fabric.routes.distance(switch, owners[target]) or 0
 
     return rank
 

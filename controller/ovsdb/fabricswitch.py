@@ -11,7 +11,7 @@ from controller.events import FabricReachable, FabricUnreachable, Sink, WatchSes
 from controller.ovsdb.join import FABRIC_KEY, FabricJoin, JoinError
 from controller.ovsdb.replica import Replica
 from controller.ovsdb.transaction import Repair
-from controller.ovsdb.watch import Wish, plan_watch
+from controller.ovsdb.watch import Wish, operators_own, plan_watch
 from overlay.refusals import Refusal
 from overlay.values import DatapathId
 
@@ -31,7 +31,8 @@ class FabricRole:
         self._session = session
         self._sink = sink
         self._wish: Wish | None = None
-        sink(FabricReachable(datapath_id, session))
+        self._own = self._operators_own()
+        sink(FabricReachable(datapath_id, session, self._own))
 
     @property
     def place(self) -> str:
@@ -47,8 +48,11 @@ class FabricRole:
         return ()
 
     def follow(self, join: FabricJoin) -> None:
-        """Take over what the operator asks for now."""
+        """Take over what the operator asks for now, and tell the owner what has changed about it."""
         self._join = join
+        before, self._own = self._own, self._operators_own()
+        if self._own != before:
+            self._sink(FabricReachable(self.name, self._session, self._own))
 
     def wish(self, wish: Wish) -> bool:
         """Take what the owner wants; answers whether that is news."""
@@ -61,6 +65,10 @@ class FabricRole:
         if self._wish is None or bridge is None:
             return None
         return plan_watch(self._replica, bridge[1], self.name, self._wish)
+
+    def _operators_own(self) -> frozenset[str]:
+        bridge = self._replica.bridge_named(self._join.bridge)
+        return frozenset() if bridge is None else operators_own(self._replica, bridge[1])
 
     def leave(self) -> None:
         """Tell the owner that nobody speaks for the switch now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
@@ -17,16 +17,16 @@ import eventlet
 from eventlet.green import socket as green_socket
 
 from controller import tls
-from controller.events import Sink
+from controller.events import FabricReachable, Sink
 from controller.ovsdb.claims import Claims
 from controller.ovsdb.complaints import Complaints
-from controller.ovsdb.fabricswitch import FabricRole
 from controller.ovsdb.framing import ProtocolError
+from controller.ovsdb.hangups import Hangups
 from controller.ovsdb.hypervisor import HypervisorRole
 from controller.ovsdb.peer import Peer
 from controller.ovsdb.session import OvsdbSession, Surroundings
 from overlay.changes import HostSeen
-from overlay.values import HostName
+from overlay.values import DatapathId, HostName
 
 _LOG: Final = logging.getLogger(__name__)
 _BACKLOG: Final = 1024
@@ -68,6 +68,8 @@ class HostsServer:
         self._threads: list[Any] = []
         self._sessions: dict[OvsdbSession, Any] = {}
         self._known: dict[HostName, HostStatus] = {}
+        self._fabric: set[DatapathId] = set()
+        self._hangups = Hangups()
         self._complaints = Complaints(_LOG)
 
     @property
@@ -127,9 +129,24 @@ class HostsServer:
 
     def hosts(self) -> tuple[HostStatus, ...]:
         """The state of each host that has ever joined, and of each caller that has not."""
-        live = [_status(session) for session in self._sessions if not isinstance(session.role, FabricRole)]
+        live = [_status(session) for session in self._sessions if session.fabric_switch is None]
         named = {status.name: status for status in live if status.name is not None}
         return (*(self._known | named).values(), *(status for status in live if status.name is None))
+
+    def fabric_switches(self) -> Mapping[DatapathId, tuple[str, ...]]:
+        """The problems of each fabric switch that has ever joined."""
+        found: dict[DatapathId, tuple[str, ...]] = dict.fromkeys(self._fabric, ("its OVSDB session is down",))
+        # Those that are one now come last: what another session of the same switch once was does not count.
+        for session in sorted(self._sessions, key=lambda session: session.role is not None):
+            if session.fabric_switch is not None:
+                found[session.fabric_switch] = session.problems()
+        return found
+
+    def strangers(self) -> tuple[tuple[str, str], ...]:
+        """Callers who do not soundly say what they are, or who were hung up on lately, each with a problem."""
+        unknown = (status for status in self.hosts() if status.name is None)
+        told = tuple((status.caller, problem) for status in unknown for problem in status.problems)
+        return (*told, *self._hangups.lately())
 
     def _watching(self, sink: Sink) -> Sink:
         """The sink, but hosts that are told of are remembered for ``hosts``."""
@@ -140,6 +157,8 @@ class HostsServer:
                 self._known[name] = HostStatus(
                     name, event.host.la, connected=False, caller="", problems=("its OVSDB session is down",)
                 )
+            elif isinstance(event, FabricReachable):
+                self._fabric.add(event.datapath_id)
             sink(event)
 
         return watch
@@ -169,6 +188,8 @@ class HostsServer:
             session.run()
         except (OSError, ProtocolError) as error:
             self._complaints.warn(f"caller {session.caller}", f"hung up: {error}")
+            if not session.has_joined:  # whoever has is known by name, and known to be down
+                self._hangups.note(session.caller.rpartition(":")[0], f"hung up: {error}")
         except Exception:  # noqa: BLE001  (one host's trouble must not become everybody's)
             _LOG.exception("caller %s: its session failed and is closed", session.caller)
         finally:

@@ -79,6 +79,8 @@ class OvsdbSession:
     def __init__(self, peer: Peer, caller: str, local_address: str, around: Surroundings) -> None:
         self.caller = caller
         self.role: Role | None = None
+        self.has_joined = False
+        """Whether it ever had a role."""
         self._peer = peer
         self._around = around
         self._local_address = local_address
@@ -91,6 +93,12 @@ class OvsdbSession:
         self._repairs: deque[tuple[float, tuple[str, ...]]] = deque(maxlen=_REMEMBERED)
         self._join_problem = ""
         self._repair_problem = ""
+        self._was: DatapathId | None = None
+
+    @property
+    def fabric_switch(self) -> DatapathId | None:
+        """The fabric switch that the machine is, or was until something went wrong with it."""
+        return self.role.name if isinstance(self.role, FabricRole) else self._was
 
     def problems(self) -> tuple[str, ...]:
         """Sentences for the machine's operator about what is not as it should be."""
@@ -126,7 +134,7 @@ class OvsdbSession:
 
     def supersede(self) -> None:
         """Hang up without a word: a newer session of the same machine has taken over its name."""
-        self.role = None
+        self.role = self._was = None
         self._peer.hang_up()
 
     def hang_up(self) -> None:
@@ -214,6 +222,8 @@ class OvsdbSession:
     def _enter(self, join: Join | FabricJoin, name: Name) -> Role:
         """Take the role that the machine asked for."""
         sink = self._around.sink
+        self._was = None
+        self.has_joined = True
         if isinstance(join, FabricJoin):
             _LOG.info("fabric switch %s (%s) is here", name, self.caller)
             self.role = FabricRole(join, DatapathId(name), self._replica, self, sink)
@@ -225,6 +235,8 @@ class OvsdbSession:
 
     def _leave(self) -> None:
         role, self.role = self.role, None
+        if isinstance(role, FabricRole):
+            self._was = role.name
         if role is not None and self._around.claims.release(role.name, self):
             _LOG.info("%s (%s) is gone", role, self.caller)
             role.leave()

@@ -9,7 +9,7 @@ BFD is enabled until both ends have shaken hands, and while a session is not up 
 and then only; ``forwarding_if_rx`` loses what comes before the first packet and finds a dead neighbour after 2 s at the
 earliest.  But where a port has both CFM (IEEE 802.1ag) and BFD, one of them that is content is enough for it to stay
 in use (ofproto-dpif.c, ``port_run``), and a CFM that has just begun is content for 3.5 of its intervals.  So BFD
-comes on together with a CFM of a long interval, and the latter goes as soon as the session is up:
+comes on together with a CFM, and the latter goes as soon as the session is up:
 
 =========  =============================  ===================================================================
 mark       written                        the port is in use
@@ -18,6 +18,10 @@ mark       written                        the port is in use
 guarded    BFD and CFM, in one go         while its link is up
 armed      BFD                            while the session is up
 =========  =============================  ===================================================================
+
+The guard ends by itself, too, and whether we are there or not: a neighbour that dies before the session is up says
+nothing by CFM either.  Then the port is out of use after 3.5 of CFM's intervals where nothing was heard of it, and
+after twice as long at the latest.
 
 A session that is down is not waited for: BFD is taken off such a port (once no group of its switch uses it), and starts
 anew when announcements have shown that the cable carries packets both ways.  That is faster than a handshake: a switch
@@ -37,8 +41,8 @@ MARK: Final = "vl2-bfd"
 GUARDED: Final = "guarded"
 ARMED: Final = "armed"
 
-_CFM_INTERVAL_MS: Final = 600_000
-"""The longest that there is: a controller that dies between two steps has 35 minutes to come back."""
+_CFM_INTERVAL_MS: Final = 1_500
+"""3.5 of it (5.25 s) are more than twice what two ends take to shake hands, which no longer guard would hurry."""
 _MPID_MASK: Final = (1 << 63) - 1
 _CFM_KEYS: Final = ("cfm_extended", "cfm_interval")
 _BFD_KEYS: Final = ("enable", "min_tx", "min_rx")
@@ -65,6 +69,12 @@ def plan_watch(replica: Replica, bridge: BridgeRow, datapath_id: DatapathId, wis
         elif row.name in wish.on and (stage is not None or not _is_watched(row)):
             pen.start(row_id, row)
     return pen.repair()
+
+
+def operators_own(replica: Replica, bridge: BridgeRow) -> frozenset[str]:
+    """Name the interfaces that have liveness of the operator's own, which we leave alone."""
+    rows = (row for _, row in replica.interfaces_of(bridge))
+    return frozenset(row.name for row in rows if MARK not in row.external_ids and _is_watched(row))
 
 
 def _is_watched(row: InterfaceRow) -> bool:

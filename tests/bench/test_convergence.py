@@ -12,8 +12,10 @@ import pytest
 from bench.overflows import Overflow
 from bench.record import Notebook, Record
 from bench.vl2_paper import convergence
-from bench.vl2_paper.convergence import FAILING, RESTORED, TREES, Scene, Step
+from bench.vl2_paper.failing import FAILING, RESTORED
+from bench.vl2_paper.scene import Scene, Step
 from bench.vl2_paper.spanning import first_packet
+from bench.vl2_paper.trees import TREES
 from topologies.probing import Outage
 
 MS = 1_000_000

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+import sys
 
 import pytest
 
 from bench.record import Record
-from bench.vl2_paper import pages
+from bench.vl2_paper import isolation, pages
+from bench.vl2_paper.__main__ import in_turn
 from bench.vl2_paper.fabric import shaping, tree
 from bench.vl2_paper.measures import acknowledged_share, below, capacity, efficiency, jain, payload_share
 from bench.vl2_paper.mix import Crowd, fairness, sent, size, split
 from bench.vl2_paper.shuffle import pairs
+from bench.vl2_paper.traffic import Traffic
 
 MEGABYTE = 1_000_000
 FOUND = [experiment for experiment in pages.EXPERIMENTS if experiment.file.exists()]
@@ -82,6 +85,33 @@ def test_a_tree_reaches_everybody_once():
     assert {name for link in kept for name in link} == {name for link in links for name in link}
 
 
+def test_an_experiment_that_fails_costs_the_others_nothing(tmp_path):
+    """After one that fails and one that hangs, which may take its lab down, the next one still runs."""
+    seen = tmp_path / "seen"
+    write = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
+    hang = (
+        "import sys, threading\n"
+        "try: print(end='', flush=True) or threading.Event().wait()\n"
+        "except KeyboardInterrupt: open(sys.argv[1], 'a').write('cleaned ')\n"
+    )
+    commands = {
+        "good": [sys.executable, "-c", write, str(seen), "good "],
+        "bad": [sys.executable, "-c", "raise SystemExit(3)"],
+        "stuck": [sys.executable, "-c", hang, str(seen)],
+        "last": [sys.executable, "-c", write, str(seen), "last"],
+    }
+    assert in_turn(commands, 5.0) == {"bad": "exit code 3", "stuck": "no end within 5 s"}
+    assert seen.read_text(encoding="utf-8") == "good cleaned last"
+
+
+def test_limited_ports_leave_a_tenth_of_the_link():
+    """Two ports at their limit send 90 % of an uplink with the tunnel's headers, or all of it in the tight case."""
+    for case, share in ((isolation.METERED, 0.9), (isolation.TIGHT, 1.0)):
+        on_the_link = 2 * isolation.rate_kbps(case) * 1564 / 1514
+        assert on_the_link == pytest.approx(share * 1000 * isolation.RATES.edge, rel=1e-3)
+        assert isolation.guaranteed(case) == pytest.approx(4 * on_the_link / 2000 * 1448 / 1564)
+
+
 def test_nobody_sends_to_a_neighbour_on_the_same_hypervisor():
     """The shuffle is between all machines that have a cable between them, both ways."""
     assert pairs({"a": "h1", "b": "h1", "c": "h2"}) == [("a", "c"), ("b", "c"), ("c", "a"), ("c", "b")]
@@ -115,3 +145,14 @@ def test_the_pictures_are_fresh(experiment):
     assert pictures
     for picture in pictures:
         assert pages.drawn_from(picture) == pages.digest(experiment.file), "run: python -m bench.vl2_paper.pages"
+
+
+def test_a_slot_is_counted_from_its_beginning():
+    """What arrives in the slot that has just begun belongs to what is watched from then on, from its first moment."""
+    with Traffic({}, slot=0.25) as traffic:
+        since = traffic.to_slot()
+        assert 0 < since <= traffic.age < since + traffic.slot
+        traffic._count("one", 1000)
+        until = traffic.to_slot()
+        assert traffic.goodput("one", since, until)[0] == 1000 * 8 / 1e6 / 0.25
+        assert len(traffic.goodput("one", since, until)) == round((until - since) / 0.25)

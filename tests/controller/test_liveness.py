@@ -59,6 +59,19 @@ def test_both_ends_are_told_when_the_second_one_joins() -> None:
     assert one.told[-1] == (NONE, NONE), "neither on nor off: it stays as it is"
 
 
+def test_what_the_operator_watches_is_not_watched_from_the_far_end() -> None:
+    """A switch says where its operator has liveness of his own, and says so again when that changes."""
+    one, other = Session(), Session()
+    liveness = Liveness(wired(), enabled=True, is_settled=lambda _: True)
+    liveness.take(FabricReachable(A, one))
+    liveness.take(FabricReachable(B, other, ETH1))
+    liveness.refresh()
+    assert one.told == [(NONE, NONE)]
+    liveness.take(FabricReachable(B, other))
+    liveness.refresh()
+    assert one.told[-1] == (ETH1, NONE)
+
+
 def test_a_port_is_freed_when_its_groups_are_repaired() -> None:
     """BFD comes off a port that is not live only when its switch has confirmed all that was sent to it."""
     one, settled, fabric = Session(), False, wired()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from controller import underlay as module
 from controller.channel import ReadBack
@@ -24,9 +27,10 @@ from controller.events import (
 from controller.fabric.changes import LinkTuned, PolicyChosen, SwitchForgotten, SwitchMaintained
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan, PortRef
+from controller.fabric.program import program
 from controller.fabric.targets import desired
 from controller.rollout import PATIENCE
-from controller.underlay import Underlay
+from controller.underlay import DECIDED_AFTER, Onward, Underlay
 from overlay.flow import Set
 from overlay.refusals import Conflict
 from overlay.values import DatapathId, Mac
@@ -72,12 +76,12 @@ class Switch:
 class Diamond:
     """Two edge switches with two ways between them, all learnt from packets."""
 
-    def __init__(self) -> None:
+    def __init__(self, hold: float = math.inf) -> None:
         self.queue: list[object] = []
         announcer = Announcer(b"secret")
         self.underlay = Underlay(
             Fabric(LaPlan()), announcer, las=lambda: (), lldp_interval=60.0, bfd=False,
-            spawn=immediately, sink=self.queue.append,
+            spawn=immediately, sink=self.queue.append, hold=hold,
         )  # fmt: skip
         self.switches = {each: Switch(each, self.queue.append) for each in (LEFT, UPPER, LOWER, RIGHT)}
         for switch in self.switches:
@@ -109,6 +113,13 @@ class Diamond:
         if self.queue:
             self.settle()
 
+    def turn(self) -> None:
+        """Let the owner take what waits in its queue, once."""
+        batch, self.queue[:] = list(self.queue), []
+        for event in batch:
+            self.underlay.take(event)
+        self.underlay.flush()
+
     def right(self, *switches: DatapathId) -> bool:
         """Whether these switches were sent the routes that they are to have in the end."""
         return all(self.underlay._held[each] == desired(self.fabric, each) for each in switches or self.switches)
@@ -135,10 +146,10 @@ def arp(la: IPv4Address) -> bytes:
     return head + mac + la.packed + bytes(6) + la.packed
 
 
-@pytest.fixture
-def diamond() -> Diamond:
-    """A fabric at rest."""
-    diamond = Diamond()
+@pytest.fixture(params=[math.inf, 0.0], ids=["at once", "in slices"])
+def diamond(request: pytest.FixtureRequest) -> Diamond:
+    """A fabric at rest, decided for in one go, or for one switch at a time."""
+    diamond = Diamond(request.param)
     assert len(diamond.fabric.links()) == len(CABLES)
     assert diamond.right()
     assert not diamond.underlay.rolling
@@ -237,3 +248,61 @@ def test_a_forgotten_switch_is_let_go(diamond: Diamond) -> None:
     diamond.settle()
     assert UPPER not in diamond.underlay.channels
     assert diamond.right(LEFT, LOWER, RIGHT)
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.booleans(), st.integers(0, 8)), max_size=8))
+@settings(max_examples=100, deadline=None)
+@example([(4, True, 0), (5, True, 2), (6, True, 4)])
+def test_what_changes_between_slices_is_not_missed(changes: list[tuple[int, bool, int]]) -> None:
+    """Whenever ports go and come while others are still decided for, all switches end up with what they should hold."""
+    diamond = Diamond(hold=0.0)
+    for number, up, turns in changes:
+        if number < len(CABLES):
+            for end in CABLES[number]:
+                diamond.port_is(end, up=up)
+        else:  # a port that leads nowhere comes or goes: no route has to do with it, but flows have
+            at = DatapathId(number - len(CABLES) + 1)
+            diamond.queue.append(PortChanged(at, port(4), gone=not up))
+        for _ in range(turns):
+            diamond.turn()
+    diamond.settle()
+    assert diamond.right()
+    assert not diamond.underlay.rolling
+    for switch, routes in diamond.underlay._held.items():
+        held = diamond.underlay._programs[switch]
+        assert held.flows == program(diamond.fabric, switch, held.assignment, routes).flows
+
+
+def test_a_slice_leaves_the_rest_for_later() -> None:
+    """An update that takes long is done a switch at a time, and says so while it is under way."""
+    diamond = Diamond(hold=0.0)
+    diamond.underlay.order(PolicyChosen("shortest"))
+    diamond.turn()
+    assert diamond.underlay.rolling
+    assert Onward() in diamond.queue
+    assert not diamond.right()
+    turns = 1
+    while not diamond.right():
+        diamond.turn()
+        turns += 1
+    assert turns >= len(diamond.switches)
+
+
+def test_changes_that_never_cease_do_not_keep_an_update_from_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When every slice finds the switches changed again, the plan is made in one go after a bounded time."""
+    diamond = Diamond(hold=0.0)
+    now = module.time.monotonic()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+
+    def storm() -> list[str]:
+        """Change the policy before every slice; returns which of them the switches have got by the end."""
+        got = []
+        for number in range(20):
+            diamond.underlay.order(PolicyChosen("ecmp" if number % 2 else "vlb"))
+            diamond.turn()
+            got += [diamond.fabric.policy.name] if not diamond.underlay._found else []
+        return got
+
+    assert not storm()
+    now += DECIDED_AFTER + 0.1
+    assert storm()

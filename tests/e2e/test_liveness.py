@@ -19,6 +19,8 @@ TOPOLOGY, PARAMS = "vl2", {"intermediates": 2, "aggregations": 2, "tors": 2}
 VICTIM = "agg1"
 GAP_MS = 500
 """More than three intervals of BFD and a repair take on a busy machine."""
+TRIES = 5
+"""On a busy machine we may look too late."""
 AFTERWARDS = 300
 """Probes of each direction that follow the repair and must all arrive."""
 
@@ -56,6 +58,14 @@ def sessions(scene: Scene) -> dict[str, tuple[str, str]]:
 def all_watched(scene: Scene) -> bool:
     """Whether BFD runs on every link of the fabric, at both ends, and counts."""
     return set(sessions(scene).values()) == {("up", "armed")}
+
+
+def liveness_of(scene: Scene, switch: str, interface: str) -> tuple[str, str]:
+    """Of one interface: the state of its BFD session, and the controller's mark."""
+    words = ["ovs-vsctl", "--timeout=5", "--format=json", "--columns=bfd_status,external_ids"]
+    said = scene.lab.run(switch, [*words, "list", "Interface", interface]).stdout
+    (((_, status), (_, ids)),) = json.loads(said)["data"]
+    return dict(status).get("state", ""), dict(ids).get("vl2-bfd", "")
 
 
 def usable_links(scene: Scene) -> int:
@@ -145,3 +155,37 @@ def test_a_dead_daemon_is_noticed(scene: Scene, breaking: Callable[[Scene], Call
     wait(lambda: usable_links(scene) == links, f"{VICTIM} is used again")
     wait(lambda: all_watched(scene), "and watched")
     assert scene.reaches("left", scene.ip("right"))
+
+
+def killed_under_guard(scene: Scene) -> Callable[[], None]:
+    """Kill the daemon while BFD is starting on one of its links; how to mend it."""
+    cable = next(link for link in scene.lab.status().links if VICTIM in {link.one, link.other})
+    ends = {cable.one: cable.one_interface, cable.other: cable.other_interface}
+    neighbour, interface = next((node, name) for node, name in ends.items() if node != VICTIM)
+    for _ in range(TRIES):
+        wait(lambda: all_watched(scene), "BFD is up everywhere")
+        scene.lab.set_link(cable.one, cable.other, up=False)
+        wait(lambda: liveness_of(scene, neighbour, interface)[1] == "", "BFD is off")
+        scene.lab.set_link(cable.one, cable.other, up=True)
+        wait(lambda: liveness_of(scene, neighbour, interface)[1] != "", "BFD is on again")
+        mend = killed(scene)
+        if liveness_of(scene, neighbour, interface)[1] == "guarded":
+            return mend
+        mend()
+    raise AssertionError(f"BFD was up sooner {TRIES} times")
+
+
+@pytest.mark.usefixtures("net")
+def test_a_daemon_that_dies_before_bfd_is_up_is_noticed(scene: Scene) -> None:
+    """A link that is back is guarded until BFD is up; a neighbour that dies meanwhile is given up all the same."""
+    wait(lambda: all_watched(scene), "BFD is up everywhere")
+    links = usable_links(scene)
+    gone = 2 * sum(VICTIM in {link.one, link.other} for link in scene.lab.status().links)
+    mend = killed_under_guard(scene)  # which ends its session with the controller, so that LLDP cannot tell
+    try:
+        wait(lambda: usable_links(scene) == links - gone, f"{VICTIM} is given up")
+        settle(scene)
+    finally:
+        mend()
+    wait(lambda: usable_links(scene) == links, f"{VICTIM} is used again")
+    wait(lambda: all_watched(scene), "and watched")

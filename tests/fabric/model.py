@@ -7,7 +7,7 @@ out.  The real one is asked in ``test_real_switch.py``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
 from controller.fabric.graph import Fabric
@@ -66,26 +66,54 @@ def spread(packet: Packet, group: Group, dead: frozenset[PortRef]) -> set[tuple[
     return out
 
 
+@dataclass
+class _Index:
+    """What a switch holds, by table and group, and what it did with the packets that it has met."""
+
+    held: SwitchProgram
+    tables: dict[int, tuple[Flow, ...]]
+    groups: dict[int, Group]
+    outcomes: dict[tuple[Packet, frozenset[PortRef]], set[tuple[int, Packet]]] = field(default_factory=dict)
+
+
 class Deployed:
     """A fabric with its programs in the switches, of which ports may be dead without the controller's knowing."""
 
     def __init__(self, fabric: Fabric, previous: Mapping[DatapathId, SwitchProgram] | None = None) -> None:
         nothing = GroupAssignment()
         self.fabric = fabric
+        self._indexed: dict[DatapathId, _Index] = {}
         self.programs = {
             datapath_id: program(fabric, datapath_id, previous[datapath_id].assignment if previous else nothing)
             for datapath_id in fabric.switches
         }
 
+    def _index(self, datapath_id: DatapathId) -> _Index:
+        """Sort what a switch holds by table and group, as long as it holds that."""
+        held = self.programs[datapath_id]
+        known = self._indexed.get(datapath_id)
+        if known is None or known.held is not held:
+            tables: dict[int, tuple[Flow, ...]] = {}
+            for flow in held.flows:
+                tables[flow.table] = (*tables.get(flow.table, ()), flow)
+            known = self._indexed[datapath_id] = _Index(held, tables, {group.group_id: group for group in held.groups})
+        return known
+
     def outcomes(self, packet: Packet, dead: frozenset[PortRef]) -> set[tuple[int, Packet]]:
         """Let one switch forward: every (port, packet) that some choice of buckets gives."""
-        switch = self.programs[packet.at.datapath_id]
-        groups = {group.group_id: group for group in switch.groups}
+        known = self._index(packet.at.datapath_id).outcomes
+        found = known.get((packet, dead))
+        if found is None:
+            found = known[packet, dead] = self._forwarded(packet, dead)
+        return found
+
+    def _forwarded(self, packet: Packet, dead: frozenset[PortRef]) -> set[tuple[int, Packet]]:
+        index = self._index(packet.at.datapath_id)
         table: int | None = 0
         came_by = packet.at.port
         out: set[tuple[int, Packet]] = set()
         while table is not None:
-            flow = matching(switch.flows, table, packet.fields())
+            flow = matching(index.tables.get(table, ()), table, packet.fields())
             if flow is None:
                 break
             for action in flow.actions:
@@ -100,7 +128,7 @@ class Deployed:
                     case Output(port):
                         out.add((port, packet))
                     case ToGroup(group_id):
-                        out |= spread(packet, groups[group_id], dead)
+                        out |= spread(packet, index.groups[group_id], dead)
             table = flow.goto
         return {(port, packet) for port, packet in out if port != came_by}
 

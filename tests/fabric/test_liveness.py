@@ -39,6 +39,12 @@ def test_it_runs_at_no_end_alone(fabric: Fabric) -> None:
     assert bfd_wanted(fabric, {A, C, UNKNOWN}) == {A: set(), C: set(), UNKNOWN: set()}
 
 
+def test_it_runs_at_no_end_that_faces_the_operators_own(fabric: Fabric) -> None:
+    """A cable at whose far end the operator has liveness of his own is left to him: nobody would answer us there."""
+    own = {B: frozenset({"p1"})}
+    assert bfd_wanted(fabric, {A, B, C}, own) == {A: set(), B: {"p1", "p2"}, C: {"p1"}}
+
+
 def test_a_cable_seen_one_way_is_not_watched(fabric: Fabric) -> None:
     """An announcement in one direction is not enough."""
     fabric.apply(LinkSeen(A2, PortRef(C, 2)), 1.0)
@@ -53,13 +59,16 @@ def test_a_cable_into_the_same_switch_is_not_watched(fabric: Fabric) -> None:
 
 
 def test_it_goes_off_where_nothing_passes(fabric: Fabric) -> None:
-    """A port that is not live must be freed of BFD, its neighbour's port waits for its own word, and neither starts."""
+    """A port that is not live must be freed of BFD, and so must the port at the far end of its cable; none starts."""
     port_is(fabric, A1, up=False)
     assert bfd_unwanted(fabric, A) == {"p1"}
-    assert bfd_unwanted(fabric, B) == set()
+    assert bfd_unwanted(fabric, B) == {"p1"}, "alone it would find its peer silent and give the cable up once more"
+    assert bfd_unwanted(fabric, C) == set()
     assert bfd_unwanted(fabric, UNKNOWN) == set()
     assert bfd_wanted(fabric, {A, B}) == {A: set(), B: set()}
     port_is(fabric, A1, up=True)
+    assert bfd_unwanted(fabric, B) == {"p1"}, "whoever could not be told yet is told still"
     assert bfd_wanted(fabric, {A, B})[A] == set()
     join(fabric, A1, B1, 2.0)
+    assert bfd_unwanted(fabric, A) == bfd_unwanted(fabric, B) == set()
     assert bfd_wanted(fabric, {A, B})[A] == {"p1"}

@@ -24,6 +24,7 @@ from controller.fabric.policies import (
     NO_STEERING,
     PATHS_MAX,
     POLICIES,
+    Apart,
     apart,
     bounce,
     disjoint_paths,
@@ -394,6 +395,43 @@ def test_a_packet_takes_one_of_the_disjoint_paths_to_its_end(name: str) -> None:
             for path in paths(fabric, source, target).paths
         }
         assert found == wanted if len(wanted) > 1 else wanted <= found
+
+
+@pytest.mark.parametrize("name", sorted(graphs.NETWORKS.keys() - {"fattree"}))
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 99), st.sampled_from(["down", "up", 1, 2, 5])), max_size=6))
+def test_paths_that_are_remembered_are_those_that_would_be_found(name: str, changes: list[tuple[int, object]]) -> None:
+    """After any links have failed, come or changed their weight, steering is what it is when computed anew."""
+    wiring = graphs.NETWORKS[name]()
+    fabric = graphs.build(wiring, policy=POLICIES["disjoint"])
+    assert fabric.steering == apart(fabric.graph, fabric.edges, fabric.paths)
+    for number, what in changes:
+        cable = wiring.cables[number % len(wiring.cables)]
+        if isinstance(what, int):
+            fabric.apply(LinkTuned(cable[0], weight=what), 1.0)
+        for end in cable if isinstance(what, str) else ():
+            port = fabric.switches[end.datapath_id].ports[end.port]
+            fabric.apply(PortChanged(end.datapath_id, replace(port, up=what == "up"), gone=False), 1.0)
+        if what == "up":
+            graphs.see(fabric, cable, 1.0)
+        assert fabric.steering == apart(fabric.graph, fabric.edges, fabric.paths)
+
+
+def test_a_failure_makes_only_those_search_whom_it_concerns() -> None:
+    """When a link is lost, most pairs of edge switches keep their paths unasked; when it returns, all are asked."""
+    fabric = graphs.build(graphs.jellyfish(40, 4))
+    remembering = Apart()
+    edges, one, other = fabric.edges, *next(iter(fabric.graph.edges))
+    remembering(fabric.graph, edges, 2)
+    asked = [remembering.searches]
+    for change in ("lost", "returned"):
+        graph = nx.Graph(fabric.graph)
+        if change == "lost":
+            graph.remove_edge(one, other)
+        assert remembering(graph, edges, 2) == apart(graph, edges, 2)
+        asked.append(remembering.searches - sum(asked))
+    assert asked[0] == asked[2] == 40 * 39
+    assert 0 < asked[1] < asked[0] / 2
 
 
 def test_paths_that_are_told_apart_have_tags_of_their_own() -> None:

@@ -127,3 +127,13 @@ def test_a_rule_of_another_kind_is_followed_too() -> None:
     fabric.graph.remove_edge(D(1), D(2))
     assert routes.update([(D(1), D(2))]) == {D(1)}
     assert routes.at(D(1), [D(2), D(4)]) == {D(4): (2,)}
+
+
+def test_what_was_measured_is_not_measured_again() -> None:
+    """Who lets others go between hears when there was nothing left to do, and finds the same next hops."""
+    fabric = graphs.build(graphs.fattree())
+    routes, (first, *others) = Routes(fabric.graph), sorted(fabric.edges)
+    assert routes.ask([first])
+    assert routes.ask(fabric.edges)
+    assert not routes.ask([first, *others])
+    assert routes.at(others[0], fabric.edges) == fabric.routes.at(others[0], fabric.edges)

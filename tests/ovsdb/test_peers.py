@@ -8,7 +8,7 @@ import eventlet
 import pytest
 from eventlet.green import socket as green_socket
 
-from controller.ovsdb import peer
+from controller.ovsdb import hangups, peer
 from controller.ovsdb.server import HostsServer
 from overlay.changes import HostSeen
 
@@ -72,11 +72,14 @@ def healthy(make_hypervisor, server, until, recorder):
         b'{"id":1,"result":{"Open_vSwitch":{"x":{"initial":{"bridges":{"a":1}}}}},"error":null}',
     ],
 )
-def test_nonsense_ends_its_own_session_only(dial, healthy, recorder, until, words):
+def test_nonsense_ends_its_own_session_only(dial, healthy, server, recorder, until, words):  # noqa: PLR0917
     """A caller that breaks the protocol is hung up on with a line in the log; other hosts and new callers go on."""
     sock = dial()
+    address = sock.getsockname()[0]
     sock.sendall(words)
     assert hung_up(sock)
+    ((caller, why),) = until(server.strangers)
+    assert (caller, why[:9]) == (address, "hung up: "), "its operator finds it among the problems"
     healthy.vsctl("set", "Open_vSwitch", ".", "external_ids:vl2-la=10.0.1.77")
     until(lambda: recorder.of(HostSeen), "the healthy host is still heard")
     again = dial()
@@ -189,3 +192,18 @@ def test_stopping_takes_no_time(dial, server):
     assert time.monotonic() - begun < 1
     with pytest.raises(OSError):  # noqa: PT011  (nobody listens)
         dial()
+
+
+def test_the_last_word_is_forgotten(monkeypatch):
+    """Who was hung up on is told for a while, each address once; of very many the oldest are forgotten."""
+    last = hangups.Hangups()
+    last.note("192.0.2.1", "no")
+    last.note("192.0.2.2", "never")
+    last.note("192.0.2.1", "not now")
+    assert last.lately() == (("192.0.2.2", "never"), ("192.0.2.1", "not now"))
+    for number in range(255):
+        last.note(f"198.51.100.{number}", "no")
+    assert last.lately()[0] == ("192.0.2.1", "not now")
+    assert len(last.lately()) == 256
+    monkeypatch.setattr(hangups, "_LATELY", 0.0)
+    assert last.lately() == ()

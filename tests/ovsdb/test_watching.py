@@ -26,7 +26,7 @@ def says(switch, interface="e1"):
 
 
 BFD = {"enable": "true", "min_tx": "60", "min_rx": "60"}
-GUARD = {"cfm_extended": "true", "cfm_interval": "600000"}
+GUARD = {"cfm_extended": "true", "cfm_interval": "1500"}
 
 
 def test_a_life(make_hypervisor, server, recorder, until):
@@ -81,11 +81,15 @@ def test_the_operators_own_is_left_alone(make_hypervisor, server, recorder, unti
     switch.vsctl("set", "Interface", "e1", own)
     before = switch.row("Interface", "e1")
     (reachable,) = until(lambda: recorder.of(FabricReachable))
+    assert reachable.own == {"e1"}, "the owner is told, so that the far end is left alone, too"
     reachable.session.watch(frozenset({"e1", "e2"}), NONE)
     until(lambda: says(switch, "e2")[0] == BFD)
     reachable.session.watch(NONE, frozenset({"e1", "e2"}))
     until(lambda: says(switch, "e2")[0] == {})
     assert switch.row("Interface", "e1") == before
+    for key in ("bfd", "cfm_mpid", "other_config"):
+        switch.vsctl("clear", "Interface", "e1", key)
+    until(lambda: recorder.of(FabricReachable)[-1].own == NONE)
 
 
 def test_a_switch_is_not_a_host(make_hypervisor, server, recorder, until):
@@ -106,12 +110,40 @@ def test_a_bridge_that_is_not_there(make_hypervisor, server, recorder, until):
     switch = make_hypervisor(switch=False)
     switch.vsctl("set", "Open_vSwitch", ".", "external_ids:vl2-fabric=br7")
     switch.call(server)
-    until(lambda: server.hosts() and "there is no bridge br7" in " ".join(server.hosts()[0].problems))
+    ((caller, problem),) = until(server.strangers)
+    assert caller == server.hosts()[0].caller
+    assert problem == "external_ids:vl2-fabric: there is no bridge br7"
     switch.vsctl("add-br", "br7")
-    until(lambda: "no datapath id yet" in " ".join(server.hosts()[0].problems))
+    until(lambda: "no datapath id yet" in server.strangers()[0][1])
     switch.vsctl("set", "Bridge", "br7", 'datapath_id="0000000000000007"')
     until(lambda: recorder.of(FabricReachable))
     assert recorder.of(FabricReachable)[0].datapath_id == 7
+    assert (server.fabric_switches(), server.strangers()) == ({7: ()}, ())
+
+
+def test_what_is_wrong_with_a_switch_is_told_of_it(make_hypervisor, server, recorder, until):
+    """A switch that loses its bridge is still the one that it was, with a problem; so is one that has hung up."""
+    switch = make_hypervisor(switch=False)
+    call(switch, server)
+    until(lambda: server.fabric_switches() == {A: ()})
+    switch.vsctl("del-br", "br0")
+    until(lambda: server.fabric_switches() == {A: ("external_ids:vl2-fabric: there is no bridge br0",)})
+    assert (server.hosts(), server.strangers()) == ((), ()), "nobody else is blamed"
+    assert recorder.of(FabricUnreachable)
+    switch.vsctl("add-br", "br0", "--", "set", "Bridge", "br0", f'datapath_id="{A}"')
+    until(lambda: server.fabric_switches() == {A: ()})
+    switch.kill("ovsdb-server")
+    until(lambda: server.fabric_switches() == {A: ("its OVSDB session is down",)})
+    assert server.strangers() == (), "it is known who hung up"
+
+
+def test_a_switch_that_takes_on_another_name_leaves_the_old_one(make_hypervisor, server, recorder, until):
+    """A bridge with a new datapath id is a new switch; of the old one it is said that nobody speaks for it."""
+    switch = make_hypervisor(switch=False)
+    call(switch, server, A)
+    until(lambda: recorder.of(FabricReachable))
+    switch.vsctl("set", "Bridge", "br0", f'datapath_id="{B}"')
+    until(lambda: server.fabric_switches() == {A: ("its OVSDB session is down",), B: ()})
 
 
 def test_two_switches_with_one_datapath_id(make_hypervisor, server, recorder, until):
@@ -120,8 +152,10 @@ def test_two_switches_with_one_datapath_id(make_hypervisor, server, recorder, un
     call(first, server)
     until(lambda: recorder.of(FabricReachable))
     call(second, server)
-    until(lambda: server.hosts() and "another machine is here as fabric switch" in " ".join(server.hosts()[0].problems))
+    ((_, problem),) = until(server.strangers)
+    assert "another machine is here as fabric switch" in problem
     assert len(recorder.of(FabricReachable)) == 1
+    assert server.fabric_switches() == {A: ()}, "the first is not to blame"
 
 
 def test_the_request_is_read():

@@ -6,7 +6,6 @@ Switches answer as those of ``tests/controller/switches.py`` do: at once, and wi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 from controller.channel import ReadBack
@@ -17,6 +16,7 @@ from controller.fabric.changes import HostSighted, LinkSeen
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan
 from controller.openflow.tally import Tally
+from controller.ovsdb.server import HostsServer
 from controller.owner import Owner, _Ask
 from overlay.changes import Document, Outcome
 from overlay.values import DatapathId
@@ -137,9 +137,25 @@ class Prompt(Owner):
         )
 
 
+class QuietHosts(HostsServer):
+    """A listener that nobody calls; what it has heard of fabric switches and strangers is what a test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.troubles: dict[DatapathId, tuple[str, ...]] = {}
+        self.unknown: tuple[tuple[str, str], ...] = ()
+
+    def fabric_switches(self) -> dict[DatapathId, tuple[str, ...]]:
+        return self.troubles
+
+    def strangers(self) -> tuple[tuple[str, str], ...]:
+        return self.unknown
+
+
 class OperatedDesk(Desk):
     """A desk whose owner a test may look at."""
 
     def __init__(self, owner: Prompt) -> None:
-        super().__init__(owner, SimpleNamespace(hosts=lambda: ()), Tally(), version="0")
+        self.callers = QuietHosts()
+        super().__init__(owner, self.callers, Tally(), version="0")
         self.owner = owner

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from controller.fabric_cli import command, loads
+from overlay.values import DatapathId
 
 pytestmark = pytest.mark.usefixtures("desk")
 
@@ -56,8 +57,12 @@ def test_status_shows_all(fabric, desk) -> None:
     assert "link    a:1 - x:1  usable, weight 1, 10000 Mbit/s" in said
     assert "problem" not in said
     desk.owner.disconnect(200)
+    desk.callers.troubles = {DatapathId(200): ("external_ids:vl2-fabric: there is no bridge br0",)}
+    desk.callers.unknown = (("192.0.2.7", "hung up: not JSON"),)
     fabric("drain", "x", "--no-wait")
     said = fabric("status").output
+    assert "problem switch x: external_ids:vl2-fabric: there is no bridge br0" in said
+    assert "problem OVSDB caller 192.0.2.7: hung up: not JSON" in said
     assert f"switch  x  {SPINE}  NOT CONNECTED, in maintenance, NOT DRAINED YET" in said
     assert f"problem switch x ({SPINE}) is not connected" in said
     assert json.loads(fabric("status", "--json").output)["policy"]["name"] == "ecmp"

@@ -9,6 +9,7 @@ import pytest
 from controller.events import PortChanged
 from controller.fabric.policies import POLICIES
 from controller.store import StoreError
+from overlay.values import DatapathId
 
 pytestmark = pytest.mark.usefixtures("desk")
 
@@ -187,6 +188,21 @@ def test_a_switch_that_is_gone_can_be_forgotten(op, desk) -> None:
         assert (op(method, path).status, op(method, path).error["type"]) == (404, "SwitchNotFound")
     assert len(op("GET", LINKS).body["links"]) == 6
     assert op("GET", f"{LINKS}/{LEAF}:3").error["type"] == "LinkNotFound"
+
+
+def test_a_switch_tells_what_is_wrong_with_its_ovsdb_session(op, desk) -> None:
+    """What could not be told to a joined switch is said of it; who never got so far is in the controller's health."""
+    assert all(each["problems"] == [] for each in op("GET", "/v1/topology/switches").body["switches"])
+    desk.callers.troubles = {DatapathId(200): ("its OVSDB session is down",)}
+    desk.callers.unknown = (("192.0.2.7:50000", "external_ids:vl2-fabric: there is no bridge br7"),)
+    troubled = op("GET", f"/v1/topology/switches/{DatapathId(200)}").body["switch"]
+    assert troubled["problems"] == ["its OVSDB session is down"]
+    listed = {each["datapath_id"]: each["problems"] for each in op("GET", "/v1/topology/switches").body["switches"]}
+    assert [problems for problems in listed.values() if problems] == [["its OVSDB session is down"]]
+    assert listed[troubled["datapath_id"]]
+    assert op("GET", "/v1/health").body["health"]["problems"] == [
+        "OVSDB caller 192.0.2.7:50000: external_ids:vl2-fabric: there is no bridge br7"
+    ]
 
 
 def test_names_are_those_of_the_intended_topology(op) -> None:
