@@ -89,7 +89,7 @@ class Bulk:
 
         :raises Conflict: when one did.
         """
-        there = (world.networks, world.subnets, world.ports)
+        there = (world.networks, world.subnets, world.ports, world.subnetpools, world.shares)
         if not all(any(creation.id in known for known in there) for creation in self._creations):
             raise Conflict("network_id: the network was deleted before all were made", field="network_id")
 

@@ -34,6 +34,9 @@ CREATE TABLE document (
 """
 _CACHE_KIB: Final = 16 << 10
 """With SQLite's own 2 MiB, a commit of thousands of documents writes pages twice."""
+_LOG_PAGES: Final = 4000
+"""After so many pages (16 MiB) the log is copied into the database; with SQLite's own 1000, each commit of a thousand
+documents would wait for that."""
 _WRITE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _PUT: Final = """
 INSERT INTO document (kind, id, revision, body) VALUES (?, ?, ?, ?)
@@ -179,6 +182,7 @@ class SqliteStore:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         ((found,),) = database.execute("PRAGMA quick_check(1)").fetchall()
         if found != "ok":
             raise self._damaged(found)

@@ -1,7 +1,7 @@
 """How do many requests share one core without keeping each other waiting?
 
 All greenlets run on one core, one after the other.  A request passes a :class:`Turnstile` before it is looked at, and
-again whenever it has worked for some milliseconds; the turnstile lets few on in each round of the hub, in turns between
+again whenever it has worked for a millisecond; the turnstile lets few on in each round of the hub, in turns between
 the projects.  So a project's thousand requests, or its one request for thousands of objects, cost another project's
 request a few milliseconds.  The edge says once per request whose it is (:func:`begin`); whoever works for it asks
 :func:`whose`.
@@ -25,7 +25,7 @@ import eventlet.hubs  # noqa: E402
 
 T = TypeVar("T")
 
-_SLICE_SECONDS: Final = 0.002
+_SLICE_SECONDS: Final = 0.001
 """For how long a request works until it lets others have their turn."""
 _ROUND: Final = 4
 """How many requests are let on in one round, or else one that has worked for a slice already and will for another."""

@@ -79,7 +79,7 @@ def test_a_port_that_is_deleted_while_a_list_is_written(op, edge) -> None:
     made = op.make("port", network_id=network["id"], name="gone", **{"binding:host_id": "h1"})
     edge.service.plug("h1", made["id"])
     port = edge.service.world.port(made["id"])
-    assert ports._shown(edge.service, port).status == "ACTIVE"
+    read = ports.attributes(edge.service)
+    assert read["status"](port) == "ACTIVE"
     op("DELETE", f"/v2.0/ports/{port.id}")
-    shown = ports._shown(edge.service, port)
-    assert (shown.name, shown.status) == ("gone", "DOWN")
+    assert (read["name"](port), read["status"](port)) == ("gone", "DOWN")
