@@ -119,7 +119,9 @@ def test_old_versions_are_refused(port: int) -> None:
 
 def test_plain_text_costs_a_line(port: int, cacert: Path, caplog: Any, capfd: Any) -> None:
     """A client without TLS gets no answer and leaves one line; others are served."""
-    caplog.set_level("INFO")
+    caplog.set_level(
+        "INFO", logger="controller.rest.server"
+    )  # other tests may have set it: Mininet does so with all of them
     with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
         plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
         said = plain.recv(100)

@@ -177,7 +177,7 @@ def test_files_that_cannot_be_used(given, spoil: Callable[[dict[str, Any]], None
 
 def test_a_self_made_certificate(tmp_path: Path, caplog) -> None:
     """REST's own certificate is made once, kept for the next start, renewed when too old, and its print is logged."""
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="controller.trust")  # Mininet sets the level of all loggers that there are
     settings = parse({"state_dir": str(tmp_path / "state"), "rest": {"tls": "self-made", "listen": "10.9.8.7:443"}})
     check(settings)
     assert not (tmp_path / "state").exists(), "a check makes nothing"
