@@ -7,6 +7,8 @@ OSKEN_PYTHON ?= $(shell for v in 3.13 3.12; do for p in $$(command -v python$$v)
 	[ -x "$$p" ] && "$$p" -c 'import sys; assert sys.version_info >= (3, 12)' 2>/dev/null && { echo $$p; exit; }; done; done; \
 	echo $(PYTHON))
 OSKEN_VENV := .venv-osken
+# The real clients and the real Keystone, which must not share their requirements with the product.
+OPENSTACK_VENV := .venv-openstack
 PACKAGES := openvswitch-switch mininet iproute2 iputils-ping iputils-arping tcpdump ethtool iperf3 \
 	python3-venv python3-dev gcc ruby shellcheck
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -32,7 +34,7 @@ packages:
 # Ryu 4.34 is a source package of 2019 that today's setuptools cannot build.
 $(BIN)/vl2: setup.cfg pyproject.toml build-constraints.txt | packages
 	$(PYTHON) -m venv --system-site-packages $(VENV)
-	PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt $(BIN)/pip install -q -e '.[test,lint]'
+	PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt $(BIN)/pip install -q -e '.[test,lint,keystone]'
 	@touch $@
 
 $(OSKEN_VENV)/bin/vl2: setup.cfg pyproject.toml | packages
@@ -42,13 +44,18 @@ $(OSKEN_VENV)/bin/vl2: setup.cfg pyproject.toml | packages
 	PIP_CONSTRAINT=$(CURDIR)/$(OSKEN_VENV)/constraints $(OSKEN_VENV)/bin/pip install -q -e '.[test,osken]'
 	@touch $@
 
+$(OPENSTACK_VENV)/bin/openstack: tests/openstack/requirements.txt | packages
+	$(PYTHON) -m venv $(OPENSTACK_VENV)
+	$(OPENSTACK_VENV)/bin/pip install -q -r tests/openstack/requirements.txt
+	@touch $@
+
 demo: $(BIN)/vl2
 	$(BIN)/vl2 demo
 
 lab: $(BIN)/vl2
 	$(BIN)/vl2 lab up
 
-test: $(BIN)/vl2 test-pure test-osken
+test: $(BIN)/vl2 $(OPENSTACK_VENV)/bin/openstack test-pure test-osken
 	$(BIN)/python -m pytest --ignore tests/overlay --ignore tests/fabric --ignore tests/project
 
 test-pure: $(BIN)/vl2
@@ -56,7 +63,7 @@ test-pure: $(BIN)/vl2
 
 # Mininet is a package of Debian's own Python, so what builds labs runs on that alone.
 test-osken: $(OSKEN_VENV)/bin/vl2
-	VL2_FRAMEWORK=os_ken $(OSKEN_VENV)/bin/python -m pytest -q -m 'not root' --ignore tests/topologies --ignore tests/e2e --ignore tests/bench
+	VL2_FRAMEWORK=os_ken $(OSKEN_VENV)/bin/python -m pytest -q -m 'not root' --ignore tests/topologies --ignore tests/e2e --ignore tests/bench --ignore tests/openstack
 
 lint: $(BIN)/vl2
 	$(BIN)/ruff format --check .
@@ -82,5 +89,5 @@ docs: $(BIN)/vl2
 
 clean:
 	-[ ! -x $(BIN)/vl2 ] || [ "$$(id -u)" != 0 ] || $(BIN)/vl2 lab down
-	rm -rf $(VENV) $(OSKEN_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) $(OSKEN_VENV) $(OPENSTACK_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

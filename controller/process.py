@@ -29,11 +29,12 @@ from controller.openflow import app as openflow
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
+from controller.rest.access import Authenticator
 from controller.rest.app import build, product_version
 from controller.rest.server import Server
 from controller.settings import Settings, load
 from controller.store import SqliteStore, StoreError
-from controller.tokens import operator_token, secret
+from controller.tokens import operator_token, password, secret
 from overlay.changes import Document, DocumentKind
 from overlay.refusals import Invalid, Refusal
 from overlay.world import Settings as WorldSettings
@@ -72,6 +73,7 @@ def run(settings: Settings) -> None:
 
 def _serve(settings: Settings, store: SqliteStore) -> None:
     operator = operator_token(settings.operator_token_file)
+    others = _others(settings)
     owner = restore(settings, store)
     stop = eventlet.event.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,7 +86,7 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
         hosts.start([(at.address, at.port) for at in settings.ovsdb.listen], switches.addresses[0][1], owner.put)
         green.collect_rarely()
         desk = Desk(owner, hosts, tally, version=product_version())
-        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens))
+        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens, authenticators=others))
         _LOG.info("REST on http://%s (a page to try it: /docs)", rest.endpoint)
         stop.wait()
         _LOG.info("stopping; the switches go on as they are")
@@ -93,6 +95,20 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
         hosts.stop()
         switches.stop()
         loop.kill()
+
+
+def _others(settings: Settings) -> tuple[Authenticator, ...]:
+    """Who else can say whose a token is.
+
+    :raises SettingsError: for a Keystone without the library that asks it, or without its password.
+    """
+    if settings.keystone is None:
+        return ()
+    try:
+        from controller.rest.keystone import Keystone  # noqa: PLC0415  (only whoever has a Keystone installs this)
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"keystone: {error.name} is missing: pip install 'vl2[keystone]'") from error
+    return (Keystone(settings.keystone, password(settings.keystone.password_file)),)
 
 
 def restore(settings: Settings, store: SqliteStore) -> Owner:

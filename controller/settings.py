@@ -7,6 +7,7 @@ key that holds it.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from overlay.values import UNLIMITED, Countable, Mac, Vni
 OPERATOR: Final = "operator"
 """The project that the operator's own objects belong to; no tenant may be called so."""
 
+_URL: Final = re.compile(r"https?://[!-~]+")
+_INTERFACES: Final = ("public", "internal", "admin")
 _LINK_PREFIX_MAX: Final = 30
 _PORT_RATE_LEAST: Final = 64
 """Below it not even ARP and DHCP would be a network."""
@@ -54,6 +57,27 @@ class RestSettings:
     """The HTTP socket."""
 
     listen: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class KeystoneSettings:
+    """An OpenStack Keystone that says whose a token is, and the user of a service as whom it is asked.
+
+    Times are in seconds.  ``ca`` is the file with which Keystone's certificate is checked; None for the machine's own.
+    """
+
+    url: str
+    username: str
+    password_file: Path
+    project: str
+    user_domain: str
+    project_domain: str
+    region: str
+    interface: str
+    ca: Path | None
+    timeout: float
+    cache_seconds: float
+    """How long an answer is kept, and so how long a revoked token may still be good; 0 asks each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +130,7 @@ class Settings:
     openflow: ListenSettings
     ovsdb: ListenSettings
     rest: RestSettings
+    keystone: KeystoneSettings | None
     overlay: OverlaySettings
     fabric: FabricSettings
     quotas: Mapping[Countable, int]
@@ -158,6 +183,7 @@ def parse(document: Mapping[str, object]) -> Settings:
         openflow=_listen(top.section("openflow"), "openflow", "127.0.0.1:6653", insecure=insecure),
         ovsdb=_listen(top.section("ovsdb"), "ovsdb", "127.0.0.1:6640", insecure=insecure),
         rest=_rest(top.section("rest"), insecure=insecure),
+        keystone=_keystone(top.section("keystone")),
         overlay=_overlay(top.section("overlay")),
         fabric=_fabric(top.section("fabric")),
         quotas=_quotas(top.section("quotas")),
@@ -180,6 +206,35 @@ def _rest(section: Section, *, insecure: bool) -> RestSettings:
     section.end()
     _keep_in(listen, "rest.listen", insecure=insecure)
     return RestSettings(listen)
+
+
+def _keystone(section: Section) -> KeystoneSettings | None:
+    if not section.names():
+        return None
+    url = section.text("url", "")
+    if not _URL.fullmatch(url):
+        raise SettingsError(f"keystone.url: {url!r} is not where a Keystone is, like https://keystone.example/v3")
+    password_file = section.path("password_file")
+    if password_file is None:
+        raise SettingsError("keystone.password_file: needs the file with the password of keystone.username")
+    interface = section.text("interface", "public")
+    if interface not in _INTERFACES:
+        raise SettingsError(f"keystone.interface: {interface!r} is none of {', '.join(_INTERFACES)}")
+    keystone = KeystoneSettings(
+        url=url,
+        username=section.text("username", "vl2"),
+        password_file=password_file,
+        project=section.text("project", "service"),
+        user_domain=section.text("user_domain", "Default"),
+        project_domain=section.text("project_domain", "Default"),
+        region=section.text("region", ""),
+        interface=interface,
+        ca=section.path("ca"),
+        timeout=section.seconds("timeout", 5.0),
+        cache_seconds=section.seconds("cache_seconds", 10.0, zero=True),
+    )
+    section.end()
+    return keystone
 
 
 def _keep_in(endpoint: Endpoint, key: str, *, insecure: bool) -> None:

@@ -76,15 +76,32 @@ def secret(path: Path) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _make_token(path)
+    except OSError as error:
+        raise SettingsError(f"{path}: secret: {error.strerror}") from error
+    return checked_token(_read(path), str(path))
+
+
+def password(path: Path) -> str:
+    """Read a password that somebody else gave.
+
+    :raises SettingsError: when the file cannot be read, is open to everybody, or holds nothing.
+    """
+    text = _read(path)
+    if not text:
+        raise SettingsError(f"{path}: secret: the file holds nothing")
+    return text
+
+
+def _read(path: Path) -> str:
+    try:
         with path.open(encoding="ascii") as file:
             if os.fstat(file.fileno()).st_mode & 0o007:
                 raise SettingsError(f"{path}: the secret is open to every user of this machine: chmod 600 it")
-            text = file.read().strip()
+            return file.read().strip()
     except OSError as error:
         raise SettingsError(f"{path}: secret: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: secret: not ASCII") from error
-    return checked_token(text, str(path))
 
 
 def _make_token(path: Path) -> None:

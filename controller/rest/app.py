@@ -6,7 +6,7 @@ The WSGI application: routes, the caller's identity, and the checks that every r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, NoReturn, cast
 
@@ -36,7 +36,8 @@ from controller.rest import (
     tags,
     topology,
 )
-from controller.rest.access import HEADER, Access, Caller
+from controller.rest.access import HEADER, Access, Authenticator, Caller
+from controller.rest.authenticators import ConfiguredTokens
 from controller.rest.errors import BadRequest, ErrorAnswer, WrongMediaType
 from controller.service import Service
 from controller.tokens import Token
@@ -77,15 +78,17 @@ def build(
     operator: Token,
     projects: Mapping[str, Token],
     *,
+    authenticators: Sequence[Authenticator] = (),
     activation_seconds: float = bindings.ACTIVATION_SECONDS,
 ) -> OpenAPI:
     """Build the WSGI application.
 
     :param operator: the token that sees and may do everything.
-    :param projects: tokens by project.
+    :param projects: tokens by project, as the configuration gives them.
+    :param authenticators: further ways to show who one is.
     :param activation_seconds: how long an activation may take until it is answered 504.
     """
-    access = Access(operator, projects)
+    access = Access((ConfiguredTokens(operator, projects), *authenticators))
     app = OpenAPI(
         "controller.rest",
         info=Info(title="VL2", version=product_version(), description=_DESCRIPTION),
@@ -143,7 +146,7 @@ def _identity(access: Access, *, public: bool) -> Caller | None:
     """A wrong token is refused at public endpoints as well, but for the documentation."""
     if public and request.endpoint != "operations.show_health":
         return None
-    return access.identify(bearer=request.endpoint == "metrics.scrape")
+    return access.identify(request)
 
 
 def product_version() -> str:

@@ -1,0 +1,1 @@
+"""Who may call this controller, and as what?  Pure values: time, ids and secrets are arguments."""
