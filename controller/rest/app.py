@@ -25,6 +25,7 @@ from controller.rest import (
     documents,
     errors,
     intended,
+    lookup,
     metrics,
     networks,
     operations,
@@ -52,6 +53,7 @@ PUBLIC: Final = frozenset(
         "documents.page",
         "documents.start",
         "documents.file",
+        "lookup.show_identity_version",
         "openapi_document",
         "operations.show_health",
     }
@@ -120,6 +122,7 @@ def build(
         subnetpools.blueprint(service),
         rbac.blueprint(service),
         quotas.blueprint(service),
+        lookup.blueprint(service),
         operations.blueprint(service),
         metrics.blueprint(service),
         topology.blueprint(service),
