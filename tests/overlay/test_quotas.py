@@ -119,9 +119,9 @@ def test_a_lower_quota_is_refused_when_it_is_checked(world: World) -> None:
 def test_projects_are_who_has_something_or_a_quota(world: World) -> None:
     """A project is known as long as it owns something or has a quota of its own."""
     world.apply(SetQuota("b", {Countable.PORT: 1}), 0)
-    assert world.projects() == {"a", "b", "o"}
+    assert world.projects() == {"a", "b"}
     world.apply(ResetQuota("b"), 0)
-    assert world.projects() == {"a", "o"}
+    assert world.projects() == {"a"}
 
 
 @pytest.mark.parametrize(
