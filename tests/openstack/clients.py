@@ -96,7 +96,7 @@ class Command:
         return printed, self._complaints.read().strip()
 
     def __call__(self, line: str) -> None:
-        """Do something that prints nothing."""
+        """Do something that prints nothing; what came of it has to be looked at."""
         printed, wrong = self._say(line)
         assert not wrong, f"{line}: {wrong}"
         assert not printed, f"{line}: {printed}"
@@ -105,7 +105,13 @@ class Command:
         """Do or show something, and read what it prints as JSON."""
         printed, wrong = self._say(f"{line} -f json")
         assert not wrong, f"{line}: {wrong}"
+        # Not every failure is complained about: the command forgets some of its own errors' texts.
+        assert printed, f"{line}: it printed nothing"
         return json.loads(printed)
+
+    def names(self, line: str) -> set[str]:
+        """The names in a list."""
+        return {each["Name"] for each in self.look(line)}
 
     def refused(self, line: str) -> str:
         """Try what cannot be; the complaint."""
