@@ -362,9 +362,7 @@ def test_a_network_is_shared_and_taken_back(red: Command, blue: Command) -> None
     network = red.look("network create common")
     red.look("subnet create --network common --subnet-range 10.5.0.0/24 common-4")
     assert blue.look("network list") == []
-    policy = red.look(
-        "network rbac create --type network --action access_as_shared --target-project blue common"
-    )
+    policy = red.look("network rbac create --type network --action access_as_shared --target-project blue common")
     having(policy, object_type="network", action="access_as_shared", target_project_id="blue", project_id="red")
     having(policy, object_id=network["id"])
     having(blue.look("network show common"), shared=True)
