@@ -163,3 +163,17 @@ def test_the_sdk_switches_and_moves(scene: Scene, clients: Clients) -> None:
     scene.lab.vm_move("sdk2", "h1", trigger="appear")
     assert clients.op.look(f"port show {made['ports'][1]}")["binding_host_id"] == "h1"
     assert scene.reaches("sdk1", address, 5)
+
+
+def test_the_sdk_activates_a_binding(scene: Scene, clients: Clients) -> None:
+    """``activate_port_binding`` returns with the port at its other host, once that has what it needs for it."""
+    port = clients.sdk("op", "make", "bound", "10.40.0.0/24", "1")["ports"][0]
+    clients.op(f"port set --host h1 {port}")
+    assert clients.sdk("op", "bind", port, "h2") == {"status": "INACTIVE"}
+    plug = ["ovs-vsctl", "--timeout=5", "add-port", "br-int", "bound0", "--", "set", "Interface", "bound0"]
+    done = scene.lab.run("h2", [*plug, "type=internal", f"external_ids:iface-id={port}"])
+    assert done.returncode == 0, done.stderr
+    wait(lambda: scene.ask("GET", f"/v1/moves?port_id={port}")["moves"][-1]["phase"] == "ready", "h2 is ready")
+    assert clients.sdk("op", "activate", port, "h2")["h2"] == "ACTIVE"
+    assert clients.op.look(f"port show {port}")["binding_host_id"] == "h2"
+    wait(lambda: clients.op.look(f"port show {port}")["status"] == "ACTIVE", "it is active there")

@@ -21,8 +21,8 @@ PATIENCE = 60.0
 _END = "that-was-all"
 
 
-def clouds(place: Path, url: str, tokens: Mapping[str, str]) -> Path:
-    """Write the ``clouds.yaml`` of callers, each a cloud by its name.
+def clouds_text(url: str, tokens: Mapping[str, str]) -> str:
+    """The ``clouds.yaml`` of callers, each a cloud by its name.
 
     :param tokens: of each caller.
     """
@@ -36,9 +36,15 @@ def clouds(place: Path, url: str, tokens: Mapping[str, str]) -> Path:
             f"      token: {json.dumps(token)}",
             f"    identity_endpoint_override: {json.dumps(url + '/v3')}",
             '    identity_api_version: "3"',
+            '    network_api_version: "2"',
         ]
+    return "\n".join(lines) + "\n"
+
+
+def clouds(place: Path, url: str, tokens: Mapping[str, str]) -> Path:
+    """Write the ``clouds.yaml`` of callers into a directory."""
     file = place / "clouds.yaml"
-    file.write_text("\n".join(lines) + "\n")
+    file.write_text(clouds_text(url, tokens))
     file.chmod(0o600)
     return file
 
