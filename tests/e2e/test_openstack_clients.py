@@ -104,7 +104,7 @@ def test_a_network_is_switched_off_and_on(scene: Scene, clients: Clients, pair: 
 
 
 def test_a_port_is_moved_by_its_host(scene: Scene, clients: Clients, pair: tuple[str, str]) -> None:
-    """``port set --host`` begins a move, which the machine completes by appearing there; it is reached at the new host."""
+    """``port set --host`` begins a move, which the machine completes by appearing there; then it is reached there."""
     one, two = pair
     id_ = clients.op.look("port show red2")["id"]
     clients.op("port set --host h1 red2")
@@ -129,7 +129,7 @@ def test_a_shared_network_carries_anothers_port(scene: Scene, clients: Clients, 
 
 
 def test_overlapping_prefixes_do_not_hear_each_other(scene: Scene, clients: Clients, pair: tuple[str, str]) -> None:
-    """Another project's network with the same prefix, made through the SDK, pings within, and hears nothing of the first."""
+    """Another project's network with the same prefix, made through the SDK, works and hears nothing of the first."""
     one, _ = pair
     made = clients.sdk("blue", "make", "twin", RANGE, "2")
     for number, (port, host) in enumerate(zip(made["ports"], ("h1", "h2"), strict=True), start=1):

@@ -70,7 +70,7 @@ class Command:
 
     def __init__(self, openstack: Path, config: Path, cloud: str) -> None:
         # Whatever it writes there is there before the end of the answer is.
-        self._complaints = TemporaryFile("a+")
+        self._complaints = TemporaryFile("a+")  # noqa: SIM115  (closed when it ends)
         self._process = subprocess.Popen(
             [openstack / "openstack"],
             stdin=subprocess.PIPE,

@@ -192,7 +192,7 @@ def test_subnets_are_filtered(op: Command, finds: str, finds_not: str) -> None:
 
 
 def test_both_versions_of_ip(op: Command, net: dict[str, Any]) -> None:
-    """A subnet of IPv6, and one without a gateway, are what they were asked to be; DHCP is refused while there is none."""
+    """A subnet of IPv6, and one without a gateway, are what they were asked to be; DHCP, not there yet, is refused."""
     six = op.look(f"subnet create --network {net['id']} --subnet-range 2001:db8::/64 --ip-version 6 six")
     having(six, ip_version=6, gateway_ip="2001:db8::1", cidr="2001:db8::/64")
     alone = op.look(f"subnet create --network {net['id']} --subnet-range 10.0.2.0/24 --gateway none alone")

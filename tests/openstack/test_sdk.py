@@ -83,7 +83,7 @@ def test_ports(tour: Any) -> None:
 def test_tags(tour: Any) -> None:
     """Tags are set, added, checked, removed and filtered by, on each kind of objects that has them."""
     assert tour("red", "tags") == {
-        **dict.fromkeys(("Network", "Subnet", "Port", "SubnetPool"), ["b", "c"]),
+        **{kind: ["b", "c"] for kind in ("Network", "Subnet", "Port", "SubnetPool")},
         "check": ["NotFoundException", 404],
         "checked": ["nothing"],
         "none": [],

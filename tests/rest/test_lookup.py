@@ -31,7 +31,7 @@ def test_the_list_is_of_who_has_something(op, blue) -> None:
 
 
 def test_a_project_finds_itself_alone(blue, edge) -> None:
-    """A project looks up itself, and is refused others and the list, by which clients know to take names as they are."""
+    """A project looks up itself; others and the list are refused, by which clients know to take names as they are."""
     assert blue("GET", "/v3/projects/blue").body["project"]["id"] == "blue"
     assert blue("GET", "/v3/projects/red").status == 403
     assert blue("GET", "/v3/projects?name=red").status == 403
