@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, NoReturn, cast
 
@@ -62,6 +63,9 @@ PUBLIC: Final = frozenset(
 
 _WITHOUT_BODY: Final = (".activate_binding", ".add_tag")
 """The operations whose address says everything."""
+
+_OF_BODIES: Final = {"413": HTTPStatus(413).phrase, "415": HTTPStatus(415).phrase}
+"""How a body is refused before anything looks into it."""
 
 _DESCRIPTION: Final = (
     "Virtual layer-2 networks on a routed fabric. `/v2.0` has the shape of OpenStack Networking (Neutron) v2.0, so its "
@@ -167,6 +171,11 @@ def document() -> dict[str, Any]:
 
 def _document(app: OpenAPI) -> dict[str, Any]:
     found: dict[str, Any] = app.api_doc
+    for path in found["paths"].values():
+        for operation in path.values():
+            if "requestBody" in operation:
+                answers = operation["responses"]
+                answers |= {status: {**answers["400"], "description": why} for status, why in _OF_BODIES.items()}
     return found
 
 

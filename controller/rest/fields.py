@@ -48,10 +48,14 @@ class Body(BaseModel):
         )
 
 
-class Shown(BaseModel):
-    """A JSON object that we answer with."""
+def _in_part(schema: dict[str, Any]) -> None:
+    schema.pop("required", None)
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+class Shown(BaseModel):
+    """A JSON object that we answer with; of which ``fields=`` may leave out any part."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_extra=_in_part)
 
 
 class RecordShown(Shown):

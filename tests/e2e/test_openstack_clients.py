@@ -166,14 +166,24 @@ def test_the_sdk_switches_and_moves(scene: Scene, clients: Clients) -> None:
 
 
 def test_the_sdk_activates_a_binding(scene: Scene, clients: Clients) -> None:
-    """``activate_port_binding`` returns with the port at its other host, once that has what it needs for it."""
-    port = clients.sdk("op", "make", "bound", "10.40.0.0/24", "1")["ports"][0]
-    clients.op(f"port set --host h1 {port}")
+    """``activate_port_binding`` of a prepared host returns when what is sent to the port arrives there."""
+    port, other = clients.sdk("op", "make", "bound", "10.40.0.0/24", "2")["ports"]
+    scene.lab.vm_add("bound1", "h1", port_id=port)
+    scene.lab.vm_add("bound2", "h1", port_id=other)
+    address = scene.ip("bound1")
+    assert scene.reaches("bound2", address, 5)
     assert clients.sdk("op", "bind", port, "h2") == {"status": "INACTIVE"}
-    plug = ["ovs-vsctl", "--timeout=5", "add-port", "br-int", "bound0", "--", "set", "Interface", "bound0"]
-    done = scene.lab.run("h2", [*plug, "type=internal", f"external_ids:iface-id={port}"])
-    assert done.returncode == 0, done.stderr
+    for argv in (
+        ["ovs-vsctl", "--timeout=5", "add-port", "br-int", "bound0", "--", "set", "Interface", "bound0"]
+        + ["type=internal", f"external_ids:iface-id={port}"],
+        ["ip", "link", "set", "bound0", "up"],
+    ):
+        done = scene.lab.run("h2", argv)
+        assert done.returncode == 0, done.stderr
     wait(lambda: scene.ask("GET", f"/v1/moves?port_id={port}")["moves"][-1]["phase"] == "ready", "h2 is ready")
     assert clients.sdk("op", "activate", port, "h2")["h2"] == "ACTIVE"
     assert clients.op.look(f"port show {port}")["binding_host_id"] == "h2"
-    wait(lambda: clients.op.look(f"port show {port}")["status"] == "ACTIVE", "it is active there")
+    vms = scene.vms()
+    with Ears(scene.lab, "h2", interfaces=("bound0",)) as ears:
+        say(vms["bound2"], ipv4(vms["bound2"], mac_number(vms["bound1"].mac), address, b"follow-me"))
+        assert [each for each in ears.hear(1.0) if b"follow-me" in each.frame]

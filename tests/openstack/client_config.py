@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from tests.openstack.clients import clouds_text
+from clients import clouds_text
 
 print(clouds_text("http://127.0.0.1:9696", {"vl2": Path("/run/vl2/lab/operator.token").read_text().strip()}))
