@@ -14,12 +14,13 @@ from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel
 
 from controller.rest import answers
-from controller.rest.access import OPERATOR, caller, require_operator
+from controller.rest.access import caller, require_operator
 from controller.rest.discovery import Link
 from controller.rest.errors import Forbidden
 from controller.rest.fields import Body, Shown
 from controller.rest.listing import Json, Values
 from controller.service import Service
+from controller.settings import OPERATOR
 
 _DOMAIN: Final = "default"
 _VERSION: Final = "v3.14"
