@@ -197,8 +197,15 @@ def _check_body() -> None:
             field="Content-Type",
             kind="HTTPUnsupportedMediaType",
         )
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise WrongMediaType(
+            f"Content-Encoding: {request.headers['Content-Encoding']} is not supported, the body must be as it is",
+            field="Content-Encoding",
+            kind="HTTPUnsupportedMediaType",
+        )
     try:
-        body = json.loads(text, parse_constant=_no_constant)
+        # JSON is UTF-8 (RFC 8259 §8.1); json alone would guess.
+        body = json.loads(text.decode(), parse_constant=_no_constant)
     except RecursionError:
         raise BadRequest("Malformed request body: nested too deeply", kind="HTTPBadRequest") from None
     except ValueError as error:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from controller.rest import answers
 from controller.rest.access import caller, require_operator
 from controller.rest.errors import Forbidden, bad_request
-from controller.rest.fields import Body, Count, Flag, Maybe, Shown
+from controller.rest.fields import Body, Count, Flag, Identity, Maybe, Shown
 from controller.rest.listing import FieldsQuery, Json
 from controller.service import Service
 from overlay.changes import ResetQuota, SetQuota
@@ -99,7 +99,7 @@ class DetailsAnswer(BaseModel):
 class QuotaPath(BaseModel):
     """Whose limits."""
 
-    project_id: str
+    project_id: Identity
 
 
 def blueprint(service: Service) -> APIBlueprint:

@@ -176,9 +176,16 @@ def test_the_sdk_activates_a_binding(scene: Scene, clients: Clients) -> None:
     assert clients.sdk("op", "bind", port, "h2") == {"status": "INACTIVE"}
     with ThreadPoolExecutor(1) as pool:
         moved = pool.submit(scene.lab.vm_move, "bound1", "h2", pause_ms=8000, trigger="rarp")
-        wait(lambda: scene.ask("GET", f"/v1/moves?port_id={port}")["moves"][-1]["phase"] == "ready", "h2 is ready")
+
+        def ready() -> bool:
+            move = scene.ask("GET", f"/v1/moves?port_id={port}")["moves"][-1]
+            assert not moved.done(), move
+            return bool(move["phase"] == "ready")
+
+        wait(ready, "h2 is ready")
         assert clients.sdk("op", "activate", port, "h2")["h2"] == "ACTIVE"
-        assert clients.op.look(f"port show {port}")["binding_host_id"] == "h2"
+        shown = clients.op.look(f"port show {port}")
+        assert shown["binding_host_id"] == "h2", scene.ask("GET", f"/v1/moves?port_id={port}")["moves"]
         assert not moved.done(), "the machine went on before, and its announcement may have moved the port"
         moved.result()
     assert scene.reaches("bound2", address, 5)
