@@ -335,10 +335,14 @@ class SetTags:
 
 @dataclass(frozen=True, slots=True)
 class SetQuota:
-    """Let a project have so many of each; what is not named stays.  What it has already is never taken away."""
+    """Let a project have so many of each; what is not named stays.  What it has already is never taken away.
+
+    :ivar check: refuse limits below what it has.
+    """
 
     project_id: str
     limits: Mapping[Countable, int]
+    check: bool = False
 
 
 @dataclass(frozen=True, slots=True)

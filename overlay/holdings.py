@@ -51,6 +51,10 @@ class Holdings:
         """What a project has of a kind."""
         return self._ids[kind].get(project, {}).keys()
 
+    def projects(self) -> frozenset[str]:
+        """All projects that have something, or a quota of their own."""
+        return frozenset(self.quotas).union(*self._ids.values())
+
     def usage(self, project: str) -> dict[Countable, int]:
         """How many of each a project has."""
         return {kind: len(self.ids(kind, project)) for kind in Countable}

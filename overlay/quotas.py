@@ -15,6 +15,12 @@ def set_quota(index: Index, change: SetQuota, record: Recorder) -> None:
     for kind, limit in change.limits.items():
         if limit < UNLIMITED:
             raise Invalid(f"{kind}: {limit} is neither a number of objects nor -1", field=kind, kind="InvalidInput")
+    usage = index.holdings.usage(change.project_id) if change.check else {}
+    for kind, used in usage.items():
+        if UNLIMITED < change.limits.get(kind, UNLIMITED) < used:
+            raise Invalid(
+                f"{kind}: {change.limits[kind]} is less than the {used} that are there", field=kind, kind="InvalidInput"
+            )
     before = index.holdings.quotas.get(change.project_id)
     quota = Quota(change.project_id, {**({} if before is None else before.limits), **change.limits})
     index.put_quota(quota)

@@ -30,6 +30,8 @@ def create_subnet(index: Index, change: CreateSubnet, record: Recorder) -> None:
     if change.id in index.subnets:
         raise Conflict(f"id: there is a subnet {change.id} already", field="id")
     cidr = _prefix(index, change)
+    if cidr.is_multicast or not cidr.prefixlen:
+        raise Invalid(f"cidr: {cidr} is no prefix to number machines from", field="cidr", kind="InvalidInput")
     _check_overlap(index, change.network_id, cidr)
     gateway = default_gateway(cidr) if change.gateway_ip == "default" else change.gateway_ip
     _check_gateway(cidr, gateway)

@@ -202,6 +202,10 @@ class World:
         """A project's ports."""
         return tuple(self.ports[id_] for id_ in self._index.holdings.ids(Countable.PORT, project))
 
+    def projects(self) -> frozenset[str]:
+        """All projects that have something, or a quota of their own."""
+        return self._index.holdings.projects()
+
     def usage(self, project: str) -> Mapping[Countable, int]:
         """How many of each a project has."""
         return self._index.holdings.usage(project)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, NoReturn, cast
 
@@ -27,6 +28,7 @@ from controller.rest import (
     errors,
     identities,
     intended,
+    lookup,
     metrics,
     networks,
     operations,
@@ -56,6 +58,9 @@ BODY_MOST: Final = 1 << 20
 _WITHOUT_BODY: Final = (".activate_binding", ".add_tag")
 """The operations whose address says everything."""
 
+_OF_BODIES: Final = {"413": HTTPStatus(413).phrase, "415": HTTPStatus(415).phrase}
+"""How a body is refused before anything looks into it."""
+
 _DESCRIPTION: Final = (
     "Virtual layer-2 networks on a routed fabric. `/v2.0` has the shape of OpenStack Networking (Neutron) v2.0, so its "
     "clients can be used; what is not in this document is not supported and is refused. `/v1` is for the operator."
@@ -73,7 +78,9 @@ class _Json(DefaultJSONProvider):
         :raises BadRequest: when it is not JSON.
         """
         try:
-            return json.loads(s, parse_constant=_no_constant, **how)
+            # JSON is UTF-8 (RFC 8259 §8.1); json alone would guess.
+            text = s.decode() if isinstance(s, bytes) else s
+            return json.loads(text, parse_constant=_no_constant, **how)
         except RecursionError:
             raise BadRequest("Malformed request body: nested too deeply", kind="HTTPBadRequest") from None
         except ValueError as error:
@@ -139,6 +146,7 @@ def build(
         subnetpools.blueprint(service),
         rbac.blueprint(service),
         quotas.blueprint(service),
+        lookup.blueprint(service),
         operations.blueprint(service),
         metrics.blueprint(service),
         topology.blueprint(service),
@@ -222,6 +230,11 @@ def document() -> dict[str, Any]:
 
 def _document(app: OpenAPI) -> dict[str, Any]:
     found: dict[str, Any] = app.api_doc
+    for path in found["paths"].values():
+        for operation in path.values():
+            if "requestBody" in operation:
+                answers = operation["responses"]
+                answers |= {status: {**answers["400"], "description": why} for status, why in _OF_BODIES.items()}
     return found
 
 
@@ -241,6 +254,12 @@ def _check_body() -> None:
         raise WrongMediaType(
             f"Content-Type: {request.mimetype or 'none'} is not supported, the body must be application/json",
             field="Content-Type",
+            kind="HTTPUnsupportedMediaType",
+        )
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise WrongMediaType(
+            f"Content-Encoding: {request.headers['Content-Encoding']} is not supported, the body must be as it is",
+            field="Content-Encoding",
             kind="HTTPUnsupportedMediaType",
         )
     if not isinstance(request.get_json(), dict):  # the request remembers it for the model

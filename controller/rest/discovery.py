@@ -97,6 +97,7 @@ _EXTENSIONS: Final = (
     ("pagination", "Pagination support", "Lists come page by page: limit, marker, page_reverse."),
     ("project-id", "project_id field", "project_id stands beside tenant_id."),
     ("provider", "Provider Network", "The VNI as provider:segmentation_id (operator)."),
+    ("quota-check-limit", "Quota engine limit check", "A limit below what is used is refused if one asks for it."),
     ("quota_details", "Quota details", "How much of a quota is used."),
     ("quotas", "Quota management", "How much a project may have."),
     ("rbac-policies", "RBAC Policies", "Networks may be shared with single projects, or with all of them."),

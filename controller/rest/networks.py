@@ -27,6 +27,7 @@ from controller.rest.fields import (
     Secure,
     VniNumber,
     empty,
+    one_of,
     only,
     refused,
 )
@@ -131,6 +132,8 @@ class NetworkShown(RecordShown):
 
 class NetworkCreateBody(ManyBody):
     """One network, or several of which all are made or none."""
+
+    model_config = one_of("network", "networks")
 
     network: Maybe[NetworkCreate] = None
     networks: Maybe[Annotated[list[NetworkCreate], Field(min_length=1, max_length=10_000)]] = None

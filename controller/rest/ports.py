@@ -34,6 +34,7 @@ from controller.rest.fields import (
     TagList,
     empty,
     ip_of,
+    one_of,
     refused,
 )
 from controller.rest.listing import (
@@ -184,6 +185,8 @@ class PortShown(RecordShown):
 
 class PortCreateBody(ManyBody):
     """One port, or several of which all are made or none."""
+
+    model_config = one_of("port", "ports")
 
     port: Maybe[PortCreate] = None
     ports: Maybe[Annotated[list[PortCreate], Field(min_length=1, max_length=10_000)]] = None

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from controller.rest import answers
 from controller.rest.access import caller, require_operator
 from controller.rest.errors import Forbidden, bad_request
-from controller.rest.fields import Body, Count, Maybe, Shown
+from controller.rest.fields import Body, Count, Flag, Identity, Maybe, Shown
 from controller.rest.listing import FieldsQuery, Json
 from controller.service import Service
 from overlay.changes import ResetQuota, SetQuota
@@ -33,6 +33,8 @@ class QuotaUpdate(Body):
     port: Maybe[Limit] = None
     subnetpool: Maybe[Limit] = None
     rbac_policy: Maybe[Limit] = None
+    check_limit: Maybe[Flag] = Field(None, description="Refuse limits below what the project has.")
+    force: Maybe[Flag] = Field(None, description="Take such limits even so.")
 
 
 class QuotaShown(Shown):
@@ -97,7 +99,7 @@ class DetailsAnswer(BaseModel):
 class QuotaPath(BaseModel):
     """Whose limits."""
 
-    project_id: str
+    project_id: Identity
 
 
 def blueprint(service: Service) -> APIBlueprint:
@@ -140,10 +142,12 @@ def blueprint(service: Service) -> APIBlueprint:
     def update_quota(path: QuotaPath, body: QuotaBody) -> Json:
         """Say how much a project may have; what it has already is never taken away.  Operator only."""
         require_operator("Setting quotas")
-        given = {Countable(name): limit for name, limit in body.quota.model_dump(exclude_none=True).items()}
+        wish = body.quota
+        named = wish.model_dump(exclude_none=True, exclude={"check_limit", "force"})
+        given = {Countable(name): limit for name, limit in named.items()}
         if not given:
             raise bad_request("quota", "names no limit to be set")
-        service.submit(SetQuota(path.project_id, given))
+        service.submit(SetQuota(path.project_id, given, check=bool(wish.check_limit) and not wish.force))
         return {"quota": limits(path.project_id)}
 
     @api.delete("/quotas/<project_id>", responses=answers.gone())

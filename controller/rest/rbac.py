@@ -33,7 +33,7 @@ def _action(value: object) -> object:
     return value
 
 
-class PolicyCreate(Body):
+class RbacPolicyCreate(Body):
     """A share to be made."""
 
     object_type: Shareable
@@ -45,19 +45,19 @@ class PolicyCreate(Body):
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
 
     @model_validator(mode="after")
-    def _one_target(self) -> PolicyCreate:
+    def _one_target(self) -> RbacPolicyCreate:
         _target(self.target_tenant, self.target_project)
         return self
 
 
-class PolicyUpdate(Body):
+class RbacPolicyUpdate(Body):
     """What may change of a share."""
 
     target_tenant: Maybe[Identity] = Field(None, description="The same as target_project.")
     target_project: Maybe[Identity] = None
 
     @model_validator(mode="after")
-    def _one_target(self) -> PolicyUpdate:
+    def _one_target(self) -> RbacPolicyUpdate:
         _target(self.target_tenant, self.target_project)
         return self
 
@@ -71,7 +71,7 @@ def _target(tenant: str | None, project: str | None) -> str:
     return found
 
 
-class PolicyShown(Shown):
+class RbacPolicyShown(Shown):
     """A share."""
 
     id: str
@@ -84,38 +84,38 @@ class PolicyShown(Shown):
     tenant_id: str
 
 
-class PolicyCreateBody(Body):
+class RbacPolicyCreateBody(Body):
     """A share to be made."""
 
-    rbac_policy: PolicyCreate
+    rbac_policy: RbacPolicyCreate
 
 
-class PolicyUpdateBody(Body):
+class RbacPolicyUpdateBody(Body):
     """The changes of a share."""
 
-    rbac_policy: PolicyUpdate
+    rbac_policy: RbacPolicyUpdate
 
 
-class PolicyAnswer(BaseModel):
+class RbacPolicyAnswer(BaseModel):
     """One share."""
 
-    rbac_policy: PolicyShown
+    rbac_policy: RbacPolicyShown
 
 
-class PoliciesAnswer(BaseModel):
+class RbacPoliciesAnswer(BaseModel):
     """Several shares."""
 
-    rbac_policies: list[PolicyShown]
+    rbac_policies: list[RbacPolicyShown]
     rbac_policies_links: PageLinks = None
 
 
-class PolicyPath(BaseModel):
+class RbacPolicyPath(BaseModel):
     """Which share."""
 
     policy_id: str
 
 
-class PolicyQuery(ListQuery):
+class RbacPolicyQuery(ListQuery):
     """Filters of a list of shares."""
 
     id: Values = None
@@ -145,18 +145,18 @@ def blueprint(service: Service) -> APIBlueprint:
     api = answers.routes("rbac", "/v2.0")
     sight = Sight(service)
 
-    collection = Collection("rbac_policies", ATTRIBUTES, PolicyShown, sight.share)
+    collection = Collection("rbac_policies", ATTRIBUTES, RbacPolicyShown, sight.share)
 
     def candidates() -> Iterable[Share]:
         return filter(caller().sees, service.world.shares.values())
 
-    @api.get("/rbac-policies", responses=answers.listed(PoliciesAnswer))
-    def list_rbac_policies(query: PolicyQuery) -> Json:
+    @api.get("/rbac-policies", responses=answers.listed(RbacPoliciesAnswer))
+    def list_rbac_policies(query: RbacPolicyQuery) -> Json:
         """List what is shared, by its owners."""
         return collection.select(candidates(), query)
 
-    @api.post("/rbac-policies", responses=answers.created(PolicyAnswer))
-    def create_rbac_policy(body: PolicyCreateBody) -> tuple[Json, int]:
+    @api.post("/rbac-policies", responses=answers.created(RbacPolicyAnswer))
+    def create_rbac_policy(body: RbacPolicyCreateBody) -> tuple[Json, int]:
         """Share an object of one's own."""
         given = body.rbac_policy
         target = _target(given.target_tenant, given.target_project)
@@ -167,13 +167,13 @@ def blueprint(service: Service) -> APIBlueprint:
         service.submit(intent)
         return {"rbac_policy": collection.show(service.world.shares[intent.id])}, 201
 
-    @api.get("/rbac-policies/<policy_id>", responses=answers.ok(PolicyAnswer))
-    def show_rbac_policy(path: PolicyPath, query: FieldsQuery) -> Json:
+    @api.get("/rbac-policies/<policy_id>", responses=answers.ok(RbacPolicyAnswer))
+    def show_rbac_policy(path: RbacPolicyPath, query: FieldsQuery) -> Json:
         """Show a share."""
         return {"rbac_policy": collection.show(sight.share(path.policy_id), query)}
 
-    @api.put("/rbac-policies/<policy_id>", responses=answers.changed(PolicyAnswer))
-    def update_rbac_policy(path: PolicyPath, header: Conditions, body: PolicyUpdateBody) -> Json:
+    @api.put("/rbac-policies/<policy_id>", responses=answers.changed(RbacPolicyAnswer))
+    def update_rbac_policy(path: RbacPolicyPath, header: Conditions, body: RbacPolicyUpdateBody) -> Json:
         """Share with another project instead."""
         share = sight.share(path.policy_id)
         target = _target(body.rbac_policy.target_tenant, body.rbac_policy.target_project)
@@ -182,7 +182,7 @@ def blueprint(service: Service) -> APIBlueprint:
         return {"rbac_policy": collection.show(service.world.shares[share.id])}
 
     @api.delete("/rbac-policies/<policy_id>", responses=answers.gone())
-    def delete_rbac_policy(path: PolicyPath, header: Conditions) -> tuple[str, int]:
+    def delete_rbac_policy(path: RbacPolicyPath, header: Conditions) -> tuple[str, int]:
         """Share no more; nobody may need it."""
         service.submit(DeleteShare(sight.share(path.policy_id).id, header.expected))
         return "", 204
@@ -190,7 +190,7 @@ def blueprint(service: Service) -> APIBlueprint:
     return api
 
 
-def _owner(sight: Sight, given: PolicyCreate) -> Owned:
+def _owner(sight: Sight, given: RbacPolicyCreate) -> Owned:
     """The object to be shared, which must be the caller's own."""
     thing: Owned
     if given.object_type is Shareable.NETWORK:

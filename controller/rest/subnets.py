@@ -27,6 +27,7 @@ from controller.rest.fields import (
     Name,
     RecordShown,
     Shown,
+    one_of,
     only,
     refused,
     version_of,
@@ -153,6 +154,8 @@ class SubnetShown(RecordShown):
 
 class SubnetCreateBody(ManyBody):
     """One subnet, or several of which all are made or none."""
+
+    model_config = one_of("subnet", "subnets")
 
     subnet: Maybe[SubnetCreate] = None
     subnets: Maybe[Annotated[list[SubnetCreate], Field(min_length=1, max_length=10_000)]] = None

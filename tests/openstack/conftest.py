@@ -12,11 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.openstack.clients import Command, clouds, script
 
 ROOT = Path(__file__).parents[2]
 VENV = Path(os.environ.get("VL2_OPENSTACK", ROOT / ".venv-openstack"))
@@ -192,13 +195,13 @@ class Controller:
         return call(self.port, method, path, body, **{**({} if token == "" else shown), **headers})
 
 
-@pytest.fixture
-def controller(tmp_path: Path) -> Iterator[Callable[..., Controller]]:
-    """Start controllers with these additions to their configuration."""
+@contextmanager
+def _starting(place: Path) -> Iterator[Callable[..., Controller]]:
+    """Start controllers with these additions to their configuration; all of them end with the block."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(additions: str = "") -> Controller:
-        home = tmp_path / f"controller{len(started)}"
+        home = place / f"controller{len(started)}"
         home.mkdir()
         rest = free_port()
         (home / "vl2.toml").write_text(
@@ -217,11 +220,69 @@ def controller(tmp_path: Path) -> Iterator[Callable[..., Controller]]:
         assert process.poll() is None, (home / "log").read_text()[-2000:]
         return Controller(rest, (home / "state/operator.token").read_text().strip(), home / "log")
 
-    yield start
-    for process in started:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture
+def controller(tmp_path: Path) -> Iterator[Callable[..., Controller]]:
+    """Start controllers with these additions to their configuration."""
+    with _starting(tmp_path) as start:
+        yield start
+
+
+PROJECTS = {"red": "red-0123456789abcdef", "blue": "blue-0123456789abcdef"}
+"""Their tokens."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A controller, and who may use it by which ``clouds.yaml``."""
+
+    controller: Controller
+    config: Path
+    openstack: Path
+
+    def script(self, cloud: str, name: str, *words: str) -> Any:
+        """Run a script for openstacksdk as one of them."""
+        return script(self.openstack, self.config, cloud, name, *words)
+
+
+@pytest.fixture(scope="module")
+def site(openstack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A controller without switches, an operator ``op`` and two projects."""
+    place = tmp_path_factory.mktemp("site")
+    tokens = "".join(f'{name} = "{token}"\n' for name, token in PROJECTS.items())
+    with _starting(place) as start:
+        found = start(f"[tokens]\n{tokens}")
+        config = clouds(place, f"http://127.0.0.1:{found.port}", {"op": found.operator, **PROJECTS})
+        yield Site(found, config, openstack)
+
+
+@pytest.fixture(scope="module")
+def op(site: Site) -> Iterator[Command]:
+    """The ``openstack`` command of the operator."""
+    with Command(site.openstack, site.config, "op") as command:
+        yield command
+
+
+@pytest.fixture(scope="module")
+def red(site: Site) -> Iterator[Command]:
+    """The ``openstack`` command of a project."""
+    with Command(site.openstack, site.config, "red") as command:
+        yield command
+
+
+@pytest.fixture(scope="module")
+def blue(site: Site) -> Iterator[Command]:
+    """The ``openstack`` command of another project."""
+    with Command(site.openstack, site.config, "blue") as command:
+        yield command

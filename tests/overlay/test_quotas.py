@@ -106,6 +106,24 @@ def test_a_lower_quota_takes_nothing_away(world: World) -> None:
     world.apply(CreatePort("p3", "a", "n", mac=Mac(3)), 0)
 
 
+def test_a_lower_quota_is_refused_when_it_is_checked(world: World) -> None:
+    """With a check no limit can be below what is there; as much, more and any number can."""
+    for limit in (1, 2, -1):
+        world.apply(SetQuota("a", {Countable.PORT: limit}, check=True), 0)
+    with pytest.raises(Refusal, match="port: 0 is less than the 1") as refusal:
+        world.apply(SetQuota("a", {Countable.PORT: 0}, check=True), 0)
+    assert refusal.value.field == "port"
+    assert world.limits("a")[Countable.PORT] == -1
+
+
+def test_projects_are_who_has_something_or_a_quota(world: World) -> None:
+    """A project is known as long as it owns something or has a quota of its own."""
+    world.apply(SetQuota("b", {Countable.PORT: 1}), 0)
+    assert world.projects() == {"a", "b"}
+    world.apply(ResetQuota("b"), 0)
+    assert world.projects() == {"a"}
+
+
 @pytest.mark.parametrize(
     ("change", "status", "kind"),
     [

@@ -74,6 +74,8 @@ def world() -> World:
         (CreateSubnet("s2", "p", "x", NET), 404, "NetworkNotFound", "network_id"),
         (CreateSubnet("s", "p", "m", NET), 409, "Conflict", "id"),
         (subnet(cidr=ip_network("10.0.0.0/24")), 400, "InvalidInput", "cidr"),
+        (subnet(cidr=ip_network("224.0.0.0/24")), 400, "InvalidInput", "cidr"),
+        (subnet(cidr=ip_network("::/0")), 400, "InvalidInput", "cidr"),
         (subnet(gateway_ip=ip_address("10.0.2.1")), 400, "InvalidInput", "gateway_ip"),
         (subnet(gateway_ip=ip_address("10.0.1.0")), 400, "InvalidInput", "gateway_ip"),
         (subnet(gateway_ip=ip_address("::1")), 400, "InvalidInput", "gateway_ip"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import pytest
 from click.testing import CliRunner
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel
 
 from controller.cli import main
 from controller.rest.app import build, document
@@ -46,11 +48,32 @@ def test_every_operation_has_a_name_and_a_sentence() -> None:
     assert len(set(names)) == len(names)
     assert found["security"] == [{"token": []}, {"basic": []}]
     public = {operation["operationId"] for operation in operations if operation.get("security") == []}
-    assert public == {"list_versions", "list_resources", "show_health"}
+    assert public == {"list_versions", "list_resources", "show_health", "show_identity_version"}
     for operation in operations:
         assert operation["summary"].endswith("."), operation
         assert "422" not in operation["responses"]
         assert any(status.startswith("2") for status in operation["responses"])
+
+
+def test_no_two_models_have_one_name() -> None:
+    """A form of the document is one model's: two of one name would stand for each other there."""
+    models = {
+        model
+        for name, module in sys.modules.items()
+        if name.startswith("controller.rest.")
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == name
+    }
+    names = [model.__name__ for model in models]
+    assert names
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_a_body_may_be_refused_as_such() -> None:
+    """Every operation with a body says that it may be too large or of another type."""
+    for path in document()["paths"].values():
+        for operation in path.values():
+            assert ({"413", "415"} <= set(operation["responses"])) is ("requestBody" in operation)
 
 
 def test_answers_are_as_documented(op) -> None:

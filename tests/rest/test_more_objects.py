@@ -24,6 +24,9 @@ CHECKS = {
     "pagination": lambda op: _net(op) and op("GET", "/v2.0/networks?limit=1").body["networks_links"],
     "project-id": lambda op: op.make("network")["project_id"],
     "provider": lambda op: op.make("network")["provider:segmentation_id"],
+    "quota-check-limit": lambda op: (
+        _net(op) and op("PUT", "/v2.0/quotas/operator", {"quota": {"network": 0, "check_limit": True}}).status == 400
+    ),
     "quota_details": lambda op: "used" in op("GET", "/v2.0/quotas/p/details.json").body["quota"]["port"],
     "quotas": lambda op: op("PUT", "/v2.0/quotas/p", {"quota": {"port": 3}}).body["quota"]["port"] == 3,
     "rbac-policies": lambda op: op("GET", "/v2.0/rbac-policies").status == 200,
@@ -224,6 +227,19 @@ def test_a_bulk_counts_as_many_as_it_makes(op, blue, unchanged) -> None:
     op("PUT", "/v2.0/quotas/blue", {"quota": {"network": 3}})
     unchanged()
     assert blue("POST", "/v2.0/networks", {"networks": [{}, {}, {}, {}]}).error["type"] == "OverQuota"
+
+
+def test_a_limit_below_what_is_there_can_be_checked(op, blue) -> None:
+    """With check_limit a limit below what a project has is refused with the field; with force as well it is taken."""
+    _net(blue)
+    quota = {"network": 0, "port": 0, "check_limit": True}
+    refused = op("PUT", "/v2.0/quotas/blue", {"quota": quota})
+    assert (refused.status, refused.error["type"]) == (400, "InvalidInput")
+    assert "network: 0 is less than the 1" in refused.error["message"]
+    assert op("GET", "/v2.0/quotas").body["quotas"] == []
+    assert op("PUT", "/v2.0/quotas/blue", {"quota": {**quota, "network": 1}}).body["quota"]["network"] == 1
+    assert op("PUT", "/v2.0/quotas/blue", {"quota": {**quota, "force": True}}).body["quota"]["network"] == 0
+    assert op("PUT", "/v2.0/quotas/blue", {"quota": {"network": -1, "check_limit": True}}).status == 200
 
 
 def test_quotas_are_the_operators_to_set(blue, unchanged) -> None:
