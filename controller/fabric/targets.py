@@ -5,7 +5,7 @@ For prefixes, wherever a packet comes from; for prefixes where it enters the fab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from functools import lru_cache
 from ipaddress import IPv4Network
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import PortRef
+from controller.fabric.policies import ANYCAST
 from controller.fabric.routes import Hops, NextHops
 from overlay.values import DatapathId
 
@@ -54,6 +55,16 @@ class Target(NamedTuple):
         return names[self.kind].format(self.value if self.kind is TargetKind.TAG else self.prefix)
 
 
+class Owner(NamedTuple):
+    """What the packets of some targets go to alike, so that the targets have the same next hops in the end.
+
+    :param value: an edge switch, for all prefixes that are behind it; or a tag whose way may change.
+    """
+
+    kind: TargetKind
+    value: int
+
+
 @lru_cache(_CACHED)
 def _of_prefix(prefix: IPv4Network, kind: TargetKind) -> Target:
     return Target(kind, int(prefix.network_address), prefix.prefixlen)
@@ -82,6 +93,23 @@ def desired(fabric: Fabric, datapath_id: DatapathId) -> dict[Target, NextHops]:
     for tag, routes in steering.tags.items():
         if datapath_id in routes:
             found[Target.of_tag(tag)] = routes[datapath_id]
+    return found
+
+
+def owners(fabric: Fabric, routes: Iterable[Target]) -> dict[Target, Owner]:
+    """Find the owner of those targets of a switch that have one.
+
+    The tag of a path, or of a switch to bounce off, has none: nothing else goes where it goes, and most paths that
+    change are other paths with other tags.  The anycast tag stays when its way changes.
+    """
+    edges = {Target.of_prefix(prefix)[1:]: owner for prefix, owner in fabric.located.items()}
+    found: dict[Target, Owner] = {}
+    for target in routes:
+        if target.kind is TargetKind.TAG:
+            if target.value == ANYCAST:
+                found[target] = Owner(TargetKind.TAG, ANYCAST)
+        elif (edge := edges.get(target[1:])) is not None:
+            found[target] = Owner(target.kind, edge)
     return found
 
 
