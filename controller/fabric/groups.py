@@ -150,15 +150,18 @@ def _leaves(
     previous: GroupAssignment, desired: Mapping[Target, NextHops], owner_of: Mapping[Target, Owner]
 ) -> tuple[dict[Target, int], dict[int, NextHops]]:
     """Find the leaf of each destination that is to have one, and the next hops of each leaf."""
-    sets: dict[Owner, Counter[NextHops]] = {}
+    sets: dict[Owner, dict[NextHops, int]] = {}
     for target, hops in desired.items():
-        if target in owner_of:
-            sets.setdefault(owner_of[target], Counter())[hops] += 1
+        owner = owner_of.get(target)
+        if owner is not None:
+            times = sets.setdefault(owner, {})
+            times[hops] = times.get(hops, 0) + 1
     leaf_of_owner = _owned(previous, sets, owner_of)
     hops_at = {leaf: _most(sets[owner]) for owner, leaf in leaf_of_owner.items()}
     leaf_of: dict[Target, int] = {}
     for target, hops in desired.items():
-        leaf = leaf_of_owner[owner_of[target]] if target in owner_of else None
+        owner = owner_of.get(target)
+        leaf = None if owner is None else leaf_of_owner[owner]
         if leaf is None or hops_at[leaf] != hops:
             leaf = _stays(previous, target, hops, hops_at)
         if leaf is not None:
@@ -168,16 +171,18 @@ def _leaves(
 
 def _owned(previous: GroupAssignment, owners: Collection[Owner], owner_of: Mapping[Target, Owner]) -> dict[Owner, int]:
     """Find the leaf of each owner: the one that most of its destinations had, or a new one."""
-    claims: Counter[tuple[Owner, int]] = Counter()
+    claims: dict[tuple[Owner, int], int] = {}
     for target, leaf in previous.group_of.items():
-        if leaf in previous.shared_of and owner_of.get(target) in owners:
-            claims[owner_of[target], leaf] += 1
-    found: dict[Owner, int] = {}
-    taken: set[int] = set()
-    for owner, leaf in sorted(claims, key=lambda claim: (-claims[claim], claim)):
-        if owner not in found and leaf not in taken:
-            found[owner] = leaf
-            taken.add(leaf)
+        owner = owner_of.get(target)
+        if owner is not None and owner in owners and leaf in previous.shared_of:
+            claims[owner, leaf] = claims.get((owner, leaf), 0) + 1
+    found = dict(claims.keys())
+    if not len(claims) == len(found) == len(set(found.values())):  # not each owner with a leaf that is its alone
+        found, taken = {}, set[int]()
+        for owner, leaf in sorted(claims, key=lambda claim: (-claims[claim], claim)):
+            if owner not in found and leaf not in taken:
+                found[owner] = leaf
+                taken.add(leaf)
     fresh = (number for number in _LEAVES if number not in previous.shared_of)
     for owner in sorted(owners):
         if owner not in found:
@@ -185,7 +190,7 @@ def _owned(previous: GroupAssignment, owners: Collection[Owner], owner_of: Mappi
     return found
 
 
-def _most(sets: Counter[NextHops]) -> NextHops:
+def _most(sets: Mapping[NextHops, int]) -> NextHops:
     """Choose the next-hop set of a leaf: that of most of its owner's destinations, ties to the larger one."""
     return max(sets, key=lambda hops: (sets[hops], len(hops), hops))
 

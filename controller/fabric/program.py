@@ -98,14 +98,14 @@ def program(
     :raises KeyError: for a switch that the fabric does not know.
     """
     routes = desired(fabric, datapath_id) if routes is None else routes
+    kinds = {target.kind for target in routes}
     assignment = assign_groups(
-        previous, {target: hops for target, hops in routes.items() if hops}, owners(fabric, routes)
+        previous, {target: hops for target, hops in routes.items() if hops}, owners(fabric, kinds)
     )
     ports = tuple(port.number for port in fabric.ports(datapath_id))
     edge_ports = tuple(port.number for port in fabric.edge_ports(datapath_id))
     hosts = fabric.hosts_at(datapath_id)
     basis = hash_basis(datapath_id)
-    kinds = {target.kind for target in routes}
     flows = [answer(fabric.plan), routed(fabric.plan.router_mac)]
     flows += map(discovery, ports)
     for number in edge_ports:

@@ -5,7 +5,7 @@ For prefixes, wherever a packet comes from; for prefixes where it enters the fab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import IntEnum
 from functools import lru_cache
 from ipaddress import IPv4Network
@@ -26,6 +26,8 @@ class TargetKind(IntEnum):
     PREFIX = 0
     ENTRY = 1
     TAG = 2
+
+    __hash__ = int.__hash__  # what Enum has instead is Python, and targets are looked up by the hundred thousand
 
 
 class Target(NamedTuple):
@@ -66,6 +68,11 @@ class Owner(NamedTuple):
 
 
 @lru_cache(_CACHED)
+def _owner(kind: TargetKind, edge: DatapathId) -> Owner:
+    return Owner(kind, edge)
+
+
+@lru_cache(_CACHED)
 def _of_prefix(prefix: IPv4Network, kind: TargetKind) -> Target:
     return Target(kind, int(prefix.network_address), prefix.prefixlen)
 
@@ -96,20 +103,19 @@ def desired(fabric: Fabric, datapath_id: DatapathId) -> dict[Target, NextHops]:
     return found
 
 
-def owners(fabric: Fabric, routes: Iterable[Target]) -> dict[Target, Owner]:
-    """Find the owner of those targets of a switch that have one.
+def owners(fabric: Fabric, kinds: Collection[TargetKind]) -> dict[Target, Owner]:
+    """Find the owner of every target of these kinds that has one.
 
     The tag of a path, or of a switch to bounce off, has none: nothing else goes where it goes, and most paths that
     change are other paths with other tags.  The anycast tag stays when its way changes.
     """
-    edges = {Target.of_prefix(prefix)[1:]: owner for prefix, owner in fabric.located.items()}
     found: dict[Target, Owner] = {}
-    for target in routes:
-        if target.kind is TargetKind.TAG:
-            if target.value == ANYCAST:
-                found[target] = Owner(TargetKind.TAG, ANYCAST)
-        elif (edge := edges.get(target[1:])) is not None:
-            found[target] = Owner(target.kind, edge)
+    for kind in kinds:
+        if kind is TargetKind.TAG:
+            found[Target.of_tag(ANYCAST)] = Owner(TargetKind.TAG, ANYCAST)
+        else:
+            for prefix, edge in fabric.located.items():
+                found[_of_prefix(prefix, kind)] = _owner(kind, edge)
     return found
 
 

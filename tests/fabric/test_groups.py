@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from controller.events import Installed, PortChanged
 from controller.fabric.groups import SPARE, GroupAssignment, assign_groups, is_ours
 from controller.fabric.pipeline import ROUTE
-from controller.fabric.policies import POLICIES
+from controller.fabric.policies import ANYCAST, POLICIES
 from controller.fabric.program import program
 from controller.fabric.routes import NextHops
-from controller.fabric.targets import Owner, Target, TargetKind
+from controller.fabric.targets import Owner, Target, TargetKind, owners
 from controller.reconcile import Contents, difference
 from overlay.flow import Bucket, DecTtl, Flow, Group, Output, ToGroup, cookie
 from overlay.values import DatapathId
@@ -273,3 +273,14 @@ def test_exceptions_are_read_off_a_switch_too() -> None:
     held = program(fabric, D(101), NOTHING)
     assert Target(TargetKind.PREFIX, int(first) + 9) in held.assignment.group_of
     assert GroupAssignment.from_installed(held.flows, held.groups) == held.assignment
+
+
+def test_what_goes_to_one_edge_switch_has_one_owner_in_each_table() -> None:
+    """Prefixes belong to the edge switch that they are behind, the anycast tag to itself, and other tags to nobody."""
+    fabric = graphs.build(graphs.vl2(), policy=POLICIES["vlb"])
+    found = owners(fabric, TargetKind)
+    assert found[Target(TargetKind.PREFIX, 0x0A000100, 24)] == Owner(TargetKind.PREFIX, 100)
+    assert found[Target(TargetKind.ENTRY, 0x0A000100, 24)] == Owner(TargetKind.ENTRY, 100)
+    assert {to: owner for to, owner in found.items() if to.kind is TargetKind.TAG} == {
+        Target.of_tag(ANYCAST): Owner(TargetKind.TAG, ANYCAST)
+    }
