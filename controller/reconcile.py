@@ -45,7 +45,7 @@ def difference(held: Contents, wanted: Contents) -> Mods:
         known = groups.pop(group.group_id, None)
         if known is None:
             put_groups.append(group)
-        elif known != group:
+        elif known is not group and known != group:
             changed_groups.append(group)
     put = []
     for flow in wanted.flows:
