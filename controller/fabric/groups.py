@@ -131,9 +131,8 @@ def assign_groups(
     wanted: dict[_User, NextHops] = {leaf: hops_at[leaf] for leaf in sorted(hops_at)}
     wanted |= {target: desired[target] for target in sorted(desired) if target not in leaf_of}
     homes = {user: home for user in wanted if (home := _home(previous, user)) is not None}
-    fresh_leaves = [leaf for leaf in hops_at if leaf not in previous.shared_of]
-    if fresh_leaves:
-        homes |= _former(previous, leaf_of, fresh_leaves)
+    if new := hops_at.keys() - previous.shared_of.keys():
+        homes |= _former(previous, leaf_of, new)
     shared_of, hops_of = _share(previous.hops_of, homes, wanted)
     return GroupAssignment(
         {target: leaf_of[target] if target in leaf_of else shared_of[target] for target in sorted(desired)},
@@ -177,7 +176,7 @@ def _owned(previous: GroupAssignment, owners: Collection[Owner], owner_of: Mappi
         if owner is not None and owner in owners and leaf in previous.shared_of:
             claims[owner, leaf] = claims.get((owner, leaf), 0) + 1
     found = dict(claims.keys())
-    if not len(claims) == len(found) == len(set(found.values())):  # not each owner with a leaf that is its alone
+    if not len(claims) == len(found) == len(set(found.values())):  # some owner has two, or two have one
         found, taken = {}, set[int]()
         for owner, leaf in sorted(claims, key=lambda claim: (-claims[claim], claim)):
             if owner not in found and leaf not in taken:
@@ -192,6 +191,8 @@ def _owned(previous: GroupAssignment, owners: Collection[Owner], owner_of: Mappi
 
 def _most(sets: Mapping[NextHops, int]) -> NextHops:
     """Choose the next-hop set of a leaf: that of most of its owner's destinations, ties to the larger one."""
+    if len(sets) == 1:  # nearly always
+        return next(iter(sets))
     return max(sets, key=lambda hops: (sets[hops], len(hops), hops))
 
 
