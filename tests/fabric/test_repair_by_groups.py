@@ -15,7 +15,8 @@ from controller.fabric.pipeline import FabricCookie
 from controller.fabric.plan import PortRef
 from controller.fabric.policies import POLICIES
 from controller.fabric.program import SwitchProgram, program
-from controller.fabric.targets import TargetKind
+from controller.fabric.rollout import stages
+from controller.fabric.targets import TargetKind, desired, ranks
 from controller.reconcile import Contents, difference
 from overlay.flow import Action, ToGroup
 from overlay.values import DatapathId
@@ -99,6 +100,32 @@ def test_a_failure_of_a_link_or_an_inner_switch_changes_groups_alone(name: str, 
             assert counted(mods) == len(mods)
             sent += len(mods)
     assert sent
+
+
+@pytest.mark.parametrize(("name", "policy"), [*((name, "ecmp") for name in NETWORKS), ("vl2", "vlb")])
+def test_no_step_of_a_repair_sends_a_flow(name: str, policy: str) -> None:
+    """On the way through the steps of the ordered update, too, routes that have changed already part from none."""
+    wiring, taken = crowded(name), 0
+    for dead, ports in failures(wiring):
+        fabric = graphs.build(wiring, policy=POLICIES[policy])
+        programs = {switch: program(fabric, switch, NOTHING) for switch in fabric.switches if switch != dead}
+        held = {switch: desired(fabric, switch) for switch in programs}
+        far = {near: end.datapath_id for cable in wiring.cables for near, end in (cable, cable[::-1])}
+        fail(fabric, dead, ports)
+        plan = stages(
+            held,
+            {switch: desired(fabric, switch) for switch in programs},
+            rank=ranks(fabric),
+            far=lambda switch, port, far=far: far.get(PortRef(switch, port)),
+        )
+        for stage in plan:
+            for switch, routes in stage.routes.items():
+                before = programs[switch]
+                programs[switch] = program(fabric, switch, before.assignment, routes)
+                mods = difference(contents(before), contents(programs[switch]))
+                assert counted(mods) == len(mods)
+                taken += 1
+    assert taken
 
 
 def test_a_top_of_a_fat_tree_that_lost_a_pod_changes_the_flow_of_the_tag_alone() -> None:
