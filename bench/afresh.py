@@ -7,7 +7,7 @@ Three answers that do not lean on each other:
 * how much a controller that starts again finds to change: it reads every switch and sends the difference.
 
 Which number a group has is of no account, since that tells its history: a flow is compared with its group's buckets in
-the place of the number.
+the place of the number, and a leaf with those of the group that it leads to.
 """
 
 from __future__ import annotations
@@ -59,7 +59,11 @@ def canonical(flows: str, groups: str) -> list[str]:
             head, *each = found[2].split(",bucket=")
             buckets[found[1]] = ",bucket=".join([head, *sorted(re.sub(r"bucket_id:\d+,?", "", one) for one in each)])
     lines = [re.sub(r"^\s*|\s*$", "", line) for line in flows.splitlines() if "cookie=" in line]
-    return sorted(re.sub(r"group:(\d+)", lambda found: f"group:{{{buckets.get(found[1])}}}", line) for line in lines)
+
+    def told(line: str) -> str:
+        return re.sub(r"group:(\d+)", lambda found: f"group:{{{buckets.get(found[1])}}}", line)
+
+    return sorted(told(told(line)) for line in lines)
 
 
 def differing(one: Mapping[str, frozenset[Any]], other: Mapping[str, frozenset[Any]]) -> list[str]:
@@ -108,7 +112,10 @@ def told(topology: Mapping[str, Any]) -> Fabric:
 
 
 def _plain(flows: Iterable[Flow], groups: Iterable[Group]) -> frozenset[Any]:
-    buckets = {group.group_id: (group.basis, frozenset(group.buckets)) for group in groups}
+    buckets: dict[int, Any] = {group.group_id: (group.basis, frozenset(group.buckets)) for group in groups}
+    leaves = {group.group_id: group.buckets for group in groups if group.indirect}
+    for group_id, (bucket,) in leaves.items():
+        buckets[group_id] = tuple(buckets.get(each.group_id) for each in bucket.actions if isinstance(each, ToGroup))
     return frozenset(
         (
             flow.table,

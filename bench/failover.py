@@ -135,7 +135,9 @@ def hops(place: Bed, switch: str, prefix: str) -> Hops:
     if group is None:
         return Hops(0, 0)
     groups = place.lab.run(switch, [*words, "dump-groups", "br0"]).stdout
-    mine = next(line for line in groups.splitlines() if f"group_id={group[1]}," in line)
+    leaf = re.search(rf"group_id={group[1]},type=indirect,.*group:(\d+)", groups)
+    shared = group[1] if leaf is None else leaf[1]
+    mine = next(line for line in groups.splitlines() if f"group_id={shared}," in line)
     members = {int(port) for port in re.findall(r"watch_port:\"?(\d+)", mine)}
     described = place.lab.run(switch, [*words, "dump-ports-desc", "br0"]).stdout
     live = {

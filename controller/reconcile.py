@@ -33,7 +33,8 @@ def difference(held: Contents, wanted: Contents) -> Mods:
     """Compare key by key; equal flows, groups and meters cost nothing.
 
     A group that is put stands before the flows that need it, and one that is removed comes after the flows that left
-    it, so that no flow ever refers to a group that is not there.
+    it, so that no flow ever refers to a group that is not there.  So it is among groups: those that others lead to are
+    wanted first, and removed last.  Open vSwitch would take the other order without a word, and drop packets meanwhile.
     """
     flows = {flow.key: flow for flow in held.flows if flow.cookie & COOKIE_MARK_MASK == COOKIE_MARK}
     groups = {group.group_id: group for group in held.groups if is_ours(group.group_id)}
@@ -44,7 +45,7 @@ def difference(held: Contents, wanted: Contents) -> Mods:
         known = groups.pop(group.group_id, None)
         if known is None:
             put_groups.append(group)
-        elif known != group:
+        elif known is not group and known != group:
             changed_groups.append(group)
     put = []
     for flow in wanted.flows:
@@ -57,5 +58,5 @@ def difference(held: Contents, wanted: Contents) -> Mods:
         changed_groups=tuple(changed_groups),
         put=tuple(put),
         remove=tuple(flows.values()),
-        remove_groups=tuple(groups),
+        remove_groups=tuple(sorted(groups, key=lambda group_id: not groups[group_id].indirect)),
     )

@@ -177,19 +177,23 @@ class Bucket:
 class Group:
     """Several ways out, of which the switch takes one that is alive.
 
-    A select group hashes each transport flow onto a bucket; a failover group takes the first one.
+    A select group hashes each transport flow onto a bucket; a failover group takes the first one; an indirect group
+    has one, for many flows that are to be changed together.
 
     :param basis: what the hash over addresses and ports starts from, 32 bits (``selection_method=dp_hash`` and the
         lower half of its ``selection_method_param``, ovs-ofctl(8)).  Switches that a packet meets one after the other
         need different ones, or the second would only see packets for which the first has chosen the same.
     :param failover: whether this is a failover group (OFPGT_FF), all of whose buckets watch a port; it has neither
         weights nor a basis.
+    :param indirect: whether this is an indirect group (OFPGT_INDIRECT), whose one bucket watches nothing and has no
+        weight; it has no basis either.
     """
 
     group_id: int
     buckets: tuple[Bucket, ...]
     basis: int = 0
     failover: bool = False
+    indirect: bool = False
 
 
 class MeterUnit(Enum):

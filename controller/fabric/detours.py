@@ -60,7 +60,7 @@ def detours(herd: Herd, assignment: GroupAssignment) -> Detours:
 
     def holds(prefix: IPv4Network, chosen: Ports) -> bool:
         group_id = assignment.group_of.get(Target.of_prefix(prefix))
-        return group_id is not None and ports[group_id] == chosen
+        return group_id is not None and ports[assignment.shared(group_id)] == chosen
 
     pins = {each: pin for each, pin in herd.pins.items() if holds(each.prefix, pin.ports)}
     counted = {prefix for prefix, chosen in herd.counted.items() if holds(prefix, chosen)}

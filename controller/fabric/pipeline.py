@@ -200,7 +200,10 @@ TAGGED: Final = Table(
 )
 ROUTE: Final = Table(
     "route",
-    purpose="Send a packet to the host here that has its LA, or to a group of next hops towards its prefix.",
+    purpose=(
+        "Send a packet to the host here that has its LA, or to the leaf of its edge switch: a group that leads to a"
+        " group of next hops."
+    ),
     matches=("eth_type", "ipv4_dst"),
     writes=("eth_src", "eth_dst", "ttl"),
     nexts=("elephants",),

@@ -46,7 +46,7 @@ from controller.fabric.pipeline import (
 )
 from controller.fabric.plan import LaPlan, Sighting
 from controller.fabric.routes import Hop, NextHops
-from controller.fabric.targets import Desired, Target, TargetKind, desired
+from controller.fabric.targets import Desired, Target, TargetKind, desired, owners
 from overlay.flow import (
     PORT_IN,
     Action,
@@ -98,12 +98,14 @@ def program(
     :raises KeyError: for a switch that the fabric does not know.
     """
     routes = desired(fabric, datapath_id) if routes is None else routes
-    assignment = assign_groups(previous, {target: hops for target, hops in routes.items() if hops})
+    kinds = {target.kind for target in routes}
+    assignment = assign_groups(
+        previous, {target: hops for target, hops in routes.items() if hops}, owners(fabric, kinds)
+    )
     ports = tuple(port.number for port in fabric.ports(datapath_id))
     edge_ports = tuple(port.number for port in fabric.edge_ports(datapath_id))
     hosts = fabric.hosts_at(datapath_id)
     basis = hash_basis(datapath_id)
-    kinds = {target.kind for target in routes}
     flows = [answer(fabric.plan), routed(fabric.plan.router_mac)]
     flows += map(discovery, ports)
     for number in edge_ports:
@@ -125,6 +127,7 @@ def program(
     )
     flows += around.flows
     groups = [select(group_id, assignment.hops_of[group_id], basis) for group_id in sorted(assignment.hops_of)]
+    groups += (leaf(group_id, shared) for group_id, shared in sorted(assignment.shared_of.items()))
     return SwitchProgram(
         tuple(flows),
         (*groups, *around.groups),
@@ -339,6 +342,12 @@ def select(group_id: int, hops: NextHops, basis: int) -> Group:
     equal = len({hop.weight for hop in hops}) == 1
     times = _HASH_VALUES // len(hops) if equal and len(hops).bit_count() > 1 else 1
     return Group(group_id, tuple(Bucket(_way(hop), hop.weight, hop.port) for hop in hops) * max(times, 1), basis)
+
+
+@lru_cache(_CACHED)
+def leaf(group_id: int, shared: int) -> Group:
+    """Send what is for one edge switch to the group of its next hops."""
+    return Group(group_id, (Bucket((ToGroup(shared),)),), indirect=True)
 
 
 def _way(hop: Hop) -> tuple[Action, ...]:

@@ -47,10 +47,20 @@ _TAG_ENDS: Final = "per locator tag that ends here (on the switch behind the upl
 
 INTRODUCTION: Final = """\
 Every fabric switch holds these tables. They know locator addresses only. The sample flows are compiled for an edge
-switch with two uplinks (ports 1 and 2) and a hypervisor with LA 10.0.1.11 on port 3; a group hashes over both uplinks
-and skips one that is down. The policy is `vlb`: what enters gets the locator tag 1, of the nearest switch at the top,
-from the group's buckets. Under a policy that does not steer (`shortest`, `ecmp`), `enter` and `tagged` are empty and
-nothing leads to them."""
+switch with two uplinks (ports 1 and 2) and a hypervisor with LA 10.0.1.11 on port 3.
+
+Groups have two levels. The routes of all prefixes and addresses behind one edge switch lead to its **leaf**, an
+indirect group of one bucket, numbered from 0x564c4000 on. The leaf leads to a **shared group** of next hops, a select
+group that hashes over both uplinks and skips one that is down, numbered from 0x564c0001 on. So a failure changes groups
+and no flow: one shared group where an uplink is gone, and one leaf for each edge switch that is parted from others,
+however many prefixes and addresses are behind it. What enters has a leaf of its own for each edge switch, and so has
+the anycast tag of `vlb` in a Clos. Not so the tags of paths (`disjoint`) and of single switches (`vlb` elsewhere),
+which lead to shared groups themselves: a path that changes is another path with another tag, and that is another flow.
+Flows change, too, where an edge switch can no longer be reached, and where a switch begins or ceases to be one that
+flows bounce off.
+
+The policy is `vlb`: what enters gets the locator tag 1, of the nearest switch at the top, from the group's buckets.
+Under a policy that does not steer (`shortest`, `ecmp`), `enter` and `tagged` are empty and nothing leads to them."""
 
 
 def _fabric() -> Fabric:

@@ -5,7 +5,7 @@ For prefixes, wherever a packet comes from; for prefixes where it enters the fab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import IntEnum
 from functools import lru_cache
 from ipaddress import IPv4Network
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import PortRef
+from controller.fabric.policies import ANYCAST
 from controller.fabric.routes import Hops, NextHops
 from overlay.values import DatapathId
 
@@ -25,6 +26,8 @@ class TargetKind(IntEnum):
     PREFIX = 0
     ENTRY = 1
     TAG = 2
+
+    __hash__ = int.__hash__  # what Enum has instead is Python, and targets are looked up by the hundred thousand
 
 
 class Target(NamedTuple):
@@ -52,6 +55,21 @@ class Target(NamedTuple):
     def __str__(self) -> str:
         names = {TargetKind.PREFIX: "to {}", TargetKind.ENTRY: "entering to {}", TargetKind.TAG: "tag {}"}
         return names[self.kind].format(self.value if self.kind is TargetKind.TAG else self.prefix)
+
+
+class Owner(NamedTuple):
+    """What the packets of some targets go to alike, so that the targets have the same next hops in the end.
+
+    :param value: an edge switch, for all prefixes that are behind it; or a tag whose way may change.
+    """
+
+    kind: TargetKind
+    value: int
+
+
+@lru_cache(_CACHED)
+def _owner(kind: TargetKind, edge: DatapathId) -> Owner:
+    return Owner(kind, edge)
 
 
 @lru_cache(_CACHED)
@@ -82,6 +100,22 @@ def desired(fabric: Fabric, datapath_id: DatapathId) -> dict[Target, NextHops]:
     for tag, routes in steering.tags.items():
         if datapath_id in routes:
             found[Target.of_tag(tag)] = routes[datapath_id]
+    return found
+
+
+def owners(fabric: Fabric, kinds: Collection[TargetKind]) -> dict[Target, Owner]:
+    """Find the owner of every target of these kinds that has one.
+
+    The tag of a path, or of a switch to bounce off, has none: nothing else goes where it goes, and most paths that
+    change are other paths with other tags.  The anycast tag stays when its way changes.
+    """
+    found: dict[Target, Owner] = {}
+    for kind in kinds:
+        if kind is TargetKind.TAG:
+            found[Target.of_tag(ANYCAST)] = Owner(TargetKind.TAG, ANYCAST)
+        else:
+            for prefix, edge in fabric.located.items():
+                found[_of_prefix(prefix, kind)] = _owner(kind, edge)
     return found
 
 

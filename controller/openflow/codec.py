@@ -32,6 +32,8 @@ VERSION: Final = 6
 """OpenFlow 1.5."""
 SELECT: Final = 1
 """OFPGT_SELECT."""
+INDIRECT: Final = 2
+"""OFPGT_INDIRECT."""
 FAILOVER: Final = 3
 """OFPGT_FF."""
 DROP: Final = 1
@@ -148,9 +150,9 @@ def bundled_flow_add(flow: Flow, xid: int, bundle: int) -> bytes:
 
 def group_mod(group: Group, command: Command, xid: int) -> bytes:
     """Encode a group to be added or modified."""
-    buckets = encode_buckets(group.buckets, weighted=not group.failover)
-    choice = b"" if group.failover else encode_choice(group.basis)
-    kind = FAILOVER if group.failover else SELECT
+    kind = FAILOVER if group.failover else INDIRECT if group.indirect else SELECT
+    buckets = encode_buckets(group.buckets, weighted=kind == SELECT)
+    choice = encode_choice(group.basis) if kind == SELECT else b""
     return _group_mod(group.group_id, command, xid, len(buckets), buckets + choice, kind)
 
 

@@ -19,6 +19,7 @@ from controller.openflow.codec import (
     FAILOVER,
     FLOW_MOD,
     GROUP_MOD,
+    INDIRECT,
     METER_BAND,
     METER_MOD,
     METER_UNITS,
@@ -102,11 +103,11 @@ def flow_count(message: bytes) -> int:
 
 
 def groups(message: bytes) -> Iterator[Group]:
-    """Yield select and failover groups; other groups are not ours, and are passed over."""
+    """Yield select, indirect and failover groups; other groups are not ours, and are passed over."""
     at = MULTIPART.size
     while at < len(message):
         length, kind, group_id, buckets_length = _GROUP_DESC.unpack_from(message, at)
-        if kind in {SELECT, FAILOVER}:
+        if kind in {SELECT, INDIRECT, FAILOVER}:
             body = at + _GROUP_DESC.size
             middle = body + buckets_length
             try:
@@ -164,8 +165,9 @@ def group_of_mod(message: bytes) -> Group:
 
 
 def _group(kind: int, group_id: int, buckets: tuple[Bucket, ...], properties: bytes) -> Group:
-    if kind == FAILOVER:
-        return Group(group_id, buckets, FOREIGN_BASIS if properties else 0, failover=True)
+    if kind != SELECT:
+        basis = FOREIGN_BASIS if properties else 0
+        return Group(group_id, buckets, basis, failover=kind == FAILOVER, indirect=kind == INDIRECT)
     return Group(group_id, buckets, decode_choice(properties))
 
 

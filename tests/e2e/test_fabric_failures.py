@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import pytest
 
@@ -78,6 +79,21 @@ def buckets(held: dict[str, set[str]]) -> dict[str, list[list[str]]]:
     }
 
 
+@dataclass(frozen=True)
+class Sent:
+    """Flow-mods that each switch of the fabric was sent, and group-mods that all of them were."""
+
+    flows: dict[str, int]
+    groups: int
+
+
+def sent(scene: Scene) -> Sent:
+    """Ask the controller what it has sent to the fabric so far."""
+    fabric = {switch.dpid for switch in scene.lab.status().switches}
+    mods = {dpid: each for dpid, each in scene.sent().items() if dpid in fabric}
+    return Sent({dpid: flows for dpid, (flows, _) in mods.items()}, sum(groups for _, groups in mods.values()))
+
+
 @pytest.mark.parametrize("victim", SWITCHES)
 @pytest.mark.usefixtures("net")
 def test_traffic_survives_a_switch(scene: Scene, victim: str) -> None:
@@ -108,14 +124,21 @@ def settle(scene: Scene) -> None:
 @pytest.mark.parametrize(("one", "other"), LINKS, ids=["-".join(link) for link in LINKS])
 @pytest.mark.usefixtures("net")
 def test_traffic_survives_a_link(scene: Scene, one: str, other: str) -> None:
-    """When a cable of the fabric is cut, traffic goes on, and the cable is used again when it is mended."""
-    before, links = groups(scene), usable_links(scene)
+    """When a cable of the fabric is cut, traffic goes on, and the cable is used again when it is mended; neither sends
+    a flow to any switch of the fabric, but groups.
+    """
+    before, links, mods = groups(scene), usable_links(scene), sent(scene)
     try:
         with probing(scene.lab, "left", "right") as probe:
             scene.lab.set_link(one, other, up=False)
             wait(lambda: usable_links(scene) == links - 2, f"{one}-{other} is given up")
             settle(scene)
         assert went_on(probe.result()), probe.result()
+        wait(scene.all_connected, "all switches have confirmed the repair")
+        repaired = sent(scene)
+        assert repaired.flows == mods.flows
+        assert repaired.groups > mods.groups
     finally:
         scene.lab.set_link(one, other, up=True)
     assert_back(scene, before, links)
+    assert sent(scene).flows == mods.flows

@@ -66,6 +66,17 @@ def spread(packet: Packet, group: Group, dead: frozenset[PortRef]) -> set[tuple[
     return out
 
 
+def shared(groups: Mapping[int, Group], group_id: int) -> Group:
+    """Follow a leaf, whose one bucket always is alive, to the group that it leads to."""
+    group = groups[group_id]
+    if not group.indirect:
+        return group
+    ((bucket,),) = (group.buckets,)
+    ((action,),) = (bucket.actions,)
+    assert isinstance(action, ToGroup)
+    return groups[action.group_id]
+
+
 @dataclass
 class _Index:
     """What a switch holds, by table and group, and what it did with the packets that it has met."""
@@ -128,7 +139,7 @@ class Deployed:
                     case Output(port):
                         out.add((port, packet))
                     case ToGroup(group_id):
-                        out |= spread(packet, index.groups[group_id], dead)
+                        out |= spread(packet, shared(index.groups, group_id), dead)
             table = flow.goto
         return {(port, packet) for port, packet in out if port != came_by}
 

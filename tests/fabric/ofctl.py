@@ -74,6 +74,9 @@ def group(group: Group) -> str:
         f"bucket=weight:{b.weight},watch_port:{b.watch_port},actions={','.join(map(action, b.actions))}"
         for b in group.buckets
     ]
+    if group.indirect:
+        (bucket,) = group.buckets
+        return f"group_id={group.group_id},type=indirect,bucket=actions={','.join(map(action, bucket.actions))}"
     if group.failover:
         buckets = [
             f"bucket=watch_port:{b.watch_port},actions={','.join(map(action, b.actions))}" for b in group.buckets

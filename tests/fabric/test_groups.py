@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from controller.events import Installed, PortChanged
 from controller.fabric.groups import SPARE, GroupAssignment, assign_groups, is_ours
 from controller.fabric.pipeline import ROUTE
-from controller.fabric.policies import POLICIES
+from controller.fabric.policies import ANYCAST, POLICIES
 from controller.fabric.program import program
 from controller.fabric.routes import NextHops
-from controller.fabric.targets import Target, TargetKind
+from controller.fabric.targets import Owner, Target, TargetKind, owners
 from controller.reconcile import Contents, difference
 from overlay.flow import Bucket, DecTtl, Flow, Group, Output, ToGroup, cookie
 from overlay.values import DatapathId
@@ -108,6 +108,111 @@ def test_equal_groups_are_merged_when_there_are_many() -> None:
     assert len(kept.hops_of) == len(few)
 
 
+# ── leaves ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+owned = st.dictionaries(destinations, st.integers(0, 3).map(lambda edge: Owner(TargetKind.PREFIX, edge)))
+A, B = Owner(TargetKind.PREFIX, 1), Owner(TargetKind.PREFIX, 2)
+P, Q, R, S = (Target(TargetKind.PREFIX, n << 8, 24) for n in range(4))
+
+
+def after_all(history: list[tuple[Mapping[Target, NextHops], Mapping[Target, Owner]]]) -> GroupAssignment:
+    """Assign groups through a history of desires and owners."""
+    assignment = NOTHING
+    for desired, owner_of in history:
+        assignment = assign_groups(assignment, desired, owner_of)
+    return assignment
+
+
+@given(st.lists(st.tuples(desires, owned), max_size=4), desires, owned)
+def test_every_destination_of_an_owner_is_led_to_its_next_hops(history: list, desired: dict, owner_of: dict) -> None:
+    """Whatever was before, each destination chooses among its next hops, most of an owner's by the owner's one leaf;
+    no group is without a use, and assigning again changes nothing.
+    """
+    assignment = assign_groups(after_all(history), desired, owner_of)
+    assert {to: assignment.hops(to) for to in assignment.group_of} == desired
+    led = set(assignment.group_of.values())
+    assert assignment.shared_of.keys() <= led
+    assert assignment.hops_of.keys() == {assignment.shared(group) for group in led}
+    assert assignment.hops_of.keys().isdisjoint(assignment.shared_of)
+    assert all(map(is_ours, (*assignment.hops_of, *assignment.shared_of)))
+    for owner in {owner_of[to] for to in desired if to in owner_of}:
+        mine = {to for to in desired if owner_of.get(to) == owner}
+        if len({desired[to] for to in mine}) == 1:
+            (leaf,) = {assignment.group_of[to] for to in mine}
+            assert leaf in assignment.shared_of
+    assert assign_groups(assignment, desired, owner_of) == assignment
+
+
+@given(st.lists(st.tuples(desires, owned), max_size=4), desires, owned, st.randoms(use_true_random=False))
+def test_the_order_of_owned_destinations_does_not_matter(
+    history: list, desired: dict, owner_of: dict, random: object
+) -> None:
+    """The same previous groups, desires and owners, in any order, give the same groups."""
+    shuffled = list(desired.items())
+    random.shuffle(shuffled)
+    previous = after_all(history)
+    assert assign_groups(previous, desired, owner_of) == assign_groups(previous, dict(shuffled), owner_of)
+
+
+@given(
+    st.dictionaries(destinations, st.integers(0, 3).map(lambda edge: Owner(TargetKind.PREFIX, edge)), min_size=1),
+    st.lists(st.lists(next_hops, min_size=4, max_size=4), min_size=2, max_size=5),
+)
+def test_owners_that_part_and_meet_move_no_route(owner_of: dict, ways: list) -> None:
+    """While destinations stay where they are, no route leaves its leaf, whatever their next hops become."""
+    held = None
+    for sets in ways:
+        assignment = assign_groups(
+            NOTHING if held is None else held, {to: sets[owner.value] for to, owner in owner_of.items()}, owner_of
+        )
+        assert held is None or assignment.group_of == held.group_of
+        assert len(assignment.shared_of) == len(set(owner_of.values()))
+        held = assignment
+
+
+def test_a_destination_that_moves_waits_at_its_leaf_for_its_new_way() -> None:
+    """A destination that has another owner already but still its old next hops stays; with neither it has no leaf."""
+    before = assign_groups(NOTHING, {P: hops(1), Q: hops(1), R: hops(2), S: hops(2)}, {P: A, Q: A, R: B, S: B})
+    moved = {P: A, Q: B, R: B, S: B}
+    waiting = assign_groups(before, {P: hops(1), Q: hops(1), R: hops(2), S: hops(2)}, moved)
+    assert waiting == before
+    there = assign_groups(waiting, {P: hops(1), Q: hops(2), R: hops(2), S: hops(2)}, moved)
+    assert there.group_of == {**before.group_of, Q: before.group_of[R]}
+    neither = assign_groups(before, {P: hops(1), Q: hops(3), R: hops(2), S: hops(2)}, moved)
+    assert neither.group_of[Q] in neither.hops_of
+    assert neither.hops(Q) == hops(3)
+
+
+def test_the_last_destination_of_a_leaf_stays_until_it_is_dropped() -> None:
+    """A leaf whose owner is gone keeps its routes as they are while there are any, and is then forgotten."""
+    before = assign_groups(NOTHING, {P: hops(1), R: hops(2)}, {P: A, R: B})
+    assert assign_groups(before, {P: hops(1), R: hops(2)}, {R: B}) == before
+    assert assign_groups(before, {R: hops(2)}, {R: B}).shared_of.keys() == {before.group_of[R]}
+
+
+def test_most_destinations_of_a_leaf_keep_it() -> None:
+    """When destinations of one owner get two, the owner of most of them has the leaf, and the others a new one."""
+    before = assign_groups(NOTHING, dict.fromkeys((P, Q, R), hops(1)), dict.fromkeys((P, Q, R), B))
+    parted = assign_groups(before, dict.fromkeys((P, Q, R), hops(1)), {P: B, Q: A, R: A})
+    assert parted.group_of[Q] == parted.group_of[R] == before.group_of[Q]
+    assert parted.group_of[P] not in before.shared_of
+    assert parted.hops_of == before.hops_of
+
+
+@pytest.mark.parametrize("actions", [(), (ToGroup(7),), (ToGroup(0x564C0009),)], ids=["none", "foreign", "gone"])
+def test_a_leaf_that_leads_nowhere_is_led_right_again(actions: tuple) -> None:
+    """A leaf that somebody has spoilt keeps its number and its routes, and only groups are put right."""
+    fabric = graphs.build(graphs.vl2())
+    held = program(fabric, D(100), NOTHING)
+    spoilt = tuple(replace(each, buckets=(Bucket(actions),)) if each.indirect else each for each in held.groups)
+    read = GroupAssignment.from_installed(held.flows, spoilt)
+    again = program(fabric, D(100), read)
+    mods = difference(Contents(held.flows, spoilt, held.meters), Contents(again.flows, again.groups, again.meters))
+    assert (mods.put, mods.remove) == ((), ())
+    assert {group.group_id for group in mods.changed_groups if group.indirect} == held.assignment.shared_of.keys()
+    assert again.assignment.group_of == held.assignment.group_of
+
+
 def test_a_failed_uplink_changes_one_group_and_no_route() -> None:
     """When a ToR loses one of its uplinks, its group changes, and no flow is sent; and so when it comes back."""
     fabric = graphs.build(graphs.fattree())
@@ -168,3 +273,14 @@ def test_exceptions_are_read_off_a_switch_too() -> None:
     held = program(fabric, D(101), NOTHING)
     assert Target(TargetKind.PREFIX, int(first) + 9) in held.assignment.group_of
     assert GroupAssignment.from_installed(held.flows, held.groups) == held.assignment
+
+
+def test_what_goes_to_one_edge_switch_has_one_owner_in_each_table() -> None:
+    """Prefixes belong to the edge switch that they are behind, the anycast tag to itself, and other tags to nobody."""
+    fabric = graphs.build(graphs.vl2(), policy=POLICIES["vlb"])
+    found = owners(fabric, TargetKind)
+    assert found[Target(TargetKind.PREFIX, 0x0A000100, 24)] == Owner(TargetKind.PREFIX, 100)
+    assert found[Target(TargetKind.ENTRY, 0x0A000100, 24)] == Owner(TargetKind.ENTRY, 100)
+    assert {to: owner for to, owner in found.items() if to.kind is TargetKind.TAG} == {
+        Target.of_tag(ANYCAST): Owner(TargetKind.TAG, ANYCAST)
+    }

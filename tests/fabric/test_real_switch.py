@@ -24,7 +24,7 @@ from controller.fabric.graph import Fabric
 from controller.fabric.groups import GroupAssignment
 from controller.fabric.pipeline import ELEPHANTS
 from controller.fabric.plan import ROUTER_MAC
-from controller.fabric.program import SwitchProgram, hash_basis, program
+from controller.fabric.program import SwitchProgram, hash_basis, leaf, program
 from controller.openflow import codec, replies
 from controller.reconcile import Contents, difference
 from overlay.flow import Bucket, Group, Output
@@ -216,7 +216,9 @@ def test_every_kind_of_flow_group_and_meter_is_accepted(switch: Switch, fabric: 
     held = switch.ofctl("dump-flows")
     assert held.count("cookie=0x564c") == len(wanted.flows)
     assert len({flow.cookie >> 40 for flow in wanted.flows}) == 9
-    assert switch.ofctl("dump-groups").count("type=select") == len(wanted.groups)
+    groups = switch.ofctl("dump-groups")
+    assert groups.count("type=select") == len(wanted.assignment.hops_of)
+    assert groups.count("type=indirect") == len(wanted.assignment.shared_of) == len(fabric.edges) - 1
     assert switch.ofctl("dump-meters").count("pktps burst") == len(wanted.meters)
 
 
@@ -321,8 +323,7 @@ def test_the_next_tier_spreads_what_the_first_has_chosen(
 
     With the basis of the first tier all of it would take one way: what the test would see if it were not spread.
     """
-    group_of = program(fabric, TOR, GroupAssignment()).assignment.group_of
-    first = next(group for target, group in group_of.items() if BOTH_WAYS in target.prefix)
+    first = leaf_and_shared(fabric)[1]
     ways = {port: Bucket((Output(port),), watch_port=port) for port in (11, 12)}
     switch.vsctl(
         "add-br", "next", "--", "set", "bridge", "next", "datapath_type=netdev", "fail_mode=secure",
@@ -372,6 +373,55 @@ def test_the_switch_itself_skips_a_dead_next_hop(switch: Switch) -> None:
     finally:
         switch.inside("ip", "link", "set", "q1", "up")
         until(lambda: switch.vsctl("get", "interface", "p1", "link_state") == "up\n")
+
+
+def ways(switch: Switch, destination: IPv4Address) -> set[int]:
+    """By which ports packets to an LA leave, whatever their hash."""
+    traces = (switch.trace(packet(destination, port=EDGE, dp_hash=dp_hash)) for dp_hash in range(1, 33))
+    return {int(port) for trace in traces for port in re.findall(r"output:(\d+)", trace)}
+
+
+def leaf_and_shared(fabric: Fabric) -> tuple[int, int]:
+    """The groups of the route that may take both uplinks."""
+    assignment = program(fabric, TOR, GroupAssignment()).assignment
+    mine = next(group for target, group in assignment.group_of.items() if BOTH_WAYS in target.prefix)
+    return mine, assignment.shared(mine)
+
+
+def test_a_leaf_that_is_led_elsewhere_takes_its_routes_along(switch: Switch, fabric: Fabric) -> None:
+    """One change of a leaf moves whatever goes to its edge switch, and no other."""
+    mine, shared = leaf_and_shared(fabric)
+    other = Group(9, (Bucket((Output(2),), watch_port=2),), hash_basis(TOR))
+    before = ways(switch, FAR)
+    assert ways(switch, BOTH_WAYS) == set(UPLINKS)
+    switch.ofctl("add-group", ofctl.group(other))
+    try:
+        switch.ofctl("mod-group", ofctl.group(leaf(mine, other.group_id)))
+        assert ways(switch, BOTH_WAYS) == {2}
+        assert ways(switch, FAR) == before
+    finally:
+        switch.ofctl("mod-group", ofctl.group(leaf(mine, shared)))
+        switch.ofctl("del-groups", "group_id=9")
+    assert ways(switch, BOTH_WAYS) == set(UPLINKS)
+
+
+def test_a_switch_says_nothing_of_a_leaf_that_leads_nowhere(switch: Switch, fabric: Fabric) -> None:
+    """Open vSwitch takes a leaf without its shared group, and takes that group away from under one, and then drops:
+    why the first is put first and removed last.
+    """
+    mine, shared = leaf_and_shared(fabric)
+    flows, groups = switch.ofctl("dump-flows", "--no-stats"), switch.ofctl("dump-groups")
+    whole = next(group for group in program(fabric, TOR, GroupAssignment()).groups if group.group_id == shared)
+    switch.ofctl("del-groups", f"group_id={shared}")
+    try:
+        assert f"group_id={mine}," in switch.ofctl("dump-groups")
+        assert switch.ofctl("dump-flows", "--no-stats") == flows
+        assert ways(switch, BOTH_WAYS) == set()
+        switch.ofctl("mod-group", ofctl.group(leaf(mine, shared)))
+    finally:
+        switch.ofctl("add-group", ofctl.group(whole))
+    assert sorted(switch.ofctl("dump-groups").splitlines()[1:]) == sorted(groups.splitlines()[1:])
+    assert ways(switch, BOTH_WAYS) == set(UPLINKS)
 
 
 def test_a_pinned_bin_takes_its_port_and_goes_round_it_when_it_is_dead(switch: Switch, fabric: Fabric) -> None:

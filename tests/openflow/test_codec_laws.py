@@ -127,7 +127,13 @@ failovers = st.builds(
     ).map(tuple),
     failover=st.just(True),
 )
-groups = selects | failovers
+indirects = st.builds(
+    Group,
+    group_id=st.integers(0, 0xFFFFFF00),
+    buckets=st.tuples(st.builds(Bucket, actions=actions(KNOWN))),
+    indirect=st.just(True),
+)
+groups = selects | failovers | indirects
 
 
 def _user(name: str, value: int):
@@ -180,8 +186,16 @@ def _their_instructions(flow: Flow):
     return out
 
 
-def _their_bucket_properties(bucket: Bucket, failover: bool):
-    out = [] if failover else [parser.OFPGroupBucketPropWeight(ofp.OFPGBPT_WEIGHT, weight=bucket.weight)]
+def _their_kind(group: Group) -> int:
+    if group.failover:
+        return ofp.OFPGT_FF
+    return ofp.OFPGT_INDIRECT if group.indirect else ofp.OFPGT_SELECT
+
+
+def _their_bucket_properties(bucket: Bucket, kind: int):
+    out = (
+        [] if kind != ofp.OFPGT_SELECT else [parser.OFPGroupBucketPropWeight(ofp.OFPGBPT_WEIGHT, weight=bucket.weight)]
+    )
     if bucket.watch_port is not None:
         out.append(parser.OFPGroupBucketPropWatch(ofp.OFPGBPT_WATCH_PORT, watch=bucket.watch_port))
     return out
@@ -279,7 +293,7 @@ def test_group_mods_are_the_frameworks(group, command):
     """Our group-mods are, byte for byte, those of the framework."""
     buckets = [
         parser.OFPBucket(
-            number, [_their_action(a) for a in bucket.actions], _their_bucket_properties(bucket, group.failover)
+            number, [_their_action(a) for a in bucket.actions], _their_bucket_properties(bucket, _their_kind(group))
         )
         for number, bucket in enumerate(group.buckets)
     ]
@@ -290,11 +304,11 @@ def test_group_mods_are_the_frameworks(group, command):
     theirs = parser.OFPGroupMod(
         THEIRS,
         int(command),
-        ofp.OFPGT_FF if group.failover else ofp.OFPGT_SELECT,
+        _their_kind(group),
         group.group_id,
         ofp.OFPG_BUCKET_ALL,
         buckets,
-        [] if group.failover else [choice],
+        [choice] if _their_kind(group) == ofp.OFPGT_SELECT else [],
     )
     assert codec.group_mod(group, command, XID) == _bytes(theirs)
 

@@ -42,6 +42,7 @@ RATE = Meter(0x1FEFF, 400_000_000, 40_000_000, MeterUnit.KILOBITS)
 BUCKETS = (Bucket((Output(1),), 1, 1), Bucket((Set("eth_dst", MAC), DecTtl(), Output(2)), 3, 2), Bucket(()))
 GROUP = Group(5, BUCKETS, 0xFEDCBA98)
 FAILOVER = Group(6, (Bucket((Output(2),), watch_port=2), Bucket((Output(1),), watch_port=1)), failover=True)
+INDIRECT = Group(7, (Bucket((ToGroup(GROUP.group_id),)),), indirect=True)
 
 MATCHES = {
     "everything": {},
@@ -144,14 +145,14 @@ def _by_cookie(flows):
 def test_all_that_a_table_can_say_reads_back_equal(controller, br):
     """Every field, mask, action and instruction of ours is read back as the very value that was sent."""
     sent = _flows()
-    ended = controller.send(br, meters=(METER, RATE), put_groups=(GROUP, FAILOVER), put=tuple(sent))
+    ended = controller.send(br, meters=(METER, RATE), put_groups=(GROUP, FAILOVER, INDIRECT), put=tuple(sent))
     assert isinstance(ended, MessageConfirmed), ended
     held = br.read()
     read = _by_cookie(flow for flow, _ in held.flows)
     for flow in sent:
         assert read[flow.cookie] == flow
     assert len(held.flows) == len(sent) == br.count()
-    assert sorted(held.groups, key=lambda group: group.group_id) == [GROUP, FAILOVER]
+    assert sorted(held.groups, key=lambda group: group.group_id) == [GROUP, FAILOVER, INDIRECT]
     assert held.meters == (METER, RATE)
 
 
