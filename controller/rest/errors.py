@@ -142,7 +142,7 @@ def _place(location: Sequence[int | str], first: int) -> tuple[str, str]:
     """Turn pydantic's path into the field's name as the API spells it, and which item of a bulk request it is in."""
     where = ""
     path = list(location)
-    if len(path) > 2 and path[0] in _PLURALS and isinstance(path[1], int):  # noqa: PLR2004  (which, and what of it)
+    if len(path) > 1 and path[0] in _PLURALS and isinstance(path[1], int):
         where = f" (item {first + path[1]} of {path[0]})"
         path = path[2:]
     elif len(path) > 1 and path[0] in {*_PLURALS.values(), *_OTHERS}:

@@ -116,7 +116,7 @@ def test_an_operation_answers_as_documented(request: pytest.FixtureRequest, serv
     kind = next((kind for kind in ("subnetpool", "subnet", "port") if f"/{kind}s/" in label), "network")
     ids["object_id"] = ids.get(f"{kind}_id", [])
     token = {"X-Auth-Token": {"operator": "operator-0123456789", "blue": "blue-0123456789abc"}[who]}
-    _, port = served
+    *_, port = served
     assert edge.port == port
 
     @settings(
