@@ -44,8 +44,8 @@ from overlay.changes import (
 )
 from overlay.compile import Compiler, units_of
 from overlay.flow import FIELDS, Action, Flow, Move, Output, Set
-from overlay.values import DatapathId, Host, HostName, Mac
-from overlay.world import World
+from overlay.values import UNLIMITED, Countable, DatapathId, Host, HostName, Mac
+from overlay.world import Settings, World
 
 _Pair: TypeAlias = tuple[DatapathId, DatapathId]
 
@@ -67,7 +67,7 @@ class Site:
     """A world with its compiler, where every switch confirms at once."""
 
     def __init__(self, networks: int) -> None:
-        self.world = World()
+        self.world = World(Settings(quotas=dict.fromkeys(Countable, UNLIMITED)))
         self.compiler = Compiler(self.world)
         self.now = 0.0
         self.generation = 0

@@ -1,13 +1,14 @@
 """How are many objects made at once, all of them or none?
 
-One request may ask for several networks, subnets or ports, or for one that is shared at once.  They are made one after
-the other by the world's own rules; when one is refused, those before it are taken back, so that nobody ever sees half
-of a request.
+One request may ask for thousands of networks, subnets or ports.  They are made one after the other by the world's own
+rules, a few at a time, so that what others ask for gets its turn in between; when one is refused, those before it are
+taken back.  Nobody ever sees half of a request: until all are made nothing of it is stored, or sent, and lists leave
+out what is not whole yet (nobody else can know the ids, which the edge has drawn).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 from overlay.changes import (
@@ -22,8 +23,9 @@ from overlay.changes import (
     DeleteSubnet,
     DeleteSubnetPool,
     Outcome,
+    Unit,
 )
-from overlay.refusals import Refusal
+from overlay.refusals import Conflict, Refusal
 from overlay.world import World
 
 Creation: TypeAlias = CreateNetwork | CreateSubnet | CreatePort | CreateSubnetPool | CreateShare
@@ -32,24 +34,101 @@ Removal: TypeAlias = DeleteNetwork | DeleteSubnet | DeletePort | DeleteSubnetPoo
 BULK_MOST: Final = 10_000
 """The most objects in one request (the size limit of a body is usually met before)."""
 
+SLICE: Final = 16
+"""How many of them are made, or sent, without a pause."""
+
+
+class Bulk:
+    """A bulk creation under way.
+
+    :ivar ids: of all objects that it is to make.
+    :ivar refusal: why nothing is made after all, as soon as that is known.
+    """
+
+    def __init__(self, creations: Sequence[Creation]) -> None:
+        self.ids = frozenset(creation.id for creation in creations)
+        self.refusal: Exception | None = None
+        self._creations = creations
+        self._there = 0
+        self._outcomes: list[Outcome] = []
+
+    @property
+    def decided(self) -> bool:
+        """Whether all are made, or (when one was refused) all are taken back."""
+        return self._there == (0 if self.refusal else len(self._creations))
+
+    def step(self, world: World, now: float) -> None:
+        """Make, or take back, some more of them.
+
+        :param now: the owner's clock in seconds.
+        """
+        outcomes: list[Outcome] = []
+        if self.refusal is None:
+            try:
+                for creation in self._creations[self._there : self._there + SLICE]:
+                    outcomes.append(world.apply(creation, now))
+                    self._there += 1
+                if self.decided:
+                    self._all_there(world)
+            except Exception as refusal:  # noqa: BLE001  (whatever it was, those before it are taken back)
+                self.refusal = refusal
+        else:
+            for creation in reversed(self._creations[max(0, self._there - SLICE) : self._there]):
+                self._there -= 1
+                try:
+                    outcomes.append(world.apply(_undoing(creation), now))
+                except Refusal:
+                    pass  # somebody else has taken it away
+                except Exception as defect:  # noqa: BLE001  (the others are taken back all the same)
+                    self.refusal = defect
+        if outcomes:
+            self._outcomes.append(Outcome.merge(outcomes))
+
+    def _all_there(self, world: World) -> None:
+        """Make sure that nothing went together with what it belongs to, as subnets do with their network.
+
+        :raises Conflict: when one did.
+        """
+        there = (world.networks, world.subnets, world.ports, world.subnetpools, world.shares)
+        if not all(any(creation.id in known for known in there) for creation in self._creations):
+            raise Conflict("network_id: the network was deleted before all were made", field="network_id")
+
+    def to_store(self) -> Outcome:
+        """What is to be stored and told of, in one commit."""
+        if self.refusal:
+            return Outcome()
+        return Outcome(
+            documents=tuple(document for outcome in self._outcomes for document in outcome.documents),
+            notices=tuple(notice for outcome in self._outcomes for notice in outcome.notices),
+        )
+
+    def to_send(self) -> Iterator[Outcome]:
+        """What is to be compiled and sent when it is stored, in slices that each wait for what they send.
+
+        A unit is compiled once, for what is true when its slice comes.  After a refusal as well: what others did in the
+        meantime may have compiled what was there for a while.
+        """
+        seen: set[Unit] = set()
+        for outcome in self._outcomes:
+            fresh = outcome.dirty - seen
+            seen |= fresh
+            waits = frozenset() if self.refusal else outcome.waits
+            if fresh or waits:
+                yield Outcome(dirty=fresh, waits=waits)
+
 
 def apply_all(world: World, creations: Sequence[Creation], now: float) -> Outcome:
-    """Make all of these objects, or none.
-
-    Must run in one turn of the owner: nothing of it may be compiled or stored before it returns.
+    """Make all of these objects, or none, without a pause.
 
     :param now: the owner's clock in seconds.
     :raises Refusal: that of the first object that could not be; the world is then as it was before the first.
     """
-    outcomes: list[Outcome] = []
-    try:
-        for creation in creations:
-            outcomes.append(world.apply(creation, now))  # noqa: PERF401  (those before a refusal must be known)
-    except Refusal:
-        for made in reversed(creations[: len(outcomes)]):
-            world.apply(_undoing(made), now)
-        raise
-    return Outcome.merge(outcomes)
+    bulk = Bulk(creations)
+    while not bulk.decided:
+        bulk.step(world, now)
+    if bulk.refusal:
+        raise bulk.refusal
+    return Outcome.merge([bulk.to_store(), *bulk.to_send()])
 
 
 def _undoing(creation: Creation) -> Removal:

@@ -7,7 +7,7 @@ holds, as frozen views.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from controller import framework
@@ -17,6 +17,7 @@ from controller.fabric.elephants import BIN_MASK
 from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
 from controller.fabric.paths import paths as fabric_paths
 from controller.fabric_desk import FabricDesk
+from controller.identity.roster import Enrolment, Roster
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
@@ -70,6 +71,15 @@ class Desk(FabricDesk):
         """The world, for its queries only."""
         return self._owner.world
 
+    @property
+    def roster(self) -> Roster:
+        """Who may call, for its questions only."""
+        return self._owner.roster
+
+    def enrol(self, change: Enrolment) -> None:
+        """Make a project or a token, or take it away."""
+        self._owner.enrol(change)
+
     def submit(self, intent: Intent) -> Outcome:
         """Apply one intent and store what came of it (see :class:`controller.service.Service`)."""
         return self._owner.submit(intent)
@@ -77,6 +87,11 @@ class Desk(FabricDesk):
     def submit_all(self, creations: Sequence[Creation]) -> Outcome:
         """Make several objects, all or none."""
         return self._owner.submit_all(creations)
+
+    @property
+    def unfinished(self) -> Container[str]:
+        """The ids of objects that are being made by bulk creations."""
+        return self._owner.unfinished
 
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it."""
@@ -105,7 +120,8 @@ class Desk(FabricDesk):
 
     def locate(self, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:
         """Ask the directory for addresses, each in a network given by its VNI or its id."""
-        return locations(self.world, asked)
+        found = locations(self.world, asked)
+        return tuple(None if each is None or each.port_id in self.unfinished else each for each in found)
 
     def topology(self) -> TopologyView:
         """The fabric as it is known now."""

@@ -25,15 +25,20 @@ _LAB: Final = Path("/run/vl2/lab/controller.toml")
 _POLL_SECONDS: Final = 0.1
 
 
-class _Spoken(click.Group):
-    """A group whose commands answer what goes wrong with one line."""
+class Spoken(click.Command):
+    """A command that answers what goes wrong with one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
         try:
             return super().invoke(ctx)
         except FabricError as wrong:
-            click.echo(f"vl2 fabric: {wrong}", err=True)
+            click.echo(f"vl2 {ctx.info_name}: {wrong}", err=True)
             ctx.exit(_MISTAKE if wrong.mistake else 1)
+
+
+class SpokenGroup(Spoken, click.Group):
+    """A group of such commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def _token(file: Path) -> str:
     return token
 
 
-@click.group(name="fabric", cls=_Spoken, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(name="fabric", cls=SpokenGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--url", help="The controller's API  [default: as the configuration says].")
 @click.option(
     "--token-file", type=click.Path(path_type=Path), help="The operator's token  [default: as the configuration says]."

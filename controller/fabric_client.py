@@ -60,6 +60,16 @@ class FabricClient:
         self._at = (host, port or http.client.HTTP_PORT)
         self._token = token
 
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return self._url
+
+    @property
+    def token(self) -> str:
+        """What is shown to it."""
+        return self._token
+
     def ask(self, method: str, path: str, body: Json | None = None) -> Json:
         """Send one request and return the answer's object.
 

@@ -156,9 +156,11 @@ class Hypervisors:
         elif channel.read_back(event):
             yield Confirmed(name, channel.sent)
 
-    def refresh(self, outcome: Outcome) -> tuple[Sent, dict[DatapathId, int]]:
+    def refresh(self, outcome: Outcome, *, partly: bool = False) -> tuple[Sent, dict[DatapathId, int]]:
         """Compile what is dirty and send the difference.
 
+        :param partly: whether this is a part of a change, so that what it waits for may be in a part that was sent
+            before and is not confirmed yet.
         :returns: what the world must hear of it, and how many messages each switch was sent.
         """
         generations: list[tuple[HostName, int]] = []
@@ -170,6 +172,13 @@ class Hypervisors:
             mods = Mods(meters=delta.meters, put=delta.put, remove=delta.remove)
             generations.append((name, channel.push(mods)))
             cost[channel.datapath_id] = len(mods)
+        if partly:
+            others = {wait.host for wait in outcome.waits}.difference(name for name, _ in generations)
+            generations += [
+                (name, channel.sent)
+                for name in sorted(others)
+                if (channel := self.channel(name)).confirmed < channel.sent
+            ]
         return Sent(outcome.waits, tuple(generations)), cost
 
     def warm_up(self) -> None:

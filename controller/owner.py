@@ -1,9 +1,10 @@
 """Who owns the world, and in which order does everything happen to it?
 
-One greenlet takes intents and events from one queue, applies them, stores what came of it, compiles what is dirty and
-sends the difference; then whoever asked gets the answer.  What waited in the queue meanwhile is taken as one batch, so
-that a storm of requests costs one commit and one bundle per switch instead of thousands.  A handler that raises is
-logged and counted, and every switch is compared anew; it never ends the loop.
+One greenlet takes events and intents, applies them, stores what came of it, compiles what is dirty and sends the
+difference; then whoever asked gets the answer.  What waited meanwhile is taken as one batch, so that a storm of
+requests costs few commits and few bundles per switch instead of thousands: first the events, then intents, in turns
+between the projects that they come from.  A creation of thousands of objects is made over many batches.  A handler that
+raises is logged and counted, and every switch is compared anew; it never ends the loop.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final
 
 import eventlet
 import eventlet.event
 import eventlet.queue
 
-from controller.bulk import Creation, apply_all
+from controller import turns
+from controller.bulk import SLICE, Bulk, Creation
 from controller.channel import Counted, ReadBack
 from controller.counting import UNWATCHED, PortsCounted, Watch
 from controller.discovery import Announcer
@@ -40,8 +42,10 @@ from controller.events import (
 from controller.fabric.changes import Order
 from controller.fabric.graph import Fabric
 from controller.fabric.intended import Statement, written
+from controller.fairness import FairQueue
 from controller.herding import BinsCounted
 from controller.hypervisors import Hypervisors, is_hypervisor
+from controller.identity.roster import Enrolment, Roster
 from controller.journal import Journal
 from controller.service import NotStored
 from controller.store import Store, StoreError
@@ -60,7 +64,9 @@ from overlay.world import World
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH: Final = 256
-"""How many changes are taken at once; a bigger batch would keep the others waiting."""
+"""How many events are taken at once; a bigger batch would keep the others waiting."""
+_INTENTS: Final = 2 * SLICE
+"""How many objects the intents of one batch are about."""
 _THOROUGH_EVERY: Final = 6
 """Every so many audits read a switch's flows instead of counting them."""
 _TICK_SECONDS: Final = 0.1
@@ -93,6 +99,22 @@ class _Ask:
             self.done.send(self.outcome)
 
 
+class _AskForMany:
+    """A bulk creation whose sender waits for the answer; it takes many turns."""
+
+    __slots__ = ("ask", "bulk", "parts")
+
+    def __init__(self, bulk: Bulk) -> None:
+        self.ask = _Ask(Outcome)
+        self.bulk = bulk
+        self.parts: Iterator[Outcome] | None = None
+        """What is still to be sent; None until it is stored."""
+
+
+_WAKE: Final = object()
+"""An event that says that an intent waits."""
+
+
 class Owner:
     """The one owner of overlay and fabric.
 
@@ -102,6 +124,7 @@ class Owner:
     :param audit_interval: seconds between two checks of what the switches hold.
     :param watch: how the fabric's load is watched.
     :param intended: the topology that the fabric is meant to have, where anybody said.
+    :param roster: the projects and tokens that the store knows.
     :param clock: seconds since the epoch, for what is stored and shown.
     """
 
@@ -118,11 +141,14 @@ class Owner:
         audit_interval: float,
         watch: Watch = UNWATCHED,
         intended: Statement | None = None,
+        roster: Roster | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.world = world
         self.intended = intended
         """The topology that the fabric is meant to have; changed by :meth:`intend` only."""
+        self.roster = Roster() if roster is None else roster
+        """Who may call, from the store; changed by :meth:`enrol` only."""
         self.hypervisors = Hypervisors(world, spawn=self.spawn, sink=self.put, lost_after=lost_after)
         self.underlay = Underlay(
             fabric,
@@ -142,7 +168,9 @@ class Owner:
         self._store = store
         self._clock = clock
         self._audit_interval = audit_interval
-        self._queue: eventlet.queue.LightQueue = eventlet.queue.LightQueue()
+        self._events: eventlet.queue.LightQueue = eventlet.queue.LightQueue()
+        self._asks: FairQueue[_Ask | _AskForMany] = FairQueue(SLICE)
+        self._unfinished: set[str] = set()
         self._watchers: set[eventlet.event.Event] = set()
         self._next_audit = time.monotonic() + audit_interval
         self._audits = 0
@@ -151,7 +179,7 @@ class Owner:
 
     def put(self, event: object) -> None:
         """Queue an event; never blocks (this is the :class:`~controller.events.Sink` of all shells)."""
-        self._queue.put(event)
+        self._events.put(event)
 
     def spawn(self, work: Callable[[], None], *, after: float = 0.0) -> None:
         """Run something beside the owner (see :class:`~controller.channel.Spawn`)."""
@@ -165,11 +193,20 @@ class Owner:
         return self._ask(lambda: self.world.apply(intent, self._clock()))
 
     def submit_all(self, creations: Sequence[Creation]) -> Outcome:
-        """Have several objects made in one turn and one commit, all or none; blocks the calling greenlet.
+        """Have several objects made in one commit, all or none; blocks the calling greenlet.
 
         :raises Refusal: that of the first object that could not be; then nothing changed.
         """
-        return self._ask(lambda: apply_all(self.world, creations, self._clock()))
+        many = _AskForMany(Bulk(creations))
+        self._unfinished |= many.bulk.ids
+        self._line_up(many)
+        outcome: Outcome = many.ask.done.wait()
+        return outcome
+
+    @property
+    def unfinished(self) -> Container[str]:
+        """The ids of the objects that are being made by bulk creations, which may still be refused."""
+        return self._unfinished
 
     def intend(self, statement: Statement | None) -> None:
         """Have another intended topology put in the place of the present one, or none; blocks the calling greenlet.
@@ -192,6 +229,25 @@ class Owner:
 
         self._ask(apply)
 
+    def enrol(self, change: Enrolment) -> None:
+        """Have a project or a token made or taken away, and stored; blocks the calling greenlet.
+
+        :raises Refusal: when it was turned down; then nothing changed.
+        """
+        self._ask(lambda: Outcome(documents=self.roster.apply(change, self._clock(), self._owned)))
+
+    def _owned(self, project: str) -> str | None:
+        """Name something that a project owns."""
+        for noun, things in (
+            ("network", self.world.networks),
+            ("subnet", self.world.subnets),
+            ("port", self.world.ports),
+        ):
+            for thing in things.values():
+                if thing.project_id == project:
+                    return f"{noun} {thing.id}"
+        return None
+
     def order(self, order: Order) -> None:
         """Have the fabric follow what its operator says, and store it; blocks the calling greenlet.
 
@@ -205,9 +261,15 @@ class Owner:
 
     def _ask(self, apply: Callable[[], Outcome]) -> Outcome:
         ask = _Ask(apply)
-        self._queue.put(ask)
+        self._line_up(ask)
         outcome: Outcome = ask.done.wait()
         return outcome
+
+    def _line_up(self, ask: _Ask | _AskForMany) -> None:
+        """Let an intent wait behind all that its project has asked for before."""
+        if not self._asks:
+            self._events.put(_WAKE)
+        self._asks.put(turns.whose(), ask, _cost(ask))
 
     def watch(self, timeout: float) -> None:
         """Wait until a move or a port's status changed, or ``timeout`` seconds passed."""
@@ -224,23 +286,70 @@ class Owner:
         """Own the world until killed."""
         eventlet.spawn(self._ticks)
         while True:
-            self.turn(self._queue.get())
+            self.turn(_WAKE if self._asks else self._events.get())
+            if self._asks or not self._events.empty():
+                eventlet.sleep(0)  # whoever is to ask, answer or send next has waited as well
 
     def turn(self, first: object) -> None:
-        """Take one batch: what is given and whatever else waits."""
+        """Take one batch: what is given, the events that wait, and then some of the intents that do."""
         batch: deque[object] = deque((first,))
-        while len(batch) < _BATCH and not self._queue.empty():
-            batch.append(self._queue.get_nowait())
+        while len(batch) < _BATCH and not self._events.empty():
+            batch.append(self._events.get_nowait())
         asks: list[_Ask] = []
-        outcomes = [self._undone]
-        for item in batch:
-            try:
-                outcomes.append(self._take(item, asks))
-            except Exception:  # noqa: BLE001  (one broken change must not end the loop)
-                self._failed(f"while taking {type(item).__name__}")
+        outcomes = [self._undone, *(self._taken(item, asks) for item in batch if item is not _WAKE)]
+        made: list[_AskForMany] = []
+        room = _INTENTS
+        while self._asks and room > 0 and not made:
+            who, ask = self._asks.take()
+            room -= _cost(ask)
+            if isinstance(ask, _Ask):
+                outcomes.append(self._taken(ask, asks))
+            elif ask.parts is None:
+                ask.bulk.step(self.world, self._clock())
+                self._asks.put_back(who, ask, _cost(ask))
+                if ask.bulk.decided:  # what comes after it must wait until it is stored
+                    outcomes.append(ask.bulk.to_store())
+                    made.append(ask)
+            elif (part := next(ask.parts, None)) is not None:
+                outcomes.append(self._sent(part))
+                self._asks.put_back(who, ask, _cost(ask))
+            else:
+                asks.append(ask.ask)
         error = self._settle(Outcome.merge(outcomes))
-        for ask in asks:
-            ask.answer(error)
+        for many in made:
+            self._made(many, error)
+        for answered in asks:
+            answered.answer(error)
+
+    def _taken(self, item: object, asks: list[_Ask]) -> Outcome:
+        try:
+            return self._take(item, asks)
+        except Exception:  # noqa: BLE001  (one broken change must not end the loop)
+            self._failed(f"while taking {type(item).__name__}")
+            return Outcome()
+
+    def _made(self, many: _AskForMany, error: Exception | None) -> None:
+        """A bulk creation is stored, or refused: what came of it is to be sent, part by part, before it is answered."""
+        bulk = many.bulk
+        self._unfinished -= bulk.ids
+        many.parts = bulk.to_send()
+        many.ask.outcome = bulk.to_store()
+        many.ask.refusal = bulk.refusal or error
+        if bulk.refusal and not isinstance(bulk.refusal, Refusal):
+            self._failed("while making many objects", bulk.refusal)
+        if self.stuck:  # all of it is carried out as soon as the store works again
+            self._undone = Outcome.merge([self._undone, *many.parts])
+
+    def _sent(self, part: Outcome) -> Outcome:
+        """Compile and send a part of what is stored already; returns what follows from that."""
+        if self.stuck:
+            return part
+        try:
+            sent, _ = self.hypervisors.refresh(part, partly=True)
+            return self.world.apply(sent, self._clock())
+        except Exception:  # noqa: BLE001  (the other parts must be sent all the same)
+            self._failed("while sending a part")
+            return Outcome()
 
     def _settle(self, outcome: Outcome) -> Exception | None:
         """Carry out what a batch did; returns what those who asked must be told instead of an answer."""
@@ -340,9 +449,9 @@ class Owner:
             for watcher in watchers:
                 watcher.send()
 
-    def _failed(self, when: str) -> None:
+    def _failed(self, when: str, error: Exception | None = None) -> None:
         self.failures += 1
-        _LOG.exception("the owner failed %s; every switch is compared anew", when)
+        _LOG.error("the owner failed %s; every switch is compared anew", when, exc_info=error or True)
         self.hypervisors.doubt()
         self.underlay.doubt()
 
@@ -362,3 +471,8 @@ class Owner:
             self.hypervisors.audit(thorough=thorough)
             self.underlay.audit(thorough=thorough)
         return self._applied(tick, *self.hypervisors.overdue())
+
+
+def _cost(ask: _Ask | _AskForMany) -> int:
+    """How many objects it is about, at the most."""
+    return 1 if isinstance(ask, _Ask) else SLICE

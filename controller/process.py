@@ -25,14 +25,17 @@ from controller.fabric.elephants import check_policy
 from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan
 from controller.fabric.policies import policy_named
+from controller.identity.roster import Roster
 from controller.openflow import app as openflow
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
+from controller.rest import audit
 from controller.rest.access import Authenticator
 from controller.rest.app import build, product_version
+from controller.rest.limits import RateLimits
 from controller.rest.server import Server
-from controller.settings import Settings, load
+from controller.settings import OPERATOR, Settings, load
 from controller.store import SqliteStore, StoreError
 from controller.tokens import operator_token, password, secret
 from overlay.changes import Document, DocumentKind
@@ -60,7 +63,8 @@ def main(config: Path | None) -> int:
 def run(settings: Settings) -> None:
     """Run a controller with these settings until SIGTERM or SIGINT.
 
-    :raises SettingsError: when the operator's token cannot be made or read, or the intended topology cannot be used.
+    :raises SettingsError: when the operator's token cannot be made or read, the audit log cannot be written, or the
+        intended topology cannot be used.
     :raises StoreError: when the store cannot be used.
     :raises OSError: when an address cannot be listened on.
     """
@@ -74,6 +78,8 @@ def run(settings: Settings) -> None:
 def _serve(settings: Settings, store: SqliteStore) -> None:
     operator = operator_token(settings.operator_token_file)
     others = _others(settings)
+    if settings.rest.audit_log is not None:
+        audit.write_to(settings.rest.audit_log)
     owner = restore(settings, store)
     stop = eventlet.event.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -86,7 +92,9 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
         hosts.start([(at.address, at.port) for at in settings.ovsdb.listen], switches.addresses[0][1], owner.put)
         green.collect_rarely()
         desk = Desk(owner, hosts, tally, version=product_version())
-        rest = Server(settings.rest.listen, build(desk, operator, settings.tokens, authenticators=others))
+        limits = RateLimits(settings.rest.rate_limit, settings.rest.rate_burst)
+        app = build(desk, operator, settings.tokens, authenticators=others, limits=limits)
+        rest = Server(settings.rest.listen, app)
         _LOG.info("REST on http://%s (a page to try it: /docs)", rest.endpoint)
         stop.wait()
         _LOG.info("stopping; the switches go on as they are")
@@ -158,6 +166,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
         audit_interval=settings.audit_interval,
         watch=settings.fabric.watch,
         intended=_intended(settings.fabric.intended, documents),
+        roster=Roster.restore(documents, {OPERATOR}),
     )
 
 

@@ -6,13 +6,14 @@ from a greenlet of the edge; a call that waits blocks that greenlet only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import ClassVar, Protocol
 
 from controller.bulk import Creation
 from controller.fabric.changes import Order
 from controller.fabric.drawing import Format
 from controller.fabric.plan import PortRef
+from controller.identity.roster import Enrolment, Roster
 from controller.views import (
     CableView,
     DifferenceView,
@@ -53,6 +54,16 @@ class Service(Protocol):
     def world(self) -> World:
         """The world, for its queries only; whatever changes it goes through :meth:`submit`."""
 
+    @property
+    def roster(self) -> Roster:
+        """Who may call, for its questions only; whatever changes it goes through :meth:`enrol`."""
+
+    def enrol(self, change: Enrolment) -> None:
+        """Make a project or a token, or take it away; returns when it is stored.
+
+        :raises Refusal: when it was turned down; then nothing changed.
+        """
+
     def submit(self, intent: Intent) -> Outcome:
         """Apply one intent and store what came of it; returns when both are done.
 
@@ -60,10 +71,14 @@ class Service(Protocol):
         """
 
     def submit_all(self, creations: Sequence[Creation]) -> Outcome:
-        """Make several objects in one turn and one commit, all or none (see :func:`controller.bulk.apply_all`).
+        """Make several objects in one commit, all or none (see :class:`controller.bulk.Bulk`).
 
         :raises Refusal: that of the first object that could not be; then nothing changed.
         """
+
+    @property
+    def unfinished(self) -> Container[str]:
+        """The ids of objects that are being made by bulk creations: they may still be refused, so nobody sees them."""
 
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it.

@@ -40,6 +40,8 @@ _UNDERLAY_MTU_LEAST: Final = 1330
 """Leaves the 1,280 bytes that IPv6 needs (RFC 8200 §5)."""
 _UNDERLAY_MTU_MOST: Final = 65535
 _QUOTA_MOST: Final = (1 << 31) - 1
+_RATE_MOST: Final = 100_000
+_BURST_MOST: Final = 1_000_000
 _CAPACITY_MAX: Final = 10_000_000
 _BFD_LEAST: Final = 0.01
 _BFD_MOST: Final = 10.0
@@ -54,9 +56,15 @@ class ListenSettings:
 
 @dataclass(frozen=True, slots=True)
 class RestSettings:
-    """The HTTP socket."""
+    """The HTTP socket, and what is asked of those who use it."""
 
     listen: Endpoint
+    audit_log: Path | None
+    """A file for the audit log; None writes it into the normal log."""
+    rate_limit: int
+    """How many requests a second each project may send; 0 is no limit."""
+    rate_burst: int
+    """How many of them may come at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +211,16 @@ def _listen(section: Section, name: str, default: str, *, insecure: bool) -> Lis
 
 def _rest(section: Section, *, insecure: bool) -> RestSettings:
     listen = section.endpoint("listen", "127.0.0.1:9696")
+    rate = section.whole("rate_limit", 0, 1, _RATE_MOST, zero=True)
+    rest = RestSettings(
+        listen=listen,
+        audit_log=section.path("audit_log"),
+        rate_limit=rate,
+        rate_burst=section.whole("rate_burst", max(1, 2 * rate), 1, _BURST_MOST),
+    )
     section.end()
     _keep_in(listen, "rest.listen", insecure=insecure)
-    return RestSettings(listen)
+    return rest
 
 
 def _keystone(section: Section) -> KeystoneSettings | None:

@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -31,10 +32,17 @@ CREATE TABLE document (
     PRIMARY KEY (kind, id)
 ) WITHOUT ROWID
 """
+_CACHE_KIB: Final = 16 << 10
+"""With SQLite's own 2 MiB, a commit of thousands of documents writes pages twice."""
+_LOG_PAGES: Final = 4000
+"""After so many pages (16 MiB) the log is copied into the database; with SQLite's own 1000, each commit of a thousand
+documents would wait for that."""
+_WRITE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _PUT: Final = """
 INSERT INTO document (kind, id, revision, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (kind, id) DO UPDATE SET revision = excluded.revision, body = excluded.body
 """
+_DELETE: Final = "DELETE FROM document WHERE kind = ? AND id = ?"
 
 
 class StoreError(Exception):
@@ -118,15 +126,20 @@ class SqliteStore:
 
     def commit(self, documents: Iterable[Document]) -> int:
         """Write and delete documents, all or none; returns the new revision."""
-        batch = tuple(documents)
+        batch = {(document.kind, document.id): document.body for document in documents}
         if not batch:
             return self._revision
+        if any(not kind for kind, _ in batch):
+            raise ValueError("a document without a kind")
+        gone = [at for at, body in batch.items() if body is None]
+        # In the order of the table's rows: for thousands that takes half of the time.
+        kept = sorted(((at, body) for at, body in batch.items() if body is not None), key=itemgetter(0))
         revision = self._revision + 1
         try:
             with self._database:  # commits, or rolls back when anything in it raises
                 self._database.execute("BEGIN IMMEDIATE")
-                for document in batch:
-                    self._write(document, revision)
+                self._database.executemany(_DELETE, gone)
+                self._database.executemany(_PUT, ((*at, revision, _WRITE(body)) for at, body in kept))
                 self._database.execute(_PUT, (*_REVISION_KEY, revision, "null"))
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: cannot write: {error}") from error
@@ -137,15 +150,6 @@ class SqliteStore:
         """Let go of the database and of the directory; a second time does nothing."""
         self._database.close()
         self._lock.close()
-
-    def _write(self, document: Document, revision: int) -> None:
-        if not document.kind:
-            raise ValueError("a document without a kind")
-        if document.body is None:
-            self._database.execute("DELETE FROM document WHERE kind = ? AND id = ?", (document.kind, document.id))
-        else:
-            body = json.dumps(document.body, separators=(",", ":"), allow_nan=False)
-            self._database.execute(_PUT, (document.kind, document.id, revision, body))
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -177,6 +181,8 @@ class SqliteStore:
             raise StoreError(f"{self.path}: has format {version}, this controller reads format {_SCHEMA_VERSION}")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
+        database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         ((found,),) = database.execute("PRAGMA quick_check(1)").fetchall()
         if found != "ok":
             raise self._damaged(found)

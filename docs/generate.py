@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from controller.fabric import specimen as fabric
+from controller.rest import policy
 from controller.rest.metrics import families
 from controller.views import HealthView, LoadView, TopologyView
 from overlay import moves, specimen
@@ -33,6 +34,13 @@ Samples are made anew on every scrape from what the controller knows. A link tha
 next hops that carry nothing, have no sample rather than a wrong one.
 
 """
+_POLICY: Final = """\
+# Who may do what
+
+Printed from `controller/rest/policy.py`; what roles are, and how somebody comes to have one, is in
+[identity.md](identity.md). A dash is answered 403 (401 without a token); what one may not see is answered 404.
+
+"""
 NOTICE: Final = "<!-- Printed by `make docs`; do not edit. -->\n\n"
 
 
@@ -45,6 +53,7 @@ def pages() -> dict[str, str]:
     return {
         "PIPELINE.md": NOTICE + specimen.pipeline_document() + "\n" + fabric.pipeline_document(),
         "METRICS.md": NOTICE + _metrics(),
+        "POLICY.md": NOTICE + _POLICY + policy.document(),
         "MOVES.md": (
             f"{NOTICE}# The phases of a move\n\n"
             "Printed from the two tables of `overlay/moves.py`. A move is stored whenever it enters a phase, and a "

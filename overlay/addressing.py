@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from ipaddress import IPv4Network
+from itertools import chain
 from typing import Final, NamedTuple
 
 from overlay.values import IpAddress, IpNetwork, Mac, Pool
@@ -26,12 +28,10 @@ class Ranges:
 
     def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
         self._ranges: Sequence[tuple[int, int]] = sorted(ranges)
-
-    def __len__(self) -> int:
-        return len(self._ranges)
+        self._firsts = [first for first, _ in self._ranges]
 
     def __contains__(self, number: int) -> bool:
-        at = bisect_right(self._ranges, number, key=lambda ends: ends[0])
+        at = bisect_right(self._firsts, number)
         return at > 0 and number <= self._ranges[at - 1][1]
 
     def total(self) -> int:
@@ -39,19 +39,27 @@ class Ranges:
         return sum(last - first + 1 for first, last in self._ranges)
 
     def start(self) -> Place:
-        """The first number (or nothing, where there is none)."""
-        return Place(0, self._ranges[0][0] if self._ranges else 0)
+        """The first number, or the end, where there is none."""
+        return Place(0, self._firsts[0]) if self._ranges else self.end()
+
+    def end(self) -> Place:
+        """Behind the last number."""
+        return Place(len(self._ranges), -1)
+
+    def behind(self, number: int) -> Place:
+        """What comes after a number of these."""
+        return self.after(Place(bisect_right(self._firsts, number) - 1, number))
 
     def after(self, place: Place) -> Place:
         """The number that comes next."""
         at, number = place
         if number < self._ranges[at][1]:
             return Place(at, number + 1)
-        return Place(at + 1, self._ranges[at + 1][0] if at + 1 < len(self._ranges) else number)
+        return Place(at + 1, self._firsts[at + 1]) if at + 1 < len(self._ranges) else self.end()
 
 
 class Place(NamedTuple):
-    """A number and which range it is in; behind all of them there is no number."""
+    """A number and which range it is in."""
 
     at: int
     number: int
@@ -95,19 +103,28 @@ class Fair:
 
     What is given back is handed out last, so that whoever still remembers its former owner has time to forget.  Asking
     for the next number does not take it.
+
+    What nobody ever had is kept as stretches, whose beginnings advance over what was taken since.
     """
 
     def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
         self._used: set[int] = set()
-        self._freed: dict[int, None] = {}
+        self._freed: OrderedDict[int, None] = OrderedDict()  # a dict would be slow to give up its first item
         self.reshape(ranges)
 
     def reshape(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Hand out of other ranges from now on; what is used stays so, inside of them or not."""
         self._ranges = Ranges(ranges)
-        self._frontier = self._ranges.start()
-        self._freed = {number: None for number in self._freed if number in self._ranges}
+        self._stretches = [(self._ranges.start(), self._ranges.end())]
+        self._freed = OrderedDict((number, None) for number in self._freed if number in self._ranges)
         self._inside = sum(number in self._ranges for number in self._used)
+
+    def resume(self) -> None:
+        """Go on behind the highest number that is used: those below may have been given back before a restart."""
+        inside = [number for number in self._used if number in self._ranges]
+        if inside:
+            highest = self._ranges.behind(max(inside))
+            self._stretches = [(highest, self._ranges.end()), (self._ranges.start(), highest)]
 
     def take(self, number: int) -> None:
         """Mark as used a number that is not; one outside of the ranges may be taken as well."""
@@ -127,22 +144,26 @@ class Fair:
         return self._ranges.total() - self._inside
 
     def next(self, besides: Collection[int] = _NOTHING) -> int | None:
-        """The next number that is not in ``besides``; ``None`` when there is none.
-
-        The frontier advances over what was ever taken; then it is looked past, over ``besides``, without moving it.
-        """
-        end = len(self._ranges)
-        while self._frontier.at < end and self._was_taken(self._frontier.number):
-            self._frontier = self._ranges.after(self._frontier)
-        place = self._frontier
-        while place.at < end:
-            if place.number not in besides and not self._was_taken(place.number):
-                return place.number
-            place = self._ranges.after(place)
-        return next((number for number in self._freed if number not in besides), None)
+        """The next number that is not in ``besides``; ``None`` when there is none."""
+        while self._stretches:
+            begin, end = self._stretches[0]
+            while begin < end and self._was_taken(begin.number):
+                begin = self._ranges.after(begin)
+            if begin < end:
+                self._stretches[0] = begin, end
+                break
+            del self._stretches[0]
+        never = (number for begin, end in self._stretches for number in self._never_taken(begin, end))
+        return next((number for number in chain(never, self._freed) if number not in besides), None)
 
     def _was_taken(self, number: int) -> bool:
         return number in self._used or number in self._freed
+
+    def _never_taken(self, place: Place, end: Place) -> Iterator[int]:
+        while place < end:
+            if not self._was_taken(place.number):
+                yield place.number
+            place = self._ranges.after(place)
 
 
 def usable(cidr: IpNetwork) -> tuple[IpAddress, IpAddress]:
@@ -185,6 +206,16 @@ def default_pools(cidr: IpNetwork, gateway: IpAddress | None) -> tuple[Pool, ...
 
 
 def link_local(mac: Mac) -> int:
-    """The IPv6 link-local address that a MAC makes by modified EUI-64 (RFC 4291 appendix A)."""
+    """The IPv6 link-local address that a MAC makes."""
+    return _LINK_LOCAL | _interface(mac)
+
+
+def by_mac(cidr: IpNetwork, mac: Mac) -> IpAddress:
+    """The address of a /64 that a MAC makes (RFC 4862 §5.5.3)."""
+    return cidr.network_address + _interface(mac)
+
+
+def _interface(mac: Mac) -> int:
+    """The modified EUI-64 of a MAC (RFC 4291 appendix A)."""
     high, low = mac >> 24, mac & 0xFFFFFF
-    return _LINK_LOCAL | (high << 40 | _EUI64_MIDDLE | low) ^ _EUI64_UNIVERSAL
+    return (high << 40 | _EUI64_MIDDLE | low) ^ _EUI64_UNIVERSAL

@@ -176,12 +176,13 @@ class CreatePort:
     """Make a port.
 
     :param mac: the exact address, or ``None`` for the first free one of ``mac_candidates`` (drawn by the edge).
-    :param fixed_ips: ``None`` is one address of each IP version that the network has subnets of.
+    :param fixed_ips: ``None`` is one address of each IP version that the network has pools of, and one of each subnet
+        whose machines make their addresses of their MACs.
     :param host: where the port shall live (active binding); ``None`` waits for it to be plugged somewhere.
 
     Refused: ``NetworkNotFound``, ``SubnetNotFound``, ``MacAddressInUse``, ``MacAddressGenerationFailure``,
-    ``InvalidIpForSubnet``, ``InvalidIpForNetwork``, ``IpAddressInUse``, ``IpAddressGenerationFailure``,
-    ``HostNotFound``.
+    ``InvalidIpForSubnet``, ``InvalidIpForNetwork``, ``AllocationOnAutoAddressSubnet`` (400), ``IpAddressInUse``,
+    ``IpAddressGenerationFailure``, ``HostNotFound``, ``OverQuota``.
     """
 
     id: str

@@ -6,7 +6,7 @@ A :class:`~overlay.changes.Document` holds JSON values only.  Reading trusts wha
 from __future__ import annotations
 
 from ipaddress import IPv4Address, ip_address, ip_network
-from typing import Any
+from typing import Any, Final
 
 from overlay.changes import Document, DocumentKind
 from overlay.moves import Move, Phase, Trigger
@@ -31,6 +31,9 @@ from overlay.values import (
     Vni,
 )
 
+_UNWRITTEN: Final = Record(1)
+"""That of objects that were stored before there were records."""
+
 
 def _write_record(record: Record) -> dict[str, Any]:
     return {
@@ -43,7 +46,9 @@ def _write_record(record: Record) -> dict[str, Any]:
 
 def _read_record(body: dict[str, Any]) -> Record:
     written = body.get("record")
-    return Record(1) if written is None else Record(**{**written, "tags": tuple(written["tags"])})
+    if written is None:
+        return _UNWRITTEN
+    return Record(written["revision"], written["created_at"], written["updated_at"], tuple(written["tags"]))
 
 
 def write_quota(quota: Quota) -> Document:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from overlay.addressing import is_usable
+from overlay.addressing import by_mac, is_usable
 from overlay.changes import CreatePort, FixedIpRequest
 from overlay.index import Index
 from overlay.refusals import Conflict, Exhausted, Invalid, NotFound
@@ -41,45 +41,79 @@ def check_mac(index: Index, network_id: str, mac: Mac) -> None:
         )
 
 
-def default_addresses(index: Index, network_id: str) -> tuple[FixedIp, ...]:
-    """One address of each IP version that a network has subnets of.
+def default_addresses(index: Index, network_id: str, mac: Mac) -> tuple[FixedIp, ...]:
+    """One address of each IP version that a network has pools of, and one of each subnet that is numbered by MAC.
 
-    :raises Exhausted: ``IpAddressGenerationFailure``.
+    :raises Refusal: ``IpAddressGenerationFailure``, ``IpAddressInUse``.
     """
     subnets = [index.subnets[subnet_id] for subnet_id in index.subnets_of[network_id]]
-    by_version = ([subnet for subnet in subnets if subnet.cidr.version == version] for version in (4, 6))
-    return tuple(_free(index, of_version, ()) for of_version in by_version if of_version)
+    pooled = [subnet for subnet in subnets if not subnet.by_mac]
+    by_version = ([subnet for subnet in pooled if subnet.cidr.version == version] for version in (4, 6))
+    return (
+        *(_free(index, of_version, ()) for of_version in by_version if of_version),
+        *(_of_mac(index, subnet, mac, None) for subnet in subnets if subnet.by_mac),
+    )
+
+
+def follow_mac(index: Index, port: Port, mac: Mac) -> tuple[FixedIp, ...]:
+    """The addresses of a port that is to have another MAC.
+
+    :raises Conflict: ``IpAddressInUse``.
+    """
+    subnets = [index.subnets[fixed.subnet_id] for fixed in port.fixed_ips]
+    return tuple(
+        _of_mac(index, subnet, mac, port) if subnet.by_mac and fixed.ip == by_mac(subnet.cidr, port.mac) else fixed
+        for fixed, subnet in zip(port.fixed_ips, subnets, strict=True)
+    )
 
 
 def choose_addresses(
-    index: Index, network_id: str, wishes: Sequence[FixedIpRequest], port: Port | None = None
+    index: Index, network_id: str, wishes: Sequence[FixedIpRequest], mac: Mac, port: Port | None = None
 ) -> tuple[FixedIp, ...]:
     """The addresses that somebody wishes a port to have.
 
+    :param mac: that the port will have.
     :param port: the port as it is, whose own addresses serve as well; ``None`` for a port to be.
     :raises Refusal: ``SubnetNotFound``, ``InvalidInput``, ``InvalidIpForSubnet``, ``InvalidIpForNetwork``,
-        ``IpAddressInUse``, ``IpAddressGenerationFailure``.
+        ``AllocationOnAutoAddressSubnet``, ``IpAddressInUse``, ``IpAddressGenerationFailure``.
     """
     # exact wishes first, so that a free choice does not take what the same request names
     exact = {
-        position: _exact(index, network_id, wish.subnet_id, wish.ip, port)
+        position: _exact(index, network_id, wish.subnet_id, wish.ip, mac, port)
         for position, wish in enumerate(wishes)
         if wish.ip is not None
     }
     chosen = list(exact.values())
-    if len({fixed.ip for fixed in chosen}) < len(chosen):
-        raise Invalid("fixed_ips: an address is asked for twice", field="fixed_ips", kind="InvalidInput")
     out = []
     for position, wish in enumerate(wishes):
         fixed = exact.get(position)
         if fixed is None:
-            subnet = _subnet_of_network(index, network_id, wish.subnet_id)
-            own = () if port is None else port.fixed_ips
-            kept = (fixed for fixed in own if fixed.subnet_id == subnet.id and fixed not in chosen)
-            fixed = next(kept, None) or _free(index, [subnet], chosen)
+            fixed = _any(index, _subnet_of_network(index, network_id, wish.subnet_id), mac, port, chosen)
             chosen.append(fixed)
         out.append(fixed)
+    if len({fixed.ip for fixed in out}) < len(out):
+        raise Invalid("fixed_ips: an address is asked for twice", field="fixed_ips", kind="InvalidInput")
     return tuple(out)
+
+
+def _any(index: Index, subnet: Subnet, mac: Mac, port: Port | None, chosen: Sequence[FixedIp]) -> FixedIp:
+    if subnet.by_mac:
+        return _of_mac(index, subnet, mac, port)
+    own = () if port is None else port.fixed_ips
+    kept = (fixed for fixed in own if fixed.subnet_id == subnet.id and fixed not in chosen)
+    return next(kept, None) or _free(index, [subnet], chosen)
+
+
+def _of_mac(index: Index, subnet: Subnet, mac: Mac, port: Port | None) -> FixedIp:
+    ip = by_mac(subnet.cidr, mac)
+    _check_unused(index, subnet.network_id, ip, port)
+    return FixedIp(subnet.id, ip)
+
+
+def _check_unused(index: Index, network_id: str, ip: IpAddress, port: Port | None) -> None:
+    owner = index.ip_owner.get((network_id, ip))
+    if owner is not None and (port is None or owner != port.id):
+        raise Conflict(f"fixed_ips: {ip} is in use in its network", field="fixed_ips", kind="IpAddressInUse")
 
 
 def _subnet_of_network(index: Index, network_id: str, subnet_id: str | None) -> Subnet:
@@ -107,7 +141,9 @@ def _free(index: Index, subnets: Sequence[Subnet], chosen: Sequence[FixedIp]) ->
     )
 
 
-def _exact(index: Index, network_id: str, subnet_id: str | None, ip: IpAddress, port: Port | None) -> FixedIp:
+def _exact(  # noqa: PLR0917  (one wish, in its parts)
+    index: Index, network_id: str, subnet_id: str | None, ip: IpAddress, mac: Mac, port: Port | None
+) -> FixedIp:
     if subnet_id is not None:
         subnet = _subnet_of_network(index, network_id, subnet_id)
         if not is_usable(subnet.cidr, ip):
@@ -126,7 +162,11 @@ def _exact(index: Index, network_id: str, subnet_id: str | None, ip: IpAddress, 
                 kind="InvalidIpForNetwork",
             )
         subnet = fitting
-    owner = index.ip_owner.get((network_id, ip))
-    if owner is not None and (port is None or owner != port.id):
-        raise Conflict(f"fixed_ips: {ip} is in use in its network", field="fixed_ips", kind="IpAddressInUse")
+    if subnet.by_mac and ip not in {subnet.gateway_ip, by_mac(subnet.cidr, mac)}:
+        raise Invalid(
+            f"fixed_ips: {ip} cannot be chosen, since the machines of {subnet.cidr} make their addresses of their MACs",
+            field="fixed_ips",
+            kind="AllocationOnAutoAddressSubnet",
+        )
+    _check_unused(index, network_id, ip, port)
     return FixedIp(subnet.id, ip)

@@ -29,7 +29,7 @@ from overlay.changes import (
 from overlay.documents import write_move
 from overlay.index import Index
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
-from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses
+from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses, follow_mac
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.revisions import fresh
@@ -50,9 +50,9 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
     _known(index, change.host)
     mac = choose_mac(index, change)
     if change.fixed_ips is None:
-        fixed_ips = default_addresses(index, change.network_id)
+        fixed_ips = default_addresses(index, change.network_id, mac)
     else:
-        fixed_ips = choose_addresses(index, change.network_id, change.fixed_ips)
+        fixed_ips = choose_addresses(index, change.network_id, change.fixed_ips, mac)
     index.holdings.charge(Countable.PORT, change.project_id)
     record.put_port(
         Port(
@@ -83,16 +83,19 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         _known(index, host)
         if change.id in index.moves:
             raise _moving(index.moves[change.id])
-    if change.mac is not None and change.mac != port.mac:
-        _check_unbound(port, change.mac)
-        check_mac(index, port.network_id, change.mac)
+    mac, fixed_ips = port.mac, port.fixed_ips
+    if change.mac is not None and change.mac != mac:
+        mac = change.mac
+        _check_unbound(port, mac)
+        check_mac(index, port.network_id, mac)
+        fixed_ips = follow_mac(index, port, mac)
+    if change.fixed_ips is not None:
+        fixed_ips = choose_addresses(index, port.network_id, change.fixed_ips, mac, port)
     before = port
     port = replace(
         port,
-        mac=port.mac if change.mac is None else change.mac,
-        fixed_ips=port.fixed_ips
-        if change.fixed_ips is None
-        else choose_addresses(index, port.network_id, change.fixed_ips, port),
+        mac=mac,
+        fixed_ips=fixed_ips,
         name=port.name if change.name is None else change.name,
         description=port.description if change.description is None else change.description,
         device_id=port.device_id if change.device_id is None else change.device_id,

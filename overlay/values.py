@@ -42,7 +42,7 @@ class Mac(int):
         return cls(value)
 
     def __str__(self) -> str:
-        return ":".join(f"{byte:02x}" for byte in int.to_bytes(self, 6, "big"))
+        return int.to_bytes(self, 6, "big").hex(":")
 
     __repr__ = __str__
 
@@ -166,6 +166,11 @@ class Subnet:
     ipv6_address_mode: Ipv6Mode | None = None
     subnetpool_id: str | None = None
     record: Record = Record()
+
+    @property
+    def by_mac(self) -> bool:
+        """Whether machines make their addresses of their MACs (RFC 4862), instead of getting one of a pool."""
+        return self.ipv6_address_mode in {Ipv6Mode.SLAAC, Ipv6Mode.STATELESS}
 
 
 @dataclass(frozen=True, slots=True)

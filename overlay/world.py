@@ -121,6 +121,8 @@ class World:
             index.put_port(read_port(id_, body))
             index.refoot(id_)
             index.shown[id_] = index.status(id_)
+        for pool in index.pools.values():
+            pool.resume()
         return world
 
     def apply(self, change: Change, now: float) -> Outcome:

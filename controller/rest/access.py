@@ -5,16 +5,15 @@ A chain of authenticators finds out who sent a request; what a caller may not se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from flask import Request, g
 
 from controller.identity.roles import Role
 from controller.rest.errors import Forbidden, Unauthorized, bad_request
 from controller.settings import OPERATOR
-from overlay.refusals import NotFound
 
 HEADER: Final = "X-Auth-Token"
 
@@ -25,9 +24,6 @@ class Owned(Protocol):
     @property
     def project_id(self) -> str:
         """Whose it is."""
-
-
-T = TypeVar("T", bound=Owned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +141,3 @@ def project_for(project_id: str | None, tenant_id: str | None, default: str | No
             kind="PolicyNotAuthorized",
         )
     return own
-
-
-def visible(get: Callable[[str], T], id_: str, noun: str, field: str) -> T:
-    """Find an object by its id, if it exists for the caller.
-
-    :param noun: ``Network``, ``Subnet`` or ``Port``.
-    :raises NotFound: the same whether it does not exist or belongs to somebody else.
-    """
-    try:
-        found = get(id_)
-    except NotFound:
-        found = None
-    if found is None or not caller().sees(found):
-        raise NotFound(f"{noun} {id_} could not be found.", field=field, kind=f"{noun}NotFound")
-    return found

@@ -17,7 +17,10 @@ from controller.rest.errors import ErrorAnswer
 
 Responses: TypeAlias = dict[str | int | HTTPStatus, Any]
 
-_ERRORS: Final[Responses] = {400: ErrorAnswer, 401: ErrorAnswer, 403: ErrorAnswer}
+_ERRORS: Final[Responses] = dict.fromkeys((400, 401, 403, 429), ErrorAnswer)
+_BODY: Final[Responses] = dict.fromkeys((413, 415), ErrorAnswer)
+_STORED: Final[Responses] = {503: ErrorAnswer}
+"""While the store cannot be written, nothing changes."""
 
 
 NO_TOKEN: Final[dict[str, Any]] = {"security": []}
@@ -50,13 +53,14 @@ def listed(model: type[BaseModel]) -> Responses:
 
 def changed(model: type[BaseModel], *others: int) -> Responses:
     """200 with this model; 409 when it cannot be together with what is, 412 when If-Match does not hold."""
-    return ok(model, 409, 412, *others)
+    return {**ok(model, 409, 412, *others), **_BODY, **_STORED}
 
 
 def created(*models: type[BaseModel]) -> Responses:
     """201 with one of these models; or 404 for what it refers to, or 409."""
     (first, *others) = models
-    return {201: one_of(first, *others) if others else first, **_ERRORS, 404: ErrorAnswer, 409: ErrorAnswer}
+    model = one_of(first, *others) if others else first
+    return {201: model, **_ERRORS, 404: ErrorAnswer, 409: ErrorAnswer, 412: ErrorAnswer, **_BODY, **_STORED}
 
 
 def done() -> Responses:
@@ -66,7 +70,7 @@ def done() -> Responses:
 
 def gone() -> Responses:
     """204; or 404, 409 when it is in use, 412 when If-Match does not hold."""
-    return {204: None, **_ERRORS, 404: ErrorAnswer, 409: ErrorAnswer, 412: ErrorAnswer}
+    return {204: None, **_ERRORS, 404: ErrorAnswer, 409: ErrorAnswer, 412: ErrorAnswer, **_STORED}
 
 
 def one_of(*models: type[BaseModel]) -> type[BaseModel]:

@@ -6,12 +6,12 @@ The WSGI application: routes, the caller's identity, and the checks that every r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, NoReturn, cast
 
-from flask import g, request
+from flask import Response, g, request
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
@@ -19,17 +19,20 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from controller.rest import (
     agents,
+    audit,
     availability,
     bindings,
     directory,
     discovery,
     documents,
     errors,
+    identities,
     intended,
     lookup,
     metrics,
     networks,
     operations,
+    policy,
     ports,
     quotas,
     rbac,
@@ -38,34 +41,22 @@ from controller.rest import (
     tags,
     topology,
 )
-from controller.rest.access import HEADER, Access, Authenticator, Caller
-from controller.rest.authenticators import ConfiguredTokens
+from controller.rest.access import HEADER, Access, Authenticator, Caller, Owned
+from controller.rest.authenticators import Book, ByPassword, ByToken, ConfiguredTokens, IssuedTokens
 from controller.rest.errors import BadRequest, ErrorAnswer, WrongMediaType
+from controller.rest.limits import RateLimits
+from controller.rest.many import written
+from controller.rest.policy import Rule
+from controller.rest.sight import Sight
 from controller.service import Service
 from controller.tokens import Token
+from controller.turns import Turnstile, begin
 
 BODY_MOST: Final = 1 << 20
 """The largest request body in bytes (1 MiB)."""
 
-PUBLIC: Final = frozenset(
-    {
-        "discovery.list_versions",
-        "discovery.list_resources",
-        "documents.page",
-        "documents.start",
-        "documents.file",
-        "lookup.show_identity_version",
-        "openapi_document",
-        "operations.show_health",
-    }
-)
-"""The endpoints that need no token."""
-
 _WITHOUT_BODY: Final = (".activate_binding", ".add_tag")
 """The operations whose address says everything."""
-
-_OF_BODIES: Final = {"413": HTTPStatus(413).phrase, "415": HTTPStatus(415).phrase}
-"""How a body is refused before anything looks into it."""
 
 _DESCRIPTION: Final = (
     "Virtual layer-2 networks on a routed fabric. `/v2.0` has the shape of OpenStack Networking (Neutron) v2.0, so its "
@@ -74,9 +65,29 @@ _DESCRIPTION: Final = (
 
 
 class _Json(DefaultJSONProvider):
-    """Fields in the order of the models."""
+    """Fields in the order of the models; what is not quite JSON is refused; long lists are written piece by piece."""
 
     sort_keys = False
+
+    def loads(self, s: str | bytes, **how: Any) -> Any:
+        """Read a body, once for all who look at it.
+
+        :raises BadRequest: when it is not JSON.
+        """
+        try:
+            # JSON is UTF-8 (RFC 8259 §8.1); json alone would guess.
+            text = s.decode() if isinstance(s, bytes) else s
+            return json.loads(text, parse_constant=_no_constant, **how)
+        except RecursionError:
+            raise BadRequest("Malformed request body: nested too deeply", kind="HTTPBadRequest") from None
+        except ValueError as error:
+            raise BadRequest(f"Malformed request body: not JSON: {error}", kind="HTTPBadRequest") from None
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """Write an answer."""
+        answer = self._prepare_response_obj(args, kwargs)
+        text = written(answer, lambda value: self.dumps(value, separators=(",", ":")))
+        return cast("Response", self._app.response_class(f"{text}\n", mimetype=self.mimetype))
 
 
 def build(
@@ -85,6 +96,7 @@ def build(
     projects: Mapping[str, Token],
     *,
     authenticators: Sequence[Authenticator] = (),
+    limits: RateLimits | None = None,
     activation_seconds: float = bindings.ACTIVATION_SECONDS,
 ) -> OpenAPI:
     """Build the WSGI application.
@@ -92,20 +104,25 @@ def build(
     :param operator: the token that sees and may do everything.
     :param projects: tokens by project, as the configuration gives them.
     :param authenticators: further ways to show who one is.
+    :param limits: how many requests a project may send.
     :param activation_seconds: how long an activation may take until it is answered 504.
     """
-    access = Access((ConfiguredTokens(operator, projects), *authenticators))
+    books = (IssuedTokens(service), ConfiguredTokens(operator, projects))
+    access = Access((ByToken(books), ByPassword(books), *authenticators))
+    rates = RateLimits() if limits is None else limits
+    turnstile = Turnstile()
     app = OpenAPI(
         "controller.rest",
         info=Info(title="VL2", version=product_version(), description=_DESCRIPTION),
         security_schemes={
             "token": {"type": "apiKey", "in": "header", "name": HEADER},
+            "basic": {"type": "http", "scheme": "basic"},
             "bearer": {"type": "http", "scheme": "bearer"},
         },
         validation_error_status=400,
         validation_error_model=ErrorAnswer,
         validation_error_callback=errors.from_validation,
-        openapi_extensions={"security": [{"token": []}]},
+        openapi_extensions={"security": [{"token": []}, {"basic": []}]},
         doc_ui=False,
         static_folder=None,
     )
@@ -132,6 +149,7 @@ def build(
         topology.blueprint(service),
         intended.blueprint(service),
         directory.blueprint(service),
+        identities.blueprint(service),
     ):
         app.register_api(api)
     app.register_blueprint(documents.blueprint())
@@ -141,19 +159,57 @@ def build(
     def admit() -> None:
         if request.url_rule is None:
             return  # nothing there: 404 or 405
-        public = request.endpoint in PUBLIC
-        g.caller = None if public and HEADER not in request.headers else _identity(access, public=public)
+        rule = policy.rule_of(request.endpoint or "")
+        g.caller = who = _identity(access, rule)
+        if who is not None:
+            rates.take(who)
+            if not rule.admits(who):
+                _see(service)
+                raise policy.refusal(rule, who)
+        begin(turnstile, None if who is None or who.is_operator else who.project)
         if request.method in {"POST", "PUT"}:
             _check_body()
+
+    @app.after_request
+    def write_down(response: Response) -> Response:
+        if request.url_rule is not None:
+            audit.record(policy.rule_of(request.endpoint or ""), response, lambda text: _opens(books, text))
+        return response
 
     return app
 
 
-def _identity(access: Access, *, public: bool) -> Caller | None:
-    """A wrong token is refused at public endpoints as well, but for the documentation."""
-    if public and request.endpoint != "operations.show_health":
-        return None
+def _identity(access: Access, rule: Rule) -> Caller | None:
+    """A wrong token is refused where none is needed as well, but for the documentation."""
+    if rule.role is None:
+        shows = HEADER in request.headers or request.headers.get("Authorization", "").lower().startswith("basic ")
+        if rule.resource != "health" or not shows:
+            return None
     return access.identify(request)
+
+
+def _see(service: Service) -> None:
+    """Say of an object that the caller may not see that it is not there, before anything is said of what it may do.
+
+    :raises NotFound: naming it.
+    """
+    sight = Sight(service)
+    find: dict[str, Callable[[str], Owned]] = {
+        "network_id": sight.network,
+        "subnet_id": sight.subnet,
+        "port_id": sight.port,
+        "subnetpool_id": sight.subnetpool,
+        "policy_id": sight.share,
+    }
+    of_tags = (request.endpoint or "").partition("_tags.")[0]
+    for field, id_ in (request.view_args or {}).items():
+        name = f"{of_tags}_id" if field == "object_id" else field
+        if name in find:
+            find[name](id_)
+
+
+def _opens(books: Sequence[Book], text: str) -> bool:
+    return any(book.holder(text) is not None for book in books)
 
 
 def product_version() -> str:
@@ -175,7 +231,8 @@ def _document(app: OpenAPI) -> dict[str, Any]:
         for operation in path.values():
             if "requestBody" in operation:
                 answers = operation["responses"]
-                answers |= {status: {**answers["400"], "description": why} for status, why in _OF_BODIES.items()}
+                for status in (413, 415):  # so it is refused before anything looks into it
+                    answers.setdefault(str(status), {**answers["400"], "description": HTTPStatus(status).phrase})
     return found
 
 
@@ -203,14 +260,7 @@ def _check_body() -> None:
             field="Content-Encoding",
             kind="HTTPUnsupportedMediaType",
         )
-    try:
-        # JSON is UTF-8 (RFC 8259 §8.1); json alone would guess.
-        body = json.loads(text.decode(), parse_constant=_no_constant)
-    except RecursionError:
-        raise BadRequest("Malformed request body: nested too deeply", kind="HTTPBadRequest") from None
-    except ValueError as error:
-        raise BadRequest(f"Malformed request body: not JSON: {error}", kind="HTTPBadRequest") from None
-    if not isinstance(body, dict):
+    if not isinstance(request.get_json(), dict):  # the request remembers it for the model
         raise BadRequest("Malformed request body: must be a JSON object", kind="HTTPBadRequest")
 
 

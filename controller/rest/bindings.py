@@ -12,7 +12,6 @@ from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from controller.rest import answers
-from controller.rest.access import require_operator
 from controller.rest.fields import Body, HostText, Maybe, Shown
 from controller.rest.listing import Attributes, Collection, FieldsQuery, Json, ListQuery, PageLinks, Values
 from controller.rest.ports import PortPath, Profile, vif_details
@@ -105,21 +104,20 @@ _ATTRIBUTES: Final[Attributes[Binding]] = {
 
 
 class _Bindings:
-    """The bindings of ports, as the operator may see them."""
+    """The bindings of ports; the policy lets the operator only come here."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._sight = Sight(service)
 
-    def of(self, port_id: str, what: str) -> tuple[Binding, ...]:
-        """All bindings of a port, for somebody who may do what is asked."""
+    def of(self, port_id: str) -> tuple[Binding, ...]:
+        """All bindings of a port."""
         self._sight.port(port_id)
-        require_operator(what)
         return self._service.world.bindings(port_id)
 
-    def found(self, port_id: str, host: str, what: str) -> Binding:
+    def found(self, port_id: str, host: str) -> Binding:
         """The one at a host.  :raises NotFound: ``PortBindingNotFound``."""
-        for binding in self.of(port_id, what):
+        for binding in self.of(port_id):
             if binding.host == host:
                 return binding
         raise NotFound(
@@ -130,7 +128,7 @@ class _Bindings:
         """How the bindings of one port are listed and shown."""
 
         def find(host: str) -> Binding:
-            return self.found(port_id, host, "Listing bindings")
+            return self.found(port_id, host)
 
         return Collection("bindings", _ATTRIBUTES, BindingShown, find, key="host")
 
@@ -140,47 +138,45 @@ def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) 
     api = answers.routes("bindings", "/v2.0/ports")
     bindings = _Bindings(service)
 
-    def show(port_id: str, host: str, what: str, query: FieldsQuery | None = None) -> Json:
-        found = bindings.found(port_id, host, what)
+    def show(port_id: str, host: str, query: FieldsQuery | None = None) -> Json:
+        found = bindings.found(port_id, host)
         return {"binding": bindings.shown(port_id).show(found, query)}
 
     @api.get("/<port_id>/bindings", responses=answers.listed(BindingsAnswer))
     def list_bindings(path: PortPath, query: BindingQuery) -> Json:
         """List the bindings of a port."""
-        found = bindings.of(path.port_id, "Listing bindings")
+        found = bindings.of(path.port_id)
         return bindings.shown(path.port_id).select(found, query)
 
     @api.post("/<port_id>/bindings", responses=answers.created(BindingAnswer))
     def create_binding(path: PortPath, body: BindingCreateBody) -> tuple[Json, int]:
         """Prepare a host for a port: a passive binding."""
-        what = "Creating a binding"
-        bindings.of(path.port_id, what)
+        bindings.of(path.port_id)
         service.submit(BindPassive(path.port_id, body.binding.host))
-        return show(path.port_id, body.binding.host, what), 201
+        return show(path.port_id, body.binding.host), 201
 
     @api.get("/<port_id>/bindings/<host>", responses=answers.ok(BindingAnswer))
     def show_binding(path: BindingPath, query: FieldsQuery) -> Json:
         """Show a binding."""
-        return show(path.port_id, path.host, "Showing a binding", query)
+        return show(path.port_id, path.host, query)
 
-    @api.put("/<port_id>/bindings/<host>", responses=answers.ok(BindingAnswer))
+    @api.put("/<port_id>/bindings/<host>", responses=answers.changed(BindingAnswer))
     def update_binding(path: BindingPath, body: BindingUpdateBody) -> Json:  # noqa: ARG001  (its models say it all)
         """Say again of a binding what it is; nothing of it can be otherwise."""
-        return show(path.port_id, path.host, "Changing a binding")
+        return show(path.port_id, path.host)
 
-    @api.put("/<port_id>/bindings/<host>/activate", responses=answers.ok(BindingAnswer, 409, 504))
+    @api.put("/<port_id>/bindings/<host>/activate", responses=answers.changed(BindingAnswer, 504))
     def activate_binding(path: BindingPath) -> Json:
         """Move a port to its passive binding; returns when every switch has confirmed."""
-        what = "Activating a binding"
-        host = bindings.found(path.port_id, path.host, what).host
+        host = bindings.found(path.port_id, path.host).host
         service.submit(Activate(path.port_id, host))
         service.await_move(path.port_id, host, activation_seconds)
-        return show(path.port_id, path.host, what)
+        return show(path.port_id, path.host)
 
     @api.delete("/<port_id>/bindings/<host>", responses=answers.gone())
     def delete_binding(path: BindingPath) -> tuple[str, int]:
         """Delete a passive binding: the move that it prepared is cancelled."""
-        bindings.of(path.port_id, "Deleting a binding")
+        bindings.of(path.port_id)
         service.submit(Unbind(path.port_id, HostName(path.host)))
         return "", 204
 

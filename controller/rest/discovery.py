@@ -87,7 +87,9 @@ _EXTENSIONS: Final = (
     ("binding", "Port Binding", "Where a port lives; binding:host_id moves it (operator)."),
     ("binding-extended", "Port Bindings Extended", "Passive bindings, and their activation: a move without loss."),
     ("default-subnetpools", "Default Subnetpools", "Subnets may be cut of the operator's default pool."),
+    ("empty-string-filtering", "Empty String Filtering", "An empty filter finds what is empty or null."),
     ("filter-validation", "Filter parameters validation", "A filter that does not exist is refused."),
+    ("ip-substring-filtering", "IP address substring filtering", "Ports are found by a part of an address."),
     ("net-mtu", "Network MTU", "The MTU of a network is computed from the underlay's, and shown."),
     ("net-mtu-writable", "Network MTU (writable)", "The MTU of a network can be set."),
     ("network-ip-availability", "Network IP Availability", "How many addresses are used (operator)."),
@@ -108,6 +110,7 @@ _EXTENSIONS: Final = (
     ("standard-attr-tag", "Tags", "Objects have tags, and lists can be filtered by them."),
     ("standard-attr-timestamp", "Resource timestamps", "Objects have created_at and updated_at."),
     ("subnet_allocation", "Subnet Allocation", "Subnets may be cut of subnet pools."),
+    ("tag-ports-during-bulk-creation", "Tag Ports During Bulk Creation", "Ports have tags as soon as they are made."),
 )
 EXTENSIONS: Final = {
     alias: Extension(alias=alias, name=name, description=description) for alias, name, description in _EXTENSIONS

@@ -20,7 +20,9 @@ from overlay.refusals import Refusal
 
 _LOG: Final = logging.getLogger(__name__)
 _PLURALS: Final = {"networks": "network", "subnets": "subnet", "ports": "port"}
-_OTHERS: Final = frozenset({"binding", "intended", "link", "policy", "quota", "rbac_policy", "subnetpool", "switch"})
+_OTHERS: Final = frozenset(
+    {"binding", "intended", "link", "policy", "project", "quota", "rbac_policy", "subnetpool", "switch", "token"}
+)
 """What else a body may hold one of."""
 _TYPES: Final = {
     400: "HTTPBadRequest",
@@ -64,6 +66,19 @@ class BadRequest(Refusal):
     status = 400
 
 
+class TooManyRequests(Refusal):
+    """The caller's project sends more than it may.
+
+    :param after: whole seconds after which it may try again.
+    """
+
+    status = 429
+
+    def __init__(self, message: str, after: int) -> None:
+        super().__init__(message, kind="OverLimit")
+        self.after = after
+
+
 class WrongMediaType(Refusal):
     """The body is not declared to be JSON."""
 
@@ -89,13 +104,14 @@ def request_id() -> str:
     return str(g.request_id)
 
 
-def from_validation(error: ValidationError) -> NoReturn:
+def from_validation(error: ValidationError, first: int = 0) -> NoReturn:
     """Name the first field that pydantic found wrong; an unknown attribute comes first of all.
 
+    :param first: which item of a bulk request was the first of those that it looked at.
     :raises BadRequest: always.
     """
     found = min(error.errors(include_url=False, include_context=False, include_input=False), key=_rank)
-    field, where = _place(found["loc"])
+    field, where = _place(found["loc"], first)
     kind, reason = found["type"], _reason(found["type"], found["msg"])
     if kind == "extra_forbidden" and request.method == "PUT":
         message = f"Cannot update unknown or read-only attribute(s) '{field}'"
@@ -108,7 +124,7 @@ def from_validation(error: ValidationError) -> NoReturn:
     elif field:
         message = f"Invalid input for {field}{where}. Reason: {reason}."
     else:
-        message = f"Invalid input. Reason: {reason}."
+        message = f"Invalid input{where}. Reason: {reason}."
     raise BadRequest(message, field=field, kind="HTTPBadRequest") from error
 
 
@@ -122,12 +138,12 @@ def _reason(kind: str, message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _place(location: Sequence[int | str]) -> tuple[str, str]:
+def _place(location: Sequence[int | str], first: int) -> tuple[str, str]:
     """Turn pydantic's path into the field's name as the API spells it, and which item of a bulk request it is in."""
     where = ""
     path = list(location)
-    if len(path) > 2 and path[0] in _PLURALS and isinstance(path[1], int):  # noqa: PLR2004  (which, and what of it)
-        where = f" (item {path[1]} of {path[0]})"
+    if len(path) > 1 and path[0] in _PLURALS and isinstance(path[1], int):
+        where = f" (item {first + path[1]} of {path[0]})"
         path = path[2:]
     elif len(path) > 1 and path[0] in {*_PLURALS.values(), *_OTHERS}:
         path = path[1:]
@@ -146,7 +162,10 @@ def install(app: Flask) -> None:
     def on_refusal(refusal: Refusal) -> Response:
         response = answer(refusal.status, refusal.kind, refusal.message)
         if isinstance(refusal, Unauthorized):
+            # HTTP basic is taken but not asked for: see controller.rest.authenticators.ByPassword.
             response.headers["WWW-Authenticate"] = 'X-Auth-Token realm="vl2"'
+        if isinstance(refusal, TooManyRequests):
+            response.headers["Retry-After"] = str(refusal.after)
         return response
 
     def on_http(error: HTTPException) -> Response:
@@ -165,7 +184,8 @@ def install(app: Flask) -> None:
         return response
 
     def on_fault(_error: Exception) -> Response:
-        _LOG.exception("%s: %s %s failed", request_id(), request.method, request.path)
+        # Not the path: a client may have written a secret into it.
+        _LOG.exception("%s: %s %s failed", request_id(), request.method, request.url_rule)
         return answer(
             500,
             "HTTPInternalServerError",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from ipaddress import IPv4Network, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
@@ -42,10 +43,33 @@ class Body(BaseModel):
 
     def says(self, name: str) -> bool:
         """Whether the client gave this field (by the API's name), if only with its default."""
-        return any(
-            name == (field.alias or attribute) and attribute in self.model_fields_set
-            for attribute, field in type(self).model_fields.items()
-        )
+        return _attribute(type(self), name) in self.model_fields_set
+
+
+@cache
+def _attribute(model: type[BaseModel], name: str) -> str | None:
+    """The attribute of a field that the API calls so."""
+    return next((own for own, field in model.model_fields.items() if name == (field.alias or own)), None)
+
+
+_SCHEMAS: Final[dict[type[BaseModel], dict[str, Any]]] = {}
+
+
+class Asked(BaseModel):
+    """Parameters of a request that stand beside its body."""
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Remember the plain form, which flask-openapi3 asks for at every request: it takes a millisecond to make."""
+        if args or kwargs:
+            return super().model_json_schema(*args, **kwargs)
+        if cls not in _SCHEMAS:
+            _SCHEMAS[cls] = super().model_json_schema()
+        return _SCHEMAS[cls]
+
+
+def _by_choice(schema: dict[str, Any]) -> None:
+    schema.pop("required", None)
 
 
 def one_of(one: str, several: str) -> ConfigDict:
@@ -54,14 +78,10 @@ def one_of(one: str, several: str) -> ConfigDict:
     return ConfigDict(json_schema_extra={"oneOf": either})  # type: ignore[dict-item]  # JSON of any depth
 
 
-def _in_part(schema: dict[str, Any]) -> None:
-    schema.pop("required", None)
-
-
 class Shown(BaseModel):
-    """A JSON object that we answer with; of which ``fields=`` may leave out any part."""
+    """A JSON object that we answer with; ``fields=`` may leave any of it out."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_extra=_in_part)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, json_schema_extra=_by_choice)
 
 
 class RecordShown(Shown):

@@ -13,7 +13,6 @@ from pydantic import BaseModel, Field
 
 from controller.fabric.drawing import Format
 from controller.rest import answers
-from controller.rest.access import require_operator
 from controller.rest.errors import bad_request
 from controller.rest.fields import Body
 from controller.rest.listing import Json
@@ -55,13 +54,11 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.get("/intended", responses=answers.ok(IntendedAnswer))
     def show_intended() -> Json:
         """Show the topology that the fabric is meant to have."""
-        require_operator("Seeing the intended topology")
         return _json(IntendedAnswer(intended=service.intended()))
 
     @api.put("/intended", responses=answers.ok(IntendedAnswer, 409))
     def update_intended(body: IntendedUpdateBody) -> Json:
         """Say which topology the fabric is meant to have; it is compared with what is seen and changes nothing."""
-        require_operator("Setting the intended topology")
         given = body.intended
         if isinstance(given.document, str):
             document = given.document
@@ -75,14 +72,12 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.delete("/intended", responses=answers.gone())
     def delete_intended() -> tuple[str, int]:
         """Take the intended topology away; then nothing is compared any more."""
-        require_operator("Deleting the intended topology")
         service.intend_nothing()
         return "", 204
 
     @api.get("/differences", responses=answers.ok(DifferencesAnswer))
     def list_differences() -> Json:
         """List in what the fabric differs from the intended topology."""
-        require_operator("Seeing differences")
         return _json(DifferencesAnswer(differences=service.differences()))
 
     return api

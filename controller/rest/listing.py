@@ -24,7 +24,8 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from controller.rest.access import caller
 from controller.rest.errors import bad_request
-from controller.rest.fields import Body, Count, Flag, Maybe, Shown, refused
+from controller.rest.fields import Asked, Body, Count, Flag, Maybe, Shown, refused
+from controller.turns import paced
 from overlay.values import Record
 
 Json: TypeAlias = dict[str, Any]
@@ -50,26 +51,11 @@ LowerCase: TypeAlias = Annotated[
 ]
 """A filter by text of which case does not matter, as that of MAC and IP addresses."""
 
-_SCHEMAS: Final[dict[type[BaseModel], Json]] = {}
 
-
-class FieldsQuery(Body):
+class FieldsQuery(Asked, Body):
     """What a request for one object may add."""
 
     fields: list[str] | None = Field(None, description="Names of the attributes to show; all when left out.")
-
-    @classmethod
-    def model_json_schema(cls, *args: Any, **kwargs: Any) -> Json:
-        """Remember the plain form, which flask-openapi3 asks for at every request: it takes a millisecond to make."""
-        if args or kwargs:
-            return super().model_json_schema(*args, **kwargs)
-        if cls not in _SCHEMAS:
-            _SCHEMAS[cls] = super().model_json_schema()
-        return _SCHEMAS[cls]
-
-
-def _page_reverse(text: object) -> object:
-    return isinstance(text, str) and text.lower() == "true"
 
 
 class ListQuery(FieldsQuery):
@@ -81,9 +67,7 @@ class ListQuery(FieldsQuery):
     )
     limit: Annotated[int, Field(ge=0)] | None = Field(None, description="The most to show; 0 is no limit.")
     marker: str | None = Field(None, description="The id of the object that the page begins behind.")
-    page_reverse: Annotated[bool, BeforeValidator(_page_reverse), WithJsonSchema({"type": "boolean"})] = Field(
-        default=False, description="Whether the page ends before the marker instead."
-    )
+    page_reverse: Flag = Field(default=False, description="Whether the page ends before the marker instead.")
 
 
 def _moment(text: object) -> object:
@@ -183,6 +167,11 @@ class Collection(Generic[T]):
         """Turn one object into JSON as the caller may see it."""
         return {name: read(thing) for name, read in self._wanted(query)}
 
+    def show_made(self, ids: Iterable[str], there: Mapping[str, T]) -> list[Json]:
+        """Show what was just made, in that order; who may see all can have deleted some of it by now."""
+        things = [there[id_] for id_ in ids if id_ in there]
+        return [self.show(thing) for thing in paced(things)]
+
     def select(self, things: Iterable[T], query: ListQuery, *conditions: Callable[[T], bool]) -> Json:
         """Answer a list.
 
@@ -192,6 +181,7 @@ class Collection(Generic[T]):
         :raises NotFound: for a marker that does not exist.
         """
         sorts = self._sorts(query)
+        things = paced(tuple(things))
         for condition in (*self._filters(query), *conditions):
             things = filter(condition, things)
         if query.marker is not None:
@@ -202,7 +192,7 @@ class Collection(Generic[T]):
         if query.limit:
             page = page[-query.limit :] if query.page_reverse else page[: query.limit]
         wanted = self._wanted(query)
-        found: Json = {self.plural: [{name: read(thing) for name, read in wanted} for thing in page]}
+        found: Json = {self.plural: [{name: read(thing) for name, read in wanted} for thing in paced(page)]}
         if query.limit:
             ids = [self.attributes[self.key](thing) for thing in page]
             found[f"{self.plural}_links"] = _links(ids, query.limit, reverse=query.page_reverse)

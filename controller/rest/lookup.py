@@ -40,7 +40,7 @@ class IdentityVersionAnswer(BaseModel):
     version: IdentityVersion
 
 
-class ProjectShown(Shown):
+class FoundProjectShown(Shown):
     """A project: its id is its name."""
 
     id: str
@@ -50,13 +50,13 @@ class ProjectShown(Shown):
     enabled: bool
 
 
-class ProjectAnswer(BaseModel):
+class FoundProjectAnswer(BaseModel):
     """One project."""
 
-    project: ProjectShown
+    project: FoundProjectShown
 
 
-class ProjectLinks(BaseModel):
+class FoundProjectLinks(BaseModel):
     """Where the list is, which has one page."""
 
     self: str
@@ -64,20 +64,20 @@ class ProjectLinks(BaseModel):
     previous: None
 
 
-class ProjectsAnswer(BaseModel):
+class FoundProjectsAnswer(BaseModel):
     """Several projects."""
 
-    projects: list[ProjectShown]
-    links: ProjectLinks
+    projects: list[FoundProjectShown]
+    links: FoundProjectLinks
 
 
-class ProjectPath(BaseModel):
+class FoundProjectPath(BaseModel):
     """Which project."""
 
     project_id: str
 
 
-class ProjectQuery(Body):
+class FoundProjectQuery(Body):
     """Filters of the list of projects."""
 
     name: Values = None
@@ -94,8 +94,8 @@ def blueprint(service: Service) -> APIBlueprint:
         links = [Link(href=request.host_url.rstrip("/") + "/v3/", rel="self")]
         return IdentityVersionAnswer(version=IdentityVersion(id=_VERSION, status="stable", links=links)).model_dump()
 
-    @api.get("/projects", responses=answers.ok(ProjectsAnswer))
-    def look_up_projects(query: ProjectQuery) -> Json:
+    @api.get("/projects", responses=answers.ok(FoundProjectsAnswer))
+    def look_up_projects(query: FoundProjectQuery) -> Json:
         """List the projects that own something or have a quota.  Operator only."""
         # A refusal is what makes the openstack command take a project's name as it is; an empty list is not.
         require_operator("Listing projects")
@@ -106,8 +106,8 @@ def blueprint(service: Service) -> APIBlueprint:
         links: Json = {"self": request.url, "next": None, "previous": None}
         return {"projects": [_shown(name) for name in found], "links": links}
 
-    @api.get("/projects/<project_id>", responses=answers.ok(ProjectAnswer))
-    def look_up_project(path: ProjectPath) -> Json:
+    @api.get("/projects/<project_id>", responses=answers.ok(FoundProjectAnswer))
+    def look_up_project(path: FoundProjectPath) -> Json:
         """Show a project: to the operator any, for it may make things for each."""
         who = caller()
         if not who.is_operator and path.project_id != (who.project or OPERATOR):

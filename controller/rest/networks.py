@@ -43,13 +43,17 @@ from controller.rest.listing import (
     Values,
     recorded,
 )
-from controller.rest.preconditions import expected_revision
+from controller.rest.many import ManyBody
+from controller.rest.policy import OPERATORS
+from controller.rest.preconditions import Conditions
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
+from controller.turns import paced
 from overlay.changes import CreateNetwork, CreateShare, DeleteNetwork, DeleteShare, UpdateNetwork
+from overlay.refusals import Refusal
 from overlay.values import EVERYBODY, Network, Shareable
 
-HIDDEN: Final = frozenset({"provider:network_type", "provider:segmentation_id", "provider:physical_network"})
+HIDDEN: Final = OPERATORS["network"]
 """Only the operator sees these."""
 
 ZONE: Final = "default"
@@ -126,7 +130,7 @@ class NetworkShown(RecordShown):
     )
 
 
-class NetworkCreateBody(Body):
+class NetworkCreateBody(ManyBody):
     """One network, or several of which all are made or none."""
 
     model_config = one_of("network", "networks")
@@ -201,7 +205,7 @@ def attributes(sight: Sight) -> Attributes[Network]:
         "router:external": lambda _: False,
         "mtu": lambda network: network.mtu,
         "port_security_enabled": lambda _: True,
-        "subnets": lambda network: [subnet.id for subnet in sight.world.subnets_of(network.id)],
+        "subnets": lambda network: [subnet.id for subnet in sight.whole(sight.world.subnets_of(network.id))],
         "availability_zone_hints": lambda _: [],
         "availability_zones": lambda _: [ZONE],
         "ipv4_address_scope": lambda _: None,
@@ -231,7 +235,7 @@ def blueprint(service: Service) -> APIBlueprint:
     def create_network(body: NetworkCreateBody) -> tuple[Json, int]:
         """Make a network, or several at once."""
         given = (body.networks or []) if body.network is None else [body.network]
-        intents = [_creation(one) for one in given]
+        intents = [_creation(one) for one in paced(given)]
         shares = [
             _sharing(intent.id, intent.project_id) for one, intent in zip(given, intents, strict=True) if one.shared
         ]
@@ -242,7 +246,8 @@ def blueprint(service: Service) -> APIBlueprint:
             service.submit_all(creations)
         if body.network is not None:
             return {"network": show(intents[0].id)}, 201
-        return {"networks": [show(intent.id) for intent in intents]}, 201
+        made = [intent.id for intent in intents]
+        return {"networks": collection.show_made(made, service.world.networks)}, 201
 
     @api.get("/networks/<network_id>", responses=answers.ok(NetworkAnswer))
     def show_network(path: NetworkPath, query: FieldsQuery) -> Json:
@@ -250,26 +255,21 @@ def blueprint(service: Service) -> APIBlueprint:
         return {"network": collection.show(sight.network(path.network_id), query)}
 
     @api.put("/networks/<network_id>", responses=answers.changed(NetworkAnswer))
-    def update_network(path: NetworkPath, body: NetworkUpdateBody) -> Json:
+    def update_network(path: NetworkPath, header: Conditions, body: NetworkUpdateBody) -> Json:
         """Change a network."""
         network = sight.network(path.network_id)
         require_owner("Changing a network", network)
         given = body.network
         require_operator_for("shared", given.shared)
-        change = UpdateNetwork(
-            network.id, given.name, given.description, given.mtu, given.admin_state_up, expected_revision()
-        )
-        service.submit(change)
-        if given.shared is not None:
-            _share(service, network, for_everybody=given.shared)
+        _change(service, network, given, header.expected)
         return {"network": show(network.id)}
 
     @api.delete("/networks/<network_id>", responses=answers.gone())
-    def delete_network(path: NetworkPath) -> tuple[str, int]:
+    def delete_network(path: NetworkPath, header: Conditions) -> tuple[str, int]:
         """Delete a network and its subnets; it must have no ports."""
         network = sight.network(path.network_id)
         require_owner("Deleting a network", network)
-        service.submit(DeleteNetwork(network.id, expected_revision()))
+        service.submit(DeleteNetwork(network.id, header.expected))
         return "", 204
 
     return api
@@ -280,21 +280,42 @@ def _candidates(sight: Sight, query: NetworkQuery) -> Iterable[Network]:
     known = sight.world.networks
     if query.id is None:
         return sight.networks()
-    return filter(sight.sees_network, (known[id_] for id_ in dict.fromkeys(query.id) if id_ in known))
+    asked = (known[id_] for id_ in dict.fromkeys(query.id) if id_ in known)
+    return filter(sight.sees_network, sight.whole(asked))
 
 
 def _sharing(network_id: str, project_id: str) -> CreateShare:
     return CreateShare(str(uuid.uuid4()), project_id, Shareable.NETWORK, network_id, EVERYBODY)
 
 
-def _share(service: Service, network: Network, *, for_everybody: bool) -> None:
-    """Have one share for everybody, or none; those for single projects stay."""
+def _change(service: Service, network: Network, given: NetworkUpdate, expected: int | None) -> None:
+    """Do all that is asked for of a network, or nothing."""
+    undoing = None if given.shared is None else _share(service, network, for_everybody=given.shared)
+    try:
+        service.submit(
+            UpdateNetwork(network.id, given.name, given.description, given.mtu, given.admin_state_up, expected)
+        )
+    except Refusal:
+        if undoing is not None:
+            service.submit(undoing)
+        raise
+
+
+def _share(service: Service, network: Network, *, for_everybody: bool) -> CreateShare | DeleteShare | None:
+    """Have one share for everybody, or none; those for single projects stay.
+
+    :returns: what takes that back; None where it was so before.
+    """
     shares = service.world.shares_of(Shareable.NETWORK, network.id)
     found = next((share for share in shares if share.target_project == EVERYBODY), None)
     if for_everybody and found is None:
-        service.submit(_sharing(network.id, network.project_id))
-    elif not for_everybody and found is not None:
+        sharing = _sharing(network.id, network.project_id)
+        service.submit(sharing)
+        return DeleteShare(sharing.id)
+    if not for_everybody and found is not None:
         service.submit(DeleteShare(found.id))
+        return CreateShare(found.id, found.project_id, Shareable.NETWORK, network.id, EVERYBODY)
+    return None
 
 
 def _creation(given: NetworkCreate) -> CreateNetwork:

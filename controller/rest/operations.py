@@ -13,16 +13,17 @@ from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field, TypeAdapter
 
 from controller.rest import answers
-from controller.rest.access import Caller, caller, require_operator
+from controller.rest.access import Caller, caller
 from controller.rest.errors import ErrorAnswer
 from controller.rest.fields import Body, Identity
 from controller.rest.listing import Json
+from controller.rest.policy import OPERATORS
 from controller.service import Service
 from controller.views import HealthView, HostView, LoadView, MoveStep, MoveView, PathsView, TopologyView
 from overlay.moves import LIVE
 from overlay.refusals import NotFound
 
-MOVE_HIDDEN: Final = frozenset({"source", "target", "flow_mods", "switches_touched"})
+MOVE_HIDDEN: Final = OPERATORS["move"]
 """What of a move only the operator sees."""
 
 _MOVE: Final = TypeAdapter(MoveView)
@@ -116,25 +117,21 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.get("/topology", responses=answers.ok(TopologyAnswer))
     def show_topology() -> Json:
         """Show the fabric: switches, links, edge ports, locators and prefixes."""
-        require_operator("Seeing the topology")
         return _json(TopologyAnswer(topology=service.topology()))
 
     @api.get("/topology/load", responses=answers.ok(LoadAnswer))
     def show_load() -> Json:
         """Show what each link of the fabric carries, and how evenly equal next hops are used."""
-        require_operator("Seeing the fabric's load")
         return _json(LoadAnswer(load=service.load()))
 
     @api.get("/hosts", responses=answers.ok(HostsAnswer))
     def list_hosts() -> Json:
         """List the hypervisors."""
-        require_operator("Listing hosts")
         return _json(HostsAnswer(hosts=service.hosts()))
 
     @api.get("/paths", responses=answers.ok(PathsAnswer, 409))
     def list_paths(query: PathsQuery) -> Json:
         """List the physical paths between two ports or hypervisors."""
-        require_operator("Seeing paths")
         return _json(PathsAnswer(paths=service.paths(query.source, query.target)))
 
     @api.get("/moves", responses=answers.ok(MovesAnswer))

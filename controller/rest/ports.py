@@ -49,13 +49,16 @@ from controller.rest.listing import (
     Values,
     recorded,
 )
-from controller.rest.preconditions import expected_revision
+from controller.rest.many import ManyBody
+from controller.rest.policy import OPERATORS
+from controller.rest.preconditions import Conditions
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
+from controller.turns import paced
 from overlay.changes import UNCHANGED, CreatePort, DeletePort, FixedIpRequest, UpdatePort
-from overlay.values import HostName, IpAddress, Mac, Network, Port
+from overlay.values import HostName, IpAddress, Mac, Network, Port, PortStatus
 
-HIDDEN: Final = frozenset({"binding:host_id", "binding:vif_type", "binding:vif_details", "binding:profile"})
+HIDDEN: Final = OPERATORS["port"]
 """Only the operator sees these."""
 
 _MAC_PREFIX: Final = 0xFA163E << 24
@@ -180,7 +183,7 @@ class PortShown(RecordShown):
     )
 
 
-class PortCreateBody(Body):
+class PortCreateBody(ManyBody):
     """One port, or several of which all are made or none."""
 
     model_config = one_of("port", "ports")
@@ -249,7 +252,11 @@ def vif_details() -> dict[str, bool | str]:
 
 
 def attributes(service: Service) -> Attributes[Port]:
-    """How each field of a port is read."""
+    """How each field of a port is read; of one that was deleted while others were shown, as it was, and down."""
+
+    def status(port: Port) -> str:
+        return (service.port_status(port.id) if port.id in service.world.ports else PortStatus.DOWN).value
+
     return {
         "id": lambda port: port.id,
         "network_id": lambda port: port.network_id,
@@ -257,7 +264,7 @@ def attributes(service: Service) -> Attributes[Port]:
         "description": lambda port: port.description,
         "project_id": lambda port: port.project_id,
         "tenant_id": lambda port: port.project_id,
-        "status": lambda port: service.port_status(port.id).value,
+        "status": status,
         "admin_state_up": lambda port: port.admin_up,
         "mac_address": lambda port: str(port.mac),
         "fixed_ips": lambda port: [{"subnet_id": own.subnet_id, "ip_address": str(own.ip)} for own in port.fixed_ips],
@@ -298,9 +305,10 @@ def blueprint(service: Service) -> APIBlueprint:
             intent = _intent(sight, body.port)
             service.submit(intent)
             return {"port": show(intent.id)}, 201
-        intents = [_intent(sight, given) for given in body.ports or ()]
+        intents = [_intent(sight, given) for given in paced(body.ports or ())]
         service.submit_all(intents)
-        return {"ports": [show(intent.id) for intent in intents]}, 201
+        made = [intent.id for intent in intents]
+        return {"ports": collection.show_made(made, service.world.ports)}, 201
 
     @api.get("/ports/<port_id>", responses=answers.ok(PortAnswer))
     def show_port(path: PortPath, query: FieldsQuery) -> Json:
@@ -308,7 +316,7 @@ def blueprint(service: Service) -> APIBlueprint:
         return {"port": collection.show(sight.port(path.port_id), query)}
 
     @api.put("/ports/<port_id>", responses=answers.changed(PortAnswer))
-    def update_port(path: PortPath, body: PortUpdateBody) -> Json:
+    def update_port(path: PortPath, header: Conditions, body: PortUpdateBody) -> Json:
         """Change a port; a new binding:host_id moves it."""
         port = sight.port(path.port_id)
         require_owner("Changing a port", port)
@@ -328,16 +336,16 @@ def blueprint(service: Service) -> APIBlueprint:
                 admin_up=given.admin_state_up,
                 mac=given.mac_address,
                 fixed_ips=_wishes(given),
-                expected=expected_revision(),
+                expected=header.expected,
             )
         )
         return {"port": show(port.id)}
 
     @api.delete("/ports/<port_id>", responses=answers.gone())
-    def delete_port(path: PortPath) -> tuple[str, int]:
+    def delete_port(path: PortPath, header: Conditions) -> tuple[str, int]:
         """Delete a port, whatever it is doing."""
         port = sight.port(path.port_id)
-        service.submit(DeletePort(port.id, expected_revision()))
+        service.submit(DeletePort(port.id, header.expected))
         return "", 204
 
     return api
@@ -356,7 +364,8 @@ def _candidates(sight: Sight, query: PortQuery) -> Iterable[Port]:
         asked = (port for host in dict.fromkeys(query.host_id) for port in world.ports_on_host(HostName(host)))
     else:
         return sight.ports()
-    return asked if caller().is_operator else filter(sight.sees_port, asked)
+    whole = sight.whole(asked)
+    return whole if caller().is_operator else filter(sight.sees_port, whole)
 
 
 def _owns(texts: list[str]) -> Callable[[Port], bool]:
@@ -448,4 +457,5 @@ def _creation(given: PortCreate, owner_of_network: str) -> CreatePort:
 
 
 def _mac_candidates() -> tuple[Mac, ...]:
-    return tuple(Mac(_MAC_PREFIX | secrets.randbits(24)) for _ in range(_MAC_CANDIDATES))
+    drawn = secrets.randbits(24 * _MAC_CANDIDATES)  # at once: each drawing is a call of the kernel
+    return tuple(Mac(_MAC_PREFIX | (drawn >> shift) & 0xFFFFFF) for shift in range(0, 24 * _MAC_CANDIDATES, 24))

@@ -6,31 +6,35 @@ object's ``revision_number``.  The world compares, in the same turn in which it 
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Annotated, Final
 
-from flask import request
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from controller.rest.errors import BadRequest
+from controller.rest.fields import Asked, Maybe, refused
 
 HEADER: Final = "If-Match"
-_PREFIX: Final = "revision_number="
-_DIGITS_MOST: Final = 18
+_CONDITION: Final = re.compile(r'revision_number=([0-9]{1,18})|"revision_number=([0-9]{1,18})"|\*|')
 
 
-def expected_revision() -> int | None:
-    """The revision that the present request depends on; None when it depends on none.
+def _revision(given: object) -> object:
+    found = _CONDITION.fullmatch(str(given).strip())
+    if found is None:
+        raise refused(f"{given!r} is not one revision_number=<number>")
+    number = found[1] or found[2]
+    return None if number is None else int(number)
 
-    :raises BadRequest: for a header that says anything else.
+
+class Conditions(Asked):
+    """The header that makes a change depend on what its object is.
+
+    :ivar expected: the revision that it depends on; None when it depends on none.
     """
-    given = request.headers.get(HEADER, "").strip()
-    if given in {"", "*"}:
-        return None
-    number = given.strip('"').removeprefix(_PREFIX)
-    is_number = number.isascii() and number.isdecimal() and len(number) <= _DIGITS_MOST
-    if not is_number or not given.strip('"').startswith(_PREFIX):
-        raise BadRequest(
-            f"{HEADER}: {given!r} is not understood, only one revision_number=<number> is",
-            field=HEADER,
-            kind="HTTPBadRequest",
-        )
-    return int(number)
+
+    expected: Maybe[
+        Annotated[
+            int | None,
+            BeforeValidator(_revision),
+            WithJsonSchema({"type": "string", "pattern": f"^({_CONDITION.pattern})$"}),
+        ]
+    ] = Field(None, alias=HEADER, description="The only revision_number of the object that is to be changed.")

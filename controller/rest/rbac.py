@@ -18,11 +18,10 @@ from controller.rest.access import Owned, caller, project_for
 from controller.rest.errors import Forbidden
 from controller.rest.fields import Body, Identity, Maybe, Shown, refused
 from controller.rest.listing import Attributes, Collection, FieldsQuery, Json, ListQuery, PageLinks, Values
-from controller.rest.preconditions import expected_revision
+from controller.rest.preconditions import Conditions
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from overlay.changes import CreateShare, DeleteShare, UpdateShare
-from overlay.refusals import NotFound
 from overlay.values import EVERYBODY, Share, Shareable
 
 _ACTION: Final = "access_as_shared"
@@ -146,15 +145,7 @@ def blueprint(service: Service) -> APIBlueprint:
     api = answers.routes("rbac", "/v2.0")
     sight = Sight(service)
 
-    def found(policy_id: str) -> Share:
-        share = service.world.shares.get(policy_id)
-        if share is None or not caller().sees(share):
-            raise NotFound(
-                f"RBAC policy of type None with ID {policy_id} not found", field="policy_id", kind="RbacPolicyNotFound"
-            )
-        return share
-
-    collection = Collection("rbac_policies", ATTRIBUTES, RbacPolicyShown, found)
+    collection = Collection("rbac_policies", ATTRIBUTES, RbacPolicyShown, sight.share)
 
     def candidates() -> Iterable[Share]:
         return filter(caller().sees, service.world.shares.values())
@@ -179,21 +170,21 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.get("/rbac-policies/<policy_id>", responses=answers.ok(RbacPolicyAnswer))
     def show_rbac_policy(path: RbacPolicyPath, query: FieldsQuery) -> Json:
         """Show a share."""
-        return {"rbac_policy": collection.show(found(path.policy_id), query)}
+        return {"rbac_policy": collection.show(sight.share(path.policy_id), query)}
 
     @api.put("/rbac-policies/<policy_id>", responses=answers.changed(RbacPolicyAnswer))
-    def update_rbac_policy(path: RbacPolicyPath, body: RbacPolicyUpdateBody) -> Json:
+    def update_rbac_policy(path: RbacPolicyPath, header: Conditions, body: RbacPolicyUpdateBody) -> Json:
         """Share with another project instead."""
-        share = found(path.policy_id)
+        share = sight.share(path.policy_id)
         target = _target(body.rbac_policy.target_tenant, body.rbac_policy.target_project)
         _check_target(target)
-        service.submit(UpdateShare(share.id, target, expected_revision()))
+        service.submit(UpdateShare(share.id, target, header.expected))
         return {"rbac_policy": collection.show(service.world.shares[share.id])}
 
     @api.delete("/rbac-policies/<policy_id>", responses=answers.gone())
-    def delete_rbac_policy(path: RbacPolicyPath) -> tuple[str, int]:
+    def delete_rbac_policy(path: RbacPolicyPath, header: Conditions) -> tuple[str, int]:
         """Share no more; nobody may need it."""
-        service.submit(DeleteShare(found(path.policy_id).id, expected_revision()))
+        service.submit(DeleteShare(sight.share(path.policy_id).id, header.expected))
         return "", 204
 
     return api

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from controller.rest.access import Owned, caller
 from controller.rest.errors import Forbidden
 from controller.service import Service
 from overlay.refusals import NotFound
-from overlay.values import Network, Port, Shareable, Subnet, SubnetPool
+from overlay.values import Network, Port, Share, Shareable, Subnet, SubnetPool
 from overlay.world import World
 
-T = TypeVar("T", bound=Owned)
+
+class Object(Owned, Protocol):
+    """Anything that belongs to a project and has an id."""
+
+    @property
+    def id(self) -> str:
+        """What it is found by."""
+
+
+T = TypeVar("T", bound=Object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,37 +58,46 @@ class Sight:
         """Look up."""
         return _found(self.world.subnetpool, pool_id, self.sees_pool, "SubnetPool", field)
 
+    def share(self, share_id: str, field: str = "policy_id") -> Share:
+        """Look up; it is there for whose it is only, not for whom it is for."""
+        return _found(self.world.share, share_id, caller().sees, "RbacPolicy", field)
+
     # --- all of a kind ---
+
+    def whole(self, things: Iterable[T]) -> Iterable[T]:
+        """Leave out what a request for many objects has made so far: all of it is there, or will never have been."""
+        unfinished = self.service.unfinished
+        return (thing for thing in things if thing.id not in unfinished)
 
     def networks(self) -> Iterable[Network]:
         """One's own, then those that others share."""
         own = caller()
         if own.is_operator:
-            return self.world.networks.values()
+            return self.whole(self.world.networks.values())
         project = own.project or ""
         shared = (self.world.networks[network_id] for network_id in self.world.shared_networks(project))
-        return (*self.world.networks_of_project(project), *shared)
+        return self.whole((*self.world.networks_of_project(project), *shared))
 
     def subnets(self) -> Iterable[Subnet]:
         """One's own, and those of the networks that one sees."""
         own = caller()
         if own.is_operator:
-            return self.world.subnets.values()
+            return self.whole(self.world.subnets.values())
         found = {subnet.id: subnet for subnet in self.world.subnets_of_project(own.project or "")}
         for network in self.networks():
             found.update((subnet.id, subnet) for subnet in self.world.subnets_of(network.id))
-        return found.values()
+        return self.whole(found.values())
 
     def ports(self) -> Iterable[Port]:
         """One's own, and those in one's own networks."""
         own = caller()
         if own.is_operator:
-            return self.world.ports.values()
+            return self.whole(self.world.ports.values())
         project = own.project or ""
         found = {port.id: port for port in self.world.ports_of_project(project)}
         for network in self.world.networks_of_project(project):
             found.update((port.id, port) for port in self.world.ports_of_network(network.id))
-        return found.values()
+        return self.whole(found.values())
 
     # --- whether ---
 

@@ -28,7 +28,7 @@ from controller.rest.listing import (
     Values,
     recorded,
 )
-from controller.rest.preconditions import expected_revision
+from controller.rest.preconditions import Conditions
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from overlay.changes import UNCHANGED, CreateSubnetPool, DeleteSubnetPool, UpdateSubnetPool
@@ -193,7 +193,7 @@ def blueprint(service: Service) -> APIBlueprint:
         return {"subnetpool": collection.show(sight.subnetpool(path.subnetpool_id), query)}
 
     @api.put("/subnetpools/<subnetpool_id>", responses=answers.changed(SubnetPoolAnswer))
-    def update_subnetpool(path: SubnetPoolPath, body: SubnetPoolUpdateBody) -> Json:
+    def update_subnetpool(path: SubnetPoolPath, header: Conditions, body: SubnetPoolUpdateBody) -> Json:
         """Change a subnet pool."""
         pool = sight.subnetpool(path.subnetpool_id)
         require_owner("Changing a subnet pool", pool)
@@ -210,17 +210,17 @@ def blueprint(service: Service) -> APIBlueprint:
                 is_default=given.is_default,
                 default_quota=given.default_quota if given.says("default_quota") else UNCHANGED,
                 description=given.description,
-                expected=expected_revision(),
+                expected=header.expected,
             )
         )
         return {"subnetpool": collection.show(service.world.subnetpool(pool.id))}
 
     @api.delete("/subnetpools/<subnetpool_id>", responses=answers.gone())
-    def delete_subnetpool(path: SubnetPoolPath) -> tuple[str, int]:
+    def delete_subnetpool(path: SubnetPoolPath, header: Conditions) -> tuple[str, int]:
         """Delete a subnet pool; no subnet may be cut of it."""
         pool = sight.subnetpool(path.subnetpool_id)
         require_owner("Deleting a subnet pool", pool)
-        service.submit(DeleteSubnetPool(pool.id, expected_revision()))
+        service.submit(DeleteSubnetPool(pool.id, header.expected))
         return "", 204
 
     return api

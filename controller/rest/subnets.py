@@ -45,9 +45,11 @@ from controller.rest.listing import (
     Values,
     recorded,
 )
-from controller.rest.preconditions import expected_revision
+from controller.rest.many import ManyBody
+from controller.rest.preconditions import Conditions
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
+from controller.turns import paced
 from overlay.changes import UNCHANGED, CreateSubnet, DeleteSubnet, UpdateSubnet
 from overlay.values import HostRoute, IpAddress, Pool, Subnet, SubnetPool
 
@@ -150,7 +152,7 @@ class SubnetShown(RecordShown):
     subnetpool_id: str | None
 
 
-class SubnetCreateBody(Body):
+class SubnetCreateBody(ManyBody):
     """One subnet, or several of which all are made or none."""
 
     model_config = one_of("subnet", "subnets")
@@ -260,9 +262,10 @@ def blueprint(service: Service) -> APIBlueprint:
             intent = _creation(sight, body.subnet)
             service.submit(intent)
             return {"subnet": show(intent.id)}, 201
-        intents = [_creation(sight, given) for given in body.subnets or ()]
+        intents = [_creation(sight, given) for given in paced(body.subnets or ())]
         service.submit_all(intents)
-        return {"subnets": [show(intent.id) for intent in intents]}, 201
+        made = [intent.id for intent in intents]
+        return {"subnets": collection.show_made(made, service.world.subnets)}, 201
 
     @api.get("/subnets/<subnet_id>", responses=answers.ok(SubnetAnswer))
     def show_subnet(path: SubnetPath, query: FieldsQuery) -> Json:
@@ -270,7 +273,7 @@ def blueprint(service: Service) -> APIBlueprint:
         return {"subnet": collection.show(sight.subnet(path.subnet_id), query)}
 
     @api.put("/subnets/<subnet_id>", responses=answers.changed(SubnetAnswer))
-    def update_subnet(path: SubnetPath, body: SubnetUpdateBody) -> Json:
+    def update_subnet(path: SubnetPath, header: Conditions, body: SubnetUpdateBody) -> Json:
         """Change a subnet."""
         subnet = owned(path.subnet_id, "Changing a subnet")
         given = body.subnet
@@ -284,16 +287,16 @@ def blueprint(service: Service) -> APIBlueprint:
                 pools=_pools(given),
                 dns_nameservers=None if given.dns_nameservers is None else tuple(given.dns_nameservers),
                 host_routes=None if given.host_routes is None else _routes(given.host_routes),
-                expected=expected_revision(),
+                expected=header.expected,
             )
         )
         return {"subnet": show(subnet.id)}
 
     @api.delete("/subnets/<subnet_id>", responses=answers.gone())
-    def delete_subnet(path: SubnetPath) -> tuple[str, int]:
+    def delete_subnet(path: SubnetPath, header: Conditions) -> tuple[str, int]:
         """Delete a subnet; no port may have an address of it."""
         subnet = owned(path.subnet_id, "Deleting a subnet")
-        service.submit(DeleteSubnet(subnet.id, expected_revision()))
+        service.submit(DeleteSubnet(subnet.id, header.expected))
         return "", 204
 
     return api
@@ -304,10 +307,11 @@ def _candidates(sight: Sight, query: SubnetQuery) -> Iterable[Subnet]:
     world = sight.world
     if query.id is not None:
         asked = (world.subnets[id_] for id_ in dict.fromkeys(query.id) if id_ in world.subnets)
-        return filter(sight.sees_subnet, asked)
+        return filter(sight.sees_subnet, sight.whole(asked))
     if query.network_id is not None:
         known = (id_ for id_ in dict.fromkeys(query.network_id) if id_ in world.networks)
-        return filter(sight.sees_subnet, (subnet for id_ in known for subnet in world.subnets_of(id_)))
+        numbering = (subnet for id_ in known for subnet in world.subnets_of(id_))
+        return filter(sight.sees_subnet, sight.whole(numbering))
     return sight.subnets()
 
 

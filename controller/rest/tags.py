@@ -15,7 +15,7 @@ from controller.rest import answers
 from controller.rest.access import Owned
 from controller.rest.fields import Body, Identity, Tag, TagList
 from controller.rest.listing import Json, Recorded
-from controller.rest.preconditions import expected_revision
+from controller.rest.preconditions import Conditions
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from overlay.changes import DocumentKind, SetTags
@@ -80,13 +80,14 @@ class _Kind:
     def change(
         self,
         object_id: str,
+        expected: int | None,
         add: Sequence[str] = (),
         remove: tuple[str, ...] | None = (),
         needed: tuple[str, ...] = (),
     ) -> Json:
         """Change the tags of an object that is the caller's own."""
         require_owner("Tagging", self.found(object_id))
-        self._service.submit(SetTags(self._kind, object_id, tuple(add), remove, needed, expected_revision()))
+        self._service.submit(SetTags(self._kind, object_id, tuple(add), remove, needed, expected))
         return self.tags(object_id)
 
 
@@ -111,19 +112,19 @@ def _blueprint(noun: str, kind: _Kind) -> APIBlueprint:
         return kind.tags(path.object_id)
 
     @api.put("", responses=answers.changed(TagsAnswer))
-    def replace_tags(path: ObjectPath, body: TagsBody) -> Json:
+    def replace_tags(path: ObjectPath, header: Conditions, body: TagsBody) -> Json:
         """Give an object these tags and no others."""
-        return kind.change(path.object_id, body.tags, None)
+        return kind.change(path.object_id, header.expected, body.tags, None)
 
     @api.post("", responses=answers.created(TagsAnswer))
-    def add_tags(path: ObjectPath, body: TagsBody) -> tuple[Json, int]:
+    def add_tags(path: ObjectPath, header: Conditions, body: TagsBody) -> tuple[Json, int]:
         """Give an object these tags as well."""
-        return kind.change(path.object_id, body.tags), 201
+        return kind.change(path.object_id, header.expected, body.tags), 201
 
     @api.delete("", responses=answers.gone())
-    def delete_tags(path: ObjectPath) -> tuple[str, int]:
+    def delete_tags(path: ObjectPath, header: Conditions) -> tuple[str, int]:
         """Take all tags off an object."""
-        kind.change(path.object_id, remove=None)
+        kind.change(path.object_id, header.expected, remove=None)
         return "", 204
 
     @api.get("/<path:tag>", responses=answers.gone())
@@ -134,15 +135,15 @@ def _blueprint(noun: str, kind: _Kind) -> APIBlueprint:
         return "", 204
 
     @api.put("/<path:tag>", responses=answers.done())
-    def add_tag(path: TagPath) -> tuple[str, int]:
+    def add_tag(path: TagPath, header: Conditions) -> tuple[str, int]:
         """Give an object a tag."""
-        kind.change(path.object_id, (path.tag,))
+        kind.change(path.object_id, header.expected, (path.tag,))
         return "", 201
 
     @api.delete("/<path:tag>", responses=answers.gone())
-    def delete_tag(path: TagPath) -> tuple[str, int]:
+    def delete_tag(path: TagPath, header: Conditions) -> tuple[str, int]:
         """Take a tag off an object."""
-        kind.change(path.object_id, remove=(path.tag,), needed=(path.tag,))
+        kind.change(path.object_id, header.expected, remove=(path.tag,), needed=(path.tag,))
         return "", 204
 
     return api

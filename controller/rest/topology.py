@@ -17,7 +17,6 @@ from pydantic import BaseModel, Field
 from controller.fabric.changes import LinkTuned, Order, PolicyChosen, SwitchForgotten, SwitchMaintained
 from controller.fabric.plan import PortRef
 from controller.rest import answers
-from controller.rest.access import require_operator
 from controller.rest.fields import Body, Maybe
 from controller.rest.listing import Json
 from controller.service import Service
@@ -153,13 +152,11 @@ def _policy_routes(api: APIBlueprint, service: Service) -> None:
     @api.get("/policy", responses=answers.ok(PolicyAnswer))
     def show_policy() -> Json:
         """Show how ways through the fabric are chosen, and how they could be."""
-        require_operator("Seeing the policy")
         return _json(PolicyAnswer(policy=service.policy()))
 
     @api.put("/policy", responses=_tried(PolicyAnswer))
     def update_policy(query: DryRun, body: PolicyUpdateBody) -> Json:
         """Choose how ways through the fabric are chosen; packets under way are not lost."""
-        require_operator("Choosing the policy")
         given = body.policy
         paths = service.policy().paths if given.paths is None else given.paths
         return _carried_out(
@@ -171,19 +168,16 @@ def _switch_routes(api: APIBlueprint, service: Service) -> None:
     @api.get("/switches", responses=answers.ok(SwitchesAnswer))
     def list_switches() -> Json:
         """List the fabric's switches."""
-        require_operator("Listing switches")
         return _json(SwitchesAnswer(switches=service.switches()))
 
     @api.get("/switches/<switch_id>", responses=answers.ok(SwitchAnswer))
     def show_switch(path: SwitchPath) -> Json:
         """Show a fabric switch."""
-        require_operator("Seeing a switch")
         return _json(SwitchAnswer(switch=service.switch(_switch(path.switch_id))))
 
     @api.put("/switches/<switch_id>", responses=_tried(SwitchAnswer))
     def update_switch(path: SwitchPath, query: DryRun, body: SwitchUpdateBody) -> Json:
         """Take a switch into maintenance, or back: traffic leaves it first, and it may go when it is drained."""
-        require_operator("Taking a switch into maintenance")
         which = _switch(path.switch_id)
         order = SwitchMaintained(which, body.switch.maintenance, body.switch.force)
         return _carried_out(service, query, order, lambda: SwitchAnswer(switch=service.switch(which)))
@@ -191,7 +185,6 @@ def _switch_routes(api: APIBlueprint, service: Service) -> None:
     @api.delete("/switches/<switch_id>", responses=answers.gone())
     def delete_switch(path: SwitchPath) -> tuple[str, int]:
         """Forget a switch that was taken away for good, with all that was said about it."""
-        require_operator("Forgetting a switch")
         service.order(SwitchForgotten(_switch(path.switch_id)))
         return "", 204
 
@@ -200,19 +193,16 @@ def _link_routes(api: APIBlueprint, service: Service) -> None:
     @api.get("/links", responses=answers.ok(LinksAnswer))
     def list_links() -> Json:
         """List the cables between the fabric's switches."""
-        require_operator("Listing links")
         return _json(LinksAnswer(links=service.cables()))
 
     @api.get("/links/<link_id>", responses=answers.ok(LinkAnswer))
     def show_link(path: LinkPath) -> Json:
         """Show a cable between two switches."""
-        require_operator("Seeing a link")
         return _json(LinkAnswer(link=service.cable(_link(path.link_id))))
 
     @api.put("/links/<link_id>", responses=_tried(LinkAnswer))
     def update_link(path: LinkPath, query: DryRun, body: LinkUpdateBody) -> Json:
         """Say what a link weighs and carries, or take it into maintenance."""
-        require_operator("Changing a link")
         end, given = _link(path.link_id), body.link
         order = LinkTuned(end, given.weight, given.capacity_mbps, given.maintenance, given.force)
         return _carried_out(service, query, order, lambda: LinkAnswer(link=service.cable(end)))

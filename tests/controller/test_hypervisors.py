@@ -6,8 +6,9 @@ import pytest
 
 from controller.events import MessageConfirmed
 from controller.hypervisors import Hypervisors
-from overlay.changes import Activate, Announced, BindPassive, Confirmed
+from overlay.changes import Activate, Announced, BindPassive, Confirmed, CreatePort, Outcome, Wait
 from overlay.moves import Phase
+from overlay.values import Mac
 from tests.controller.switches import Later
 from tests.model.lab import Lab
 from tests.overlay.conftest import lab as _lab
@@ -52,3 +53,20 @@ def test_a_machine_that_has_appeared_is_not_kept_waiting(lab: Lab, hypervisors: 
     assert lab.world.moves()[-1].phase is Phase.DELIVERING
     assert acting.take(confirmation(lab, H2)) == (Confirmed(H2, 1),)
     assert later.waiting == []
+
+
+def test_a_later_part_waits_for_what_an_earlier_one_sent(lab: Lab, hypervisors: tuple) -> None:
+    """A port whose flows a host was sent in an earlier part waits for that, unless the host has confirmed it by now."""
+    acting, _, _ = hypervisors
+    network = lab.world.port(A).network_id
+    made = lab.world.apply(CreatePort("new", "red", network, mac=Mac(0x020000000077), host=H1), 0.0)
+    assert Wait(H1, "new") in made.waits
+    first, _ = acting.refresh(Outcome(dirty=made.dirty), partly=True)
+    sent = dict(first.generations)
+    assert H1 in sent
+    rest = Outcome(waits=made.waits)
+    later, _ = acting.refresh(rest, partly=True)
+    assert dict(later.generations) == {host: sent[host] for host in {wait.host for wait in made.waits} & sent.keys()}
+    for host, ticket in sent.items():
+        acting.channel(host).confirm(ticket)
+    assert acting.refresh(rest, partly=True)[0].generations == ()

@@ -42,10 +42,12 @@ def clients(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         pytest.skip(f"{BINARIES} is not there: make .venv-openstack/bin/openstack")
     control = scene.lab.status().controller
     assert control is not None
-    files = {"op": control.operator_token_file, **control.project_token_files}
-    tokens = {name: Path(file).read_text().strip() for name, file in files.items()}
-    url = f"http://{control.rest_host}:{control.rest_port}"
-    config = clouds(tmp_path_factory.mktemp("clients"), url, tokens)
+    config = clouds(
+        tmp_path_factory.mktemp("clients"),
+        f"http://{control.rest_host}:{control.rest_port}",
+        Path(control.operator_token_file),
+        {name: Path(file) for name, file in control.project_token_files.items()},
+    )
     with (
         Command(BINARIES, config, "op") as op,
         Command(BINARIES, config, "red") as red,
@@ -179,7 +181,7 @@ def test_the_sdk_activates_a_binding(scene: Scene, clients: Clients) -> None:
 
         def ready() -> bool:
             move = scene.ask("GET", f"/v1/moves?port_id={port}")["moves"][-1]
-            assert not moved.done(), move
+            assert not moved.done(), (move["timeline"], move["reason"], moved.result())
             return bool(move["phase"] == "ready")
 
         wait(ready, "h2 is ready")

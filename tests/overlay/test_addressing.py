@@ -72,6 +72,28 @@ def test_the_next_is_the_one_that_waited_longest(
         assert allocator.free() == len(never) + len(returned)
 
 
+@given(st.sets(st.integers(2, 9)), st.lists(st.tuples(st.booleans(), st.integers(2, 9))))
+def test_after_a_restart_what_lies_below_comes_late(used: set[int], steps: list[tuple[bool, int]]) -> None:
+    """First what is above all that is used, then the gaps, which were given back who knows when, then the returned."""
+    allocator = Fair(RANGES)
+    for number in used:
+        allocator.take(number)
+    allocator.resume()
+    highest = max((number for number in used if number in numbers(RANGES)), default=0)
+    free = sorted((number for number in numbers(RANGES) if number not in used), key=lambda n: (n < highest, n))
+    for named, number in steps:
+        chosen = number if named else allocator.next()
+        if chosen is not None and chosen not in used:
+            allocator.take(chosen)
+            used.add(chosen)
+            free = [other for other in free if other != chosen]
+        elif chosen is not None:
+            allocator.give_back(chosen)
+            used.remove(chosen)
+            free += [chosen] if chosen in numbers(RANGES) else []
+        assert allocator.next() == (free[0] if free else None)
+
+
 @pytest.mark.parametrize(
     ("cidr", "gateway", "pools"),
     [

@@ -148,6 +148,24 @@ def test_texts_change(world: World) -> None:
     assert (its_port.name, its_port.description, its_port.device_id, its_port.device_owner) == ("e", "f", "g", "h")
 
 
+def test_the_mtu_is_what_the_tunnel_leaves() -> None:
+    """VXLAN over IPv4 takes 50 bytes of what the underlay carries; more than the rest is refused, less is granted."""
+    it = World(Settings(underlay_mtu=1600))
+    it.apply(CreateNetwork("n", "p"), 0)
+    it.apply(CreateNetwork("less", "p", mtu=1280), 0)
+    it.apply(CreateNetwork("most", "p", mtu=1550), 0)
+    assert [network.mtu for network in it.networks.values()] == [1550, 1280, 1550]
+    before = it.documents()
+    for change in (CreateNetwork("x", "p", mtu=1551), UpdateNetwork("n", mtu=1551)):
+        with pytest.raises(Refusal) as refusal:
+            it.apply(change, 0)
+        assert (refusal.value.status, refusal.value.kind, refusal.value.field) == (400, "InvalidInput", "mtu")
+    assert it.documents() == before
+    narrow = World.restore(it.documents(), 0, Settings())
+    narrow.apply(UpdateNetwork("n", name="kept"), 0)
+    assert narrow.network("n").mtu == 1550
+
+
 def test_addresses_are_chosen(world: World) -> None:
     """Exact wishes are honoured first, free choices take the lowest left, and one of each version is the default."""
     world.apply(subnet(cidr=ip_network("2001:db8:1::/64")), 0)

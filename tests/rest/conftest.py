@@ -22,6 +22,7 @@ import eventlet  # noqa: E402
 
 from controller.configuration import Endpoint  # noqa: E402
 from controller.rest.app import build  # noqa: E402
+from controller.rest.limits import RateLimits  # noqa: E402
 from controller.rest.server import Server  # noqa: E402
 from controller.tokens import Token  # noqa: E402
 from tests.fabric import graphs  # noqa: E402
@@ -87,12 +88,23 @@ class Client:
         return answer.body[noun]
 
 
+class Stand:
+    """Stands where another thing is, so that one server serves all tests, each with a world of its own."""
+
+    def __init__(self) -> None:
+        self.behind: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.behind, name)
+
+
 @dataclass
 class Edge:
     """A running edge and the world behind it."""
 
     port: int
     service: Any
+    limits: Stand
 
     def as_(self, who: str | None) -> Client:
         """A client with the token of a project, of the operator, or none."""
@@ -103,22 +115,13 @@ class Edge:
         return {(document.kind, document.id): document.body for document in self.service.world.documents()}
 
 
-class Stand:
-    """Stands where the service is, so that one server serves all tests, each with a world of its own."""
-
-    def __init__(self) -> None:
-        self.behind: Any = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.behind, name)
-
-
 @pytest.fixture(scope="session")
-def served() -> Iterator[tuple[Stand, int]]:
-    """A server, in a thread because the tests block."""
+def served() -> Iterator[tuple[Stand, Stand, int]]:
+    """A server, in a thread because the tests block; with it what stands where its service and its limits are."""
     stand: Any = Stand()
+    limits: Any = Stand()
     projects = {name: Token(TOKENS[name]) for name in ("blue", "red")}
-    app = build(stand, Token(TOKENS["operator"]), projects, activation_seconds=1)
+    app = build(stand, Token(TOKENS["operator"]), projects, limits=limits, activation_seconds=1)
     ports: list[int] = []
     up = threading.Event()
     stop = threading.Event()
@@ -134,18 +137,19 @@ def served() -> Iterator[tuple[Stand, int]]:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     assert up.wait(10)
-    yield stand, ports[0]
+    yield stand, limits, ports[0]
     stop.set()
     thread.join(10)
     assert not thread.is_alive(), "the server does not stop"
 
 
 @pytest.fixture
-def edge(served: tuple[Stand, int]) -> Edge:
+def edge(served: tuple[Stand, Stand, int]) -> Edge:
     """An edge with two hosts and nothing else."""
-    stand, port = served
+    stand, limits, port = served
     stand.behind = service_module.WorldService("h1", "h2")
-    return Edge(port, stand.behind)
+    limits.behind = RateLimits()
+    return Edge(port, stand.behind, limits)
 
 
 @pytest.fixture
@@ -182,10 +186,10 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def desk(served: tuple[Stand, int], edge: Edge, shelf: Shelf) -> OperatedDesk:
+def desk(served: tuple[Stand, Stand, int], edge: Edge, shelf: Shelf) -> OperatedDesk:
     """Instead of the edge's world: a real owner of three leaves on two spines, each by two links."""
     assert edge.port
-    stand, _ = served
+    stand, _, _ = served
     owner = Prompt(shelf)
     owner.connect(graphs.leafspine())
     shelf.kept.clear()

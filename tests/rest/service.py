@@ -5,11 +5,13 @@ It applies intents at once and sends nothing: hosts confirm when a test says so.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from controller.bulk import Creation, apply_all
 from controller.desk import locations
+from controller.identity.roster import Enrolment, Roster
 from controller.service import NotConfirmed
 from controller.views import (
     BalanceView,
@@ -45,9 +47,11 @@ class WorldService:
 
     def __init__(self, *hosts: str) -> None:
         self.world = World()
+        self.roster = Roster({"operator"})
         self.now = 1000.0
         self.ready = True
         self.asked: list[Intent] = []
+        self.unfinished: set[str] = set()
         self._generation = 0
         for number, name in enumerate(hosts, 1):
             la = IPv4Address(f"10.0.{number}.11")
@@ -81,6 +85,10 @@ class WorldService:
         self.now += 10
         self.apply(Tick())
         self.confirm()
+
+    def enrol(self, change: Enrolment) -> None:
+        owned = {network.project_id for network in self.world.networks.values()}
+        self.roster.apply(change, time.time(), lambda project: "a network" if project in owned else None)
 
     def submit(self, intent: Intent) -> Outcome:
         self.asked.append(intent)

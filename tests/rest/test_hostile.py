@@ -684,7 +684,7 @@ ANOTHERS: list[tuple[str, str, Any, int, str]] = [
     ("GET", "quotas/blue/details.json", None, 403, ""),
     ("PUT", "quotas/red", {"quota": {"port": -1}}, 403, ""),
     ("DELETE", "quotas/blue", None, 403, ""),
-    ("GET", "network-ip-availabilities/<blue_network>", None, 403, ""),
+    ("GET", "network-ip-availabilities/<blue_network>", None, 404, "<blue_network>"),
     ("GET", "agents", None, 403, ""),
 ]
 

@@ -77,6 +77,7 @@ def test_moves_are_counted_by_phase(op, edge) -> None:
         ({"Authorization": f"Bearer {TOKENS['operator']}"}, 200),
         ({"Authorization": f"bearer {TOKENS['operator']}"}, 200),
         ({"X-Auth-Token": TOKENS["operator"]}, 200),
+        ({"Authorization": "Basic b3BlcmF0b3I6b3BlcmF0b3ItMDEyMzQ1Njc4OQ=="}, 200),
         ({}, 401),
         ({"Authorization": "Bearer "}, 401),
         ({"Authorization": "Bearer nobody-0123456789"}, 401),

@@ -14,7 +14,9 @@ CHECKS = {
     ),
     "binding-extended": lambda op: op("GET", f"/v2.0/ports/{_bound(op)}/bindings").body["bindings"],
     "default-subnetpools": lambda op: _cut(op, use_default_subnetpool=True, ip_version=4),
+    "empty-string-filtering": lambda op: _net(op) and op("GET", "/v2.0/networks?description=").body["networks"],
     "filter-validation": lambda op: op("GET", "/v2.0/networks?colour=red").status == 400,
+    "ip-substring-filtering": lambda op: op("GET", "/v2.0/ports?fixed_ips=ip_address_substr=10.").status == 200,
     "net-mtu": lambda op: op.make("network")["mtu"] > 0,
     "net-mtu-writable": lambda op: op.make("network", mtu=1300)["mtu"] == 1300,
     "network-ip-availability": lambda op: op("GET", f"/v2.0/network-ip-availabilities/{_net(op)}").status == 200,
@@ -39,6 +41,10 @@ CHECKS = {
     "standard-attr-tag": lambda op: op("PUT", f"/v2.0/networks/{_net(op)}/tags/blue").status == 201,
     "standard-attr-timestamp": lambda op: op.make("network")["created_at"].endswith("Z"),
     "subnet_allocation": lambda op: _cut(op, subnetpool_id=_pool(op)["id"]),
+    "tag-ports-during-bulk-creation": lambda op: (
+        op("POST", "/v2.0/ports", {"ports": [{"network_id": _net(op), "tags": ["a"]}]}).body["ports"][0]["tags"]
+        == ["a"]
+    ),
 }
 
 

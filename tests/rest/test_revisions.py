@@ -35,6 +35,16 @@ def test_a_revision_grows_with_each_change(op, edge, made, noun: str) -> None:
 
 
 @pytest.mark.parametrize("noun", ["network", "subnet", "port"])
+def test_a_change_of_nothing_is_none(op, edge, made, noun: str) -> None:
+    """A request that says nothing, or what is so already, makes no new revision."""
+    path = f"/v2.0/{noun}s/{made[noun]['id']}"
+    thing = op("GET", path).body[noun]
+    edge.service.now += 5
+    for fields in ({}, {"name": thing["name"]}):
+        assert op("PUT", path, {noun: fields}).body[noun] == thing
+
+
+@pytest.mark.parametrize("noun", ["network", "subnet", "port"])
 def test_a_change_of_the_revision_that_one_has_seen(op, made, noun: str) -> None:
     """If-Match with the present revision lets a change and a deletion through."""
     thing = made[noun]

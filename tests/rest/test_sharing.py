@@ -121,6 +121,20 @@ def test_the_operator_shares_with_everybody(op, blue, red) -> None:
     assert blue("GET", path).status == 200
 
 
+def test_what_is_refused_shares_nothing(op, blue, red) -> None:
+    """A change of a network that is refused leaves it as it was, and whom it is shared with."""
+    network = op.make("network", name="old")
+    path = f"/v2.0/networks/{network['id']}"
+    assert op("PUT", path, {"network": {"shared": True, "mtu": 60000}}).status == 400
+    assert (blue("GET", path).status, op("GET", path).body["network"]) == (404, network)
+    shared = op("PUT", path, {"network": {"shared": True}}).body["network"]
+    assert op("PUT", path, {"network": {"shared": False, "mtu": 60000}}).status == 400
+    assert (blue("GET", path).status, op("GET", path).body["network"]) == (200, shared)
+    red.make("port", network_id=network["id"])
+    assert op("PUT", path, {"network": {"shared": False, "name": "new"}}).status == 409
+    assert op("GET", path).body["network"]["name"] == "old"
+
+
 def test_sharing_with_everybody_is_the_operators(blue, unchanged) -> None:
     """A tenant that shares with everybody is answered 403; saying that it does not is fine."""
     own = blue.make("network", shared=False)

@@ -11,7 +11,8 @@ from controller.configuration import Endpoint, SettingsError
 from controller.counting import Watch
 from controller.fabric.elephants import Rule
 from controller.settings import default_state_dir, load, parse
-from overlay.values import Mac
+from overlay.holdings import DEFAULT_QUOTAS
+from overlay.values import UNLIMITED, Countable, Mac
 
 
 def test_defaults_are_sane() -> None:
@@ -20,12 +21,15 @@ def test_defaults_are_sane() -> None:
     assert settings.openflow.listen == (Endpoint("127.0.0.1", 6653),)
     assert settings.ovsdb.listen == (Endpoint("127.0.0.1", 6640),)
     assert settings.rest.listen == Endpoint("127.0.0.1", 9696)
+    assert (settings.rest.audit_log, settings.rest.rate_limit, settings.rest.rate_burst) == (None, 0, 1)
     assert not settings.insecure_listen
     assert (settings.overlay.vni_first, settings.overlay.vni_last) == (1, (1 << 24) - 1)
     assert settings.overlay.grace_seconds == 1.0
     assert settings.overlay.move_timeout == 300.0
     assert settings.overlay.host_lost_after == 30.0
     assert settings.overlay.port_rate_kbps == 0
+    assert settings.overlay.underlay_mtu == 1500
+    assert settings.quotas == DEFAULT_QUOTAS
     assert settings.fabric.edge_prefix_length == 24
     assert settings.fabric.la_supernet == IPv4Network("10.0.0.0/16")
     assert settings.fabric.lldp_interval == 0.5
@@ -55,12 +59,19 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         listen = ["[::1]:6640"]
         [rest]
         listen = "0.0.0.0:80"
+        audit_log = "{tmp_path}/audit.log"
+        rate_limit = 50
+        rate_burst = 500
         [overlay]
         vni_range = [1000, 1999]
         grace_seconds = 0
         move_timeout = 60
         host_lost_after = 5.5
         port_rate_kbps = 20_000
+        underlay_mtu = 9000
+        [quotas]
+        network = 5
+        port = -1
         [fabric]
         edge_prefix_length = 26
         la_supernet = "10.1.0.0/16"
@@ -87,8 +98,12 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert str(settings.ovsdb.listen[0]) == "[::1]:6640"
     assert settings.rest.listen == Endpoint("0.0.0.0", 80)  # noqa: S104
     assert (settings.overlay.vni_first, settings.overlay.vni_last) == (1000, 1999)
+    assert settings.rest.audit_log == tmp_path / "audit.log"
+    assert (settings.rest.rate_limit, settings.rest.rate_burst) == (50, 500)
     assert settings.overlay.grace_seconds == 0.0
     assert settings.overlay.port_rate_kbps == 20_000
+    assert settings.overlay.underlay_mtu == 9000
+    assert settings.quotas == {**DEFAULT_QUOTAS, Countable.NETWORK: 5, Countable.PORT: UNLIMITED}
     assert settings.fabric.edge_prefix_length == 26
     assert settings.fabric.watch == Watch(0.5, 1000, Rule(0.5, 2.0))
     assert not settings.fabric.bfd
@@ -103,6 +118,10 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     [
         ("colour = 1", "colour"),
         ("[rest]\nlisten_to = 1", "rest.listen_to"),
+        ("[rest]\naudit_log = 'audit.log'", "rest.audit_log"),
+        ("[rest]\nrate_limit = -1", "rest.rate_limit"),
+        ("[rest]\nrate_limit = 0.5", "rest.rate_limit"),
+        ("[rest]\nrate_burst = 0", "rest.rate_burst"),
         ("[resst]", "resst"),
         ("rest = 5", "rest"),
         ("[openflow]\nlisten = '127.0.0.1:6653'", "openflow.listen"),
@@ -128,6 +147,12 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[overlay]\nport_rate_kbps = 400000001", "overlay.port_rate_kbps"),
         ("[overlay]\nport_rate_kbps = 1.5", "overlay.port_rate_kbps"),
         ("[overlay]\nport_rate_kbps = false", "overlay.port_rate_kbps"),
+        ("[overlay]\nunderlay_mtu = 1329", "overlay.underlay_mtu"),
+        ("[overlay]\nunderlay_mtu = 65536", "overlay.underlay_mtu"),
+        ("[overlay]\nunderlay_mtu = '1500'", "overlay.underlay_mtu"),
+        ("[quotas]\nport = -2", "quotas.port"),
+        ("[quotas]\nport = true", "quotas.port"),
+        ("[quotas]\nrouter = 5", "quotas.router"),
         ("[fabric]\nedge_prefix_length = 8", "fabric.edge_prefix_length"),
         ("[fabric]\nedge_prefix_length = 31", "fabric.edge_prefix_length"),
         ("[fabric]\nla_supernet = '10.0.0.1/16'", "fabric.la_supernet"),
