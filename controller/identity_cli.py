@@ -245,5 +245,7 @@ def _clouds(cloud: str, url: str, user: str, secret: str, cacert: Path | None) -
     yield f"      username: {json.dumps(user)}"
     yield f"      password: {json.dumps(secret)}"
     yield '    network_api_version: "2"'
+    yield '    identity_api_version: "3"'
+    yield f"    identity_endpoint_override: {json.dumps(url.rstrip('/') + '/v3')}"
     if cacert is not None:
         yield f"    cacert: {json.dumps(str(cacert))}"

@@ -271,6 +271,17 @@ class World:
         """A network's ports."""
         return tuple(self.ports[port_id] for port_id in self._index.ports_of.get(network_id, ()))
 
+    def active_host(self, port: Port) -> HostName | None:
+        """Where a port's active binding is: at the target of a move from its activation on."""
+        return placement.active_host(port, self._index.moves.get(port.id))
+
+    def ports_bound_to(self, host: HostName) -> Iterable[Port]:
+        """The ports whose active binding is at a host, be they at home there or on the move to it."""
+        moving = (move for move in self._index.moves.values() if host in (move.source, move.target))
+        near = {port.id: port for port in self.ports_on_host(host)}
+        near |= {move.port_id: self.ports[move.port_id] for move in moving}
+        return (port for port in near.values() if self.active_host(port) == host)
+
     def ports_on_host(self, host: HostName) -> tuple[Port, ...]:
         """The ports whose home a host is."""
         return tuple(self.ports[port_id] for port_id in self._index.homed.get(host, ()))

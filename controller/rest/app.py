@@ -58,9 +58,6 @@ BODY_MOST: Final = 1 << 20
 _WITHOUT_BODY: Final = (".activate_binding", ".add_tag")
 """The operations whose address says everything."""
 
-_OF_BODIES: Final = {"413": HTTPStatus(413).phrase, "415": HTTPStatus(415).phrase}
-"""How a body is refused before anything looks into it."""
-
 _DESCRIPTION: Final = (
     "Virtual layer-2 networks on a routed fabric. `/v2.0` has the shape of OpenStack Networking (Neutron) v2.0, so its "
     "clients can be used; what is not in this document is not supported and is refused. `/v1` is for the operator."
@@ -234,7 +231,8 @@ def _document(app: OpenAPI) -> dict[str, Any]:
         for operation in path.values():
             if "requestBody" in operation:
                 answers = operation["responses"]
-                answers |= {status: {**answers["400"], "description": why} for status, why in _OF_BODIES.items()}
+                for status in (413, 415):  # so it is refused before anything looks into it
+                    answers.setdefault(str(status), {**answers["400"], "description": HTTPStatus(status).phrase})
     return found
 
 

@@ -40,7 +40,7 @@ class IdentityVersionAnswer(BaseModel):
     version: IdentityVersion
 
 
-class KnownProject(Shown):
+class FoundProjectShown(Shown):
     """A project: its id is its name."""
 
     id: str
@@ -50,13 +50,13 @@ class KnownProject(Shown):
     enabled: bool
 
 
-class KnownProjectAnswer(BaseModel):
+class FoundProjectAnswer(BaseModel):
     """One project."""
 
-    project: KnownProject
+    project: FoundProjectShown
 
 
-class KnownProjectLinks(BaseModel):
+class FoundProjectLinks(BaseModel):
     """Where the list is, which has one page."""
 
     self: str
@@ -64,20 +64,20 @@ class KnownProjectLinks(BaseModel):
     previous: None
 
 
-class KnownProjectsAnswer(BaseModel):
+class FoundProjectsAnswer(BaseModel):
     """Several projects."""
 
-    projects: list[KnownProject]
-    links: KnownProjectLinks
+    projects: list[FoundProjectShown]
+    links: FoundProjectLinks
 
 
-class KnownProjectPath(BaseModel):
+class FoundProjectPath(BaseModel):
     """Which project."""
 
     project_id: str
 
 
-class KnownProjectQuery(Body):
+class FoundProjectQuery(Body):
     """Filters of the list of projects."""
 
     name: Values = None
@@ -94,8 +94,8 @@ def blueprint(service: Service) -> APIBlueprint:
         links = [Link(href=request.host_url.rstrip("/") + "/v3/", rel="self")]
         return IdentityVersionAnswer(version=IdentityVersion(id=_VERSION, status="stable", links=links)).model_dump()
 
-    @api.get("/projects", responses=answers.ok(KnownProjectsAnswer))
-    def look_up_projects(query: KnownProjectQuery) -> Json:
+    @api.get("/projects", responses=answers.ok(FoundProjectsAnswer))
+    def look_up_projects(query: FoundProjectQuery) -> Json:
         """List the projects that own something or have a quota.  Operator only."""
         # Whoever is no operator is refused, which makes the openstack command take a project's name as it is.
         names = sorted({OPERATOR, *service.world.projects(), *(query.name or ())})
@@ -105,8 +105,8 @@ def blueprint(service: Service) -> APIBlueprint:
         links: Json = {"self": request.url, "next": None, "previous": None}
         return {"projects": [_shown(name) for name in found], "links": links}
 
-    @api.get("/projects/<project_id>", responses=answers.ok(KnownProjectAnswer))
-    def look_up_project(path: KnownProjectPath) -> Json:
+    @api.get("/projects/<project_id>", responses=answers.ok(FoundProjectAnswer))
+    def look_up_project(path: FoundProjectPath) -> Json:
         """Show a project: to the operator any, for it may make things for each."""
         who = caller()
         if not who.is_operator and path.project_id != (who.project or OPERATOR):

@@ -276,7 +276,7 @@ def attributes(service: Service) -> Attributes[Port]:
         "extra_dhcp_opts": lambda _: [],
         **recorded(),
         "binding:vnic_type": lambda _: "normal",
-        "binding:host_id": lambda port: port.host or "",
+        "binding:host_id": lambda port: service.world.active_host(port) or "",
         "binding:vif_type": lambda port: "unbound" if port.host is None else "ovs",
         "binding:vif_details": lambda port: {} if port.host is None else vif_details(),
         "binding:profile": lambda _: {},
@@ -361,7 +361,7 @@ def _candidates(sight: Sight, query: PortQuery) -> Iterable[Port]:
         known = (id_ for id_ in dict.fromkeys(query.network_id) if id_ in world.networks)
         asked = (port for id_ in known for port in world.ports_of_network(id_))
     elif query.host_id is not None and "" not in query.host_id and caller().is_operator:
-        asked = (port for host in dict.fromkeys(query.host_id) for port in world.ports_on_host(HostName(host)))
+        asked = (port for host in dict.fromkeys(query.host_id) for port in world.ports_bound_to(HostName(host)))
     else:
         return sight.ports()
     whole = sight.whole(asked)

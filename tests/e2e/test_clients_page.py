@@ -21,10 +21,8 @@ WAYS = dict(re.findall(r"<!-- run: (\w+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL
 BINARIES = Path(os.environ.get("VL2_OPENSTACK", ROOT / ".venv-openstack")) / "bin"
 
 VL2 = f"""#!/bin/sh
-# The command of this very tree; its client-config is what all tests of the clients use.
-export PYTHONPATH={ROOT}
-if [ "$1" = client-config ]; then exec {sys.executable} {ROOT}/tests/openstack/client_config.py; fi
-exec {sys.executable} -c 'from controller.cli import main; main()' "$@"
+# The command of this very tree.
+PYTHONPATH={ROOT} exec {sys.executable} -c 'from controller.cli import main; main()' "$@"
 """
 
 

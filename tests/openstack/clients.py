@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,35 +18,30 @@ from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, Self
 
+ROOT = Path(__file__).parents[2]
+VL2 = "from controller.cli import main; main()"
 PATIENCE = 60.0
 _END = "that-was-all"
 
 
-def clouds_text(url: str, tokens: Mapping[str, str]) -> str:
-    """The ``clouds.yaml`` of callers, each a cloud by its name.
+def clouds(place: Path, url: str, operator: Path, projects: Mapping[str, Path]) -> Path:
+    """Write the ``clouds.yaml`` that ``vl2 client-config`` prints of the operator (``op``) and of projects.
 
-    :param tokens: of each caller.
+    :param operator: the file with its token. :param projects: those with theirs.
     """
-    lines = ["clouds:"]
-    for name, token in tokens.items():
-        lines += [
-            f"  {name}:",
-            "    auth_type: admin_token",
-            "    auth:",
-            f"      endpoint: {json.dumps(url)}",
-            f"      token: {json.dumps(token)}",
-            f"    identity_endpoint_override: {json.dumps(url + '/v3')}",
-            '    identity_api_version: "3"',
-            '    network_api_version: "2"',
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def clouds(place: Path, url: str, tokens: Mapping[str, str]) -> Path:
-    """Write the ``clouds.yaml`` of callers into a directory."""
+    wishes: dict[str, list[str]] = {"op": []}
+    wishes |= {name: ["--project", name, "--secret-file", str(file)] for name, file in projects.items()}
+    text = "clouds:\n"
+    for cloud, words in wishes.items():
+        asked = ["client-config", "--cloud", cloud, "--url", url, "--token-file", str(operator), *words]
+        done = subprocess.run(
+            [sys.executable, "-c", VL2, *asked], cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+        assert done.returncode == 0, done.stderr
+        text += done.stdout.removeprefix("clouds:\n")
     file = place / "clouds.yaml"
-    file.write_text(clouds_text(url, tokens))
-    file.chmod(0o600)
+    file.touch(mode=0o600)
+    file.write_text(text)
     return file
 
 

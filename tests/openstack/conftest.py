@@ -263,7 +263,11 @@ def site(openstack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     tokens = "".join(f'{name} = "{token}"\n' for name, token in PROJECTS.items())
     with _starting(place) as start:
         found = start(f"[tokens]\n{tokens}")
-        config = clouds(place, f"http://127.0.0.1:{found.port}", {"op": found.operator, **PROJECTS})
+        for name, token in {"op": found.operator, **PROJECTS}.items():
+            (place / name).write_text(token)
+        config = clouds(
+            place, f"http://127.0.0.1:{found.port}", place / "op", {name: place / name for name in PROJECTS}
+        )
         yield Site(found, config, openstack)
 
 

@@ -27,7 +27,7 @@ from overlay.changes import (
 )
 from overlay.moves import ARROWS, PHASES, Phase, diagram
 from overlay.refusals import Refusal
-from overlay.values import IpAddress, Mac, PortStatus
+from overlay.values import HostName, IpAddress, Mac, PortStatus
 from overlay.world import World
 from tests.model.lab import Lab
 from tests.overlay.test_packets import H1, H2, H3
@@ -91,6 +91,19 @@ def test_bindings_are_listed(lab: Lab) -> None:
     assert phase(lab) is Phase.GRACE
     lab.do(UpdatePort("red-b", host=None))
     assert lab.world.bindings("red-b") == ()
+
+
+def test_a_port_is_bound_where_its_active_binding_is(lab: Lab) -> None:
+    """From its activation on a port counts as the target's, in the time of grace as well, and not before."""
+
+    def bound(host: HostName) -> bool:
+        return A in {port.id for port in lab.world.ports_bound_to(host)}
+
+    ready(lab)
+    assert (bound(H1), bound(H2), lab.world.active_host(lab.world.port(A))) == (True, False, H1)
+    lab.do(Activate(A, H2))
+    assert phase(lab) is Phase.GRACE
+    assert (bound(H1), bound(H2), lab.world.active_host(lab.world.port(A))) == (False, True, H2)
 
 
 @pytest.mark.parametrize(

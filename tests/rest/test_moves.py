@@ -37,6 +37,9 @@ def test_a_move_in_neutrons_words(op, edge, port: str) -> None:
     edge.service.plug("h2", port, 6)
     activated = op("PUT", f"{path}/h2/activate")
     assert (activated.status, activated.body["binding"]["status"]) == (200, "ACTIVE")
+    assert op("GET", f"/v2.0/ports/{port}").body["port"]["binding:host_id"] == "h2", "before the grace time is over"
+    assert [each["id"] for each in op("GET", "/v2.0/ports?binding:host_id=h2").body["ports"]] == [port]
+    assert op("GET", "/v2.0/ports?binding:host_id=h1").body["ports"] == []
     edge.service.settle()
     assert _statuses(op, port) == {"h2": "ACTIVE"}
     assert op("GET", f"/v2.0/ports/{port}").body["port"]["binding:host_id"] == "h2"
