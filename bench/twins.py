@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import count
 from random import Random
 from typing import Any, Final
@@ -29,7 +29,7 @@ CIDRS: Final = ("192.168.0.0/24", "2001:db8::/64")
 _MACHINES: Final = (("left", "a", 0), ("left", "b", 1), ("left", "lonely", 2), ("right", "a", 0), ("right", "b", 2))
 """Network, name, and the number of the hypervisor at first."""
 _GUEST: Final = "guest"
-_HOST_OCTETS: Final = {"a": 11, "b": 12, _GUEST: 13}
+_HOST_OCTETS: Final = {"a": 11, "b": 12}
 _RENUMBERED: Final = 50
 _PAUSE_SECONDS: Final = (0.05, 0.4)
 _SETTLE_SECONDS: Final = 60.0
@@ -37,6 +37,7 @@ _SAME_MAC: Final = 0x02_00_00_00_01_00
 _LONELY_MACS: Final = {"red": 0x02_AA_5E_C2_E7_01, "blue": 0x02_BB_5E_C2_E7_02}
 _LONELY_OCTETS: Final = {"red": 201, "blue": 202}
 _CONFLICT: Final = 409
+_NOBODY: Final = Identity(0, 0, 0)
 
 
 def number_of(tenant: str) -> int:
@@ -164,7 +165,7 @@ class Twins:
 
     def _make(self, who: str, kind: str, asked: dict[str, Any]) -> dict[str, Any]:
         """Create an object as its tenant, with a word that is the tenant's alone."""
-        word = f"only-of-{who}-{next(self._words)}"
+        word = f"only-of-{who}-{next(self._words)}."
         member = kind.removesuffix("s")
         made: dict[str, Any] = self.api.ask(who, "POST", f"/v2.0/{kind}", {member: {**asked, "description": word}})[
             member
@@ -174,15 +175,21 @@ class Twins:
         return made
 
     def _make_port(self, machine: Machine) -> None:
-        own = machine.identity
-        asked = {
+        asked: dict[str, Any] = {
             "network_id": self._networks[machine.landlord or machine.tenant, machine.network],
             "name": machine.name,
             "device_id": machine.name,
-            "mac_address": _mac(own.mac),
-            "fixed_ips": _fixed_ips(own),
         }
-        machine.port_id = self._make(machine.tenant, "ports", asked)["id"]
+        if machine.landlord:
+            # A guest has to take the addresses that it is given (Neutron's policy, too).
+            made = self._make(machine.tenant, "ports", asked)
+            ips = sorted(map(ip_address, (each["ip_address"] for each in made["fixed_ips"])), key=lambda ip: ip.version)
+            machine.identity = Identity(int(made["mac_address"].replace(":", ""), 16), int(ips[0]), int(ips[-1]))
+        else:
+            own = machine.identity
+            asked |= {"mac_address": _mac(own.mac), "fixed_ips": _fixed_ips(own)}
+            made = self._make(machine.tenant, "ports", asked)
+        machine.port_id = made["id"]
 
     def _plug(self, machine: Machine) -> None:
         status: VmStatus = self.place.lab.vm_add(machine.label, machine.host, port_id=machine.port_id, wait=False)
@@ -362,7 +369,7 @@ class Twins:
         self.glances.owns("red", self._policy)
         host = self._rng.choice(self.place.hosts)
         number = next(self._numbers)
-        guest = Machine("blue", "left", _GUEST, host, number, _identity(_GUEST), landlord="red")
+        guest = Machine("blue", "left", _GUEST, host, number, _NOBODY, landlord="red")
         self._make_port(guest)
         self._guest = guest
         self._plug(guest)
@@ -387,7 +394,7 @@ class Twins:
         kind, object_id = self._rng.choice(
             [("networks", self._networks[tenant, "left"]), ("ports", self._port_of(tenant))]
         )
-        word = f"only-tag-of-{tenant}-{next(self._words)}"
+        word = f"only-tag-of-{tenant}-{next(self._words)}."
         self.glances.owns(tenant, word)
         self._words_of[object_id].append(word)
         # One tag is the same for both, the other is not.
