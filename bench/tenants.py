@@ -153,9 +153,8 @@ def write(book: Notebook, made: Outcome) -> None:
     deeds = "What was done"
     for what, took in _took(made.deeds).items():
         book.take(deeds, what, "took", "s", took)
-    for each in dict.fromkeys(
-        (*made.crossings, *made.leaks, *made.unexpected, *(f"{a} lacks {b}" for a, b in made.deaf.items()))
-    ):
+    deaf = (f"{name} does not hear {', '.join(missing)}" for name, missing in made.deaf.items())
+    for each in dict.fromkeys((*made.crossings, *made.leaks, *made.unexpected, *deaf)):
         book.note(each)
 
 

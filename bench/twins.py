@@ -145,7 +145,7 @@ class Twins:
             made = self._make(tenant, "networks", {"name": network})
             self._networks[tenant, network] = made["id"]
             for cidr in CIDRS:
-                asked = {"network_id": made["id"], "name": network, "cidr": cidr, "ip_version": 6 if ":" in cidr else 4}
+                asked = {"network_id": made["id"], "name": network, **_with_pool(cidr)}
                 subnet = self._make(tenant, "subnets", asked)
                 self._estates[tenant].subnets[f"{network} {cidr}"] = subnet["id"]
             shown = self.api.ask("", "GET", f"/v2.0/networks/{made['id']}")["network"]
@@ -193,7 +193,8 @@ class Twins:
 
     def _plug(self, machine: Machine) -> None:
         status: VmStatus = self.place.lab.vm_add(machine.label, machine.host, port_id=machine.port_id, wait=False)
-        other = next(each for each in TENANTS if each != machine.tenant)
+        # A guest is at home where it is let in, and everything else is foreign there, were it its own tenant's.
+        other = next(each for each in TENANTS if each != (machine.landlord or machine.tenant))
         la = next(each.la for each in self.place.status.hypervisors if each.name != machine.host)
         known = Other(self._lonely(other), self._vnis[other], int(IPv4Address(la)))
         network = network_number(machine.landlord or machine.tenant, machine.network)
@@ -276,7 +277,7 @@ class Twins:
         network = self._make(tenant, "networks", {"name": name})["id"]
         mine[name] = network
         for cidr in CIDRS:
-            asked = {"network_id": network, "name": name, "cidr": cidr, "ip_version": 6 if ":" in cidr else 4}
+            asked = {"network_id": network, "name": name, **_with_pool(cidr)}
             self._make(tenant, "subnets", asked)
         own = _identity("a")
         asked = {"network_id": network, "name": "a", "mac_address": _mac(own.mac), "fixed_ips": _fixed_ips(own)}
@@ -482,6 +483,13 @@ class Twins:
                 self._plug(machine)
         wait(self.place.settled, "all is confirmed", seconds=_SETTLE_SECONDS, pause=0.1)
         return "", "everything up and plugged again"
+
+
+def _with_pool(cidr: str) -> dict[str, Any]:
+    """A subnet of which a guest is never given the address that only the other tenant has."""
+    base, version = cidr.partition("/")[0].removesuffix("0"), 6 if ":" in cidr else 4
+    pool = {"start": f"{base}{100}", "end": f"{base}{190}"}
+    return {"cidr": cidr, "ip_version": version, "allocation_pools": [pool]}
 
 
 def _mac(number: int) -> str:
