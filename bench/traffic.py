@@ -21,6 +21,7 @@ from bench.marks import Ground, Identity, Kind, Mark, Other, Verdict, honest, ho
 from bench.watching import Watching
 from topologies import namespace
 from topologies.client import LabClient
+from topologies.errors import LabError
 
 ROUNDS_PER_SECOND: Final = 4.0
 _ETH_P_ALL: Final = 3
@@ -93,15 +94,17 @@ class Traffic(Watching):
 
         :param mark: with its tenant, network and number.
         """
-        done = self._lab.run(name, ["bash", "-c", _SILENCE])
-        if done.returncode:
-            raise OSError(f"{name} cannot be silenced: {done.stderr}")
         with namespace.inside(pid):
             ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         ear.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         ear.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         ear.bind(("eth0", _ETH_P_ALL))
         ear.setblocking(False)
+        # The ear first: what arrives while the kernel is being silenced is heard.
+        done = self._lab.run(name, ["bash", "-c", _SILENCE])
+        if done.returncode:
+            ear.close()
+            raise LabError(f"{name} cannot be silenced: {done.stderr}")
         with self._lock:
             self._macs[mark.network].add(own.mac)
             self._seats[name] = Seat(name, mark.sender, mark.tenant, mark.network, own, other, ear)

@@ -38,6 +38,8 @@ _LONELY_MACS: Final = {"red": 0x02_AA_5E_C2_E7_01, "blue": 0x02_BB_5E_C2_E7_02}
 _LONELY_OCTETS: Final = {"red": 201, "blue": 202}
 _CONFLICT: Final = 409
 _NOBODY: Final = Identity(0, 0, 0)
+_NETWORK_ODDS: Final = 0.3
+"""That it is a network whose admin state changes, and not a port."""
 
 
 def number_of(tenant: str) -> int:
@@ -232,7 +234,7 @@ class Twins:
         # Every kind once at least, in an order of the seed's; then as it comes.
         first = list(deeds)
         self._rng.shuffle(first)
-        while time.monotonic() < self._began + seconds:
+        while first or time.monotonic() < self._began + seconds:
             chosen = first.pop() if first else self._rng.choices(list(deeds), list(deeds.values()))[0]
             self._do(chosen)
             tenant = self._rng.choice(TENANTS)
@@ -319,11 +321,13 @@ class Twins:
         return "", f"spare port of {tenant}'s {network} bound to {host}"
 
     def _admin_state(self) -> tuple[str, str]:
-        if self._rng.random() < 0.3:
-            key = self._rng.choice(list(self._networks))
+        if self._rng.random() < _NETWORK_ODDS:
+            down = sorted(self._networks_down)
+            key = down[0] if down else self._rng.choice(list(self._networks))
             self._set_network(key, up=key in self._networks_down)
             return key[0], f"network {key[1]} {'down' if key in self._networks_down else 'up'}"
-        machine = self._some_machine()
+        # What is down comes up soon: most of the time there is to be something to hear.
+        machine = next((each for each in self.machines if each.down), None) or self._some_machine()
         self._set_port(machine, up=machine.down)
         return machine.tenant, f"port {machine.label} {'down' if machine.down else 'up'}"
 
