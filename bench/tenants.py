@@ -22,10 +22,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from bench.bed import Bed, bed, wait
+from bench.homes import OWNERS, Deed, network_number, number_of
 from bench.marks import Kind, Mark, Verdict, alien, honest
 from bench.record import RESULTS, Notebook
 from bench.traffic import ROUNDS_PER_SECOND, Tally, Traffic
-from bench.twins import OWNERS, Deed, Twins, network_number, number_of
+from bench.twins import Twins
 
 TOPOLOGY: Final = "vl2"
 _HEARD_SECONDS: Final = 30.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import count
 from random import Random
@@ -17,90 +16,36 @@ from typing import Any, Final
 
 from bench.bed import Bed, wait
 from bench.glances import Api, Glances
+from bench.homes import (
+    CIDRS,
+    GUEST,
+    MACHINES,
+    NETWORKS,
+    NOBODY,
+    TENANTS,
+    Deed,
+    Estate,
+    Machine,
+    fixed_ips,
+    identity_of,
+    lonely,
+    mac_text,
+    network_number,
+    number_of,
+    with_pool,
+)
 from bench.marks import Identity, Kind, Mark, Other
 from bench.traffic import Traffic
 from topologies.errors import LabError
 from topologies.orders import VmStatus
 from topologies.rest import RestError
 
-TENANTS: Final = ("red", "blue")
-NETWORKS: Final = ("left", "right")
-CIDRS: Final = ("192.168.0.0/24", "2001:db8::/64")
-_MACHINES: Final = (("left", "a", 0), ("left", "b", 1), ("left", "lonely", 2), ("right", "a", 0), ("right", "b", 2))
-"""Network, name, and the number of the hypervisor at first."""
-_GUEST: Final = "guest"
-_HOST_OCTETS: Final = {"a": 11, "b": 12}
-_RENUMBERED: Final = 50
 _PAUSE_SECONDS: Final = (0.05, 0.4)
 _SETTLE_SECONDS: Final = 60.0
-_SAME_MAC: Final = 0x02_00_00_00_01_00
-_LONELY_MACS: Final = {"red": 0x02_AA_5E_C2_E7_01, "blue": 0x02_BB_5E_C2_E7_02}
-_LONELY_OCTETS: Final = {"red": 201, "blue": 202}
 _CONFLICT: Final = 409
-_NOBODY: Final = Identity(0, 0, 0)
 _NETWORK_ODDS: Final = 0.3
 """That it is a network whose admin state changes, and not a port."""
-
-
-def number_of(tenant: str) -> int:
-    """A tenant as marks name it."""
-    return TENANTS.index(tenant) + 1
-
-
-def network_number(tenant: str, network: str) -> int:
-    """A network as marks name it."""
-    return number_of(tenant) * 16 + NETWORKS.index(network)
-
-
-OWNERS: Final = {
-    network_number(tenant, network): frozenset({number_of(tenant)}) for tenant in TENANTS for network in NETWORKS
-} | {network_number("red", "left"): frozenset({number_of("red"), number_of("blue")})}
-"""Who may have ports in which network: *left* of *red* is shared now and then."""
-
-
-@dataclass(slots=True)
-class Machine:
-    """A machine of a tenant, plugged or not."""
-
-    tenant: str
-    network: str
-    name: str
-    host: str
-    number: int
-    identity: Identity
-    port_id: str = ""
-    plugged: bool = False
-    renumbered: bool = False
-    down: bool = False
-    landlord: str = ""
-    """Whose the network is, if not the tenant's."""
-
-    @property
-    def label(self) -> str:
-        """Its name among the lab's nodes, which must differ."""
-        return f"{self.tenant}-{self.network}-{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Deed:
-    """Something that was done."""
-
-    at: float
-    """Seconds after the first one could be."""
-    took: float
-    kind: str
-    who: str
-    what: str
-    refused: str = ""
-
-
-@dataclass(slots=True)
-class Estate:
-    """What a tenant has for a while beside its machines."""
-
-    networks: dict[str, str] = field(default_factory=dict)
-    subnets: dict[str, str] = field(default_factory=dict)
-    ports: dict[str, str] = field(default_factory=dict)
+_RENUMBERED: Final = 50
 
 
 class Twins:
@@ -141,29 +86,25 @@ class Twins:
 
     def _found(self, tenant: str) -> None:
         vnis = []
-        lonely = self._lonely(tenant)
-        self.glances.owns(tenant, _mac(lonely.mac), str(IPv4Address(lonely.ip)), str(IPv6Address(lonely.ip6)))
+        alone = lonely(tenant)
+        self.glances.owns(tenant, mac_text(alone.mac), str(IPv4Address(alone.ip)), str(IPv6Address(alone.ip6)))
         for network in NETWORKS:
             made = self._make(tenant, "networks", {"name": network})
             self._networks[tenant, network] = made["id"]
             for cidr in CIDRS:
-                asked = {"network_id": made["id"], "name": network, **_with_pool(cidr)}
+                asked = {"network_id": made["id"], "name": network, **with_pool(cidr)}
                 subnet = self._make(tenant, "subnets", asked)
                 self._estates[tenant].subnets[f"{network} {cidr}"] = subnet["id"]
             shown = self.api.ask("", "GET", f"/v2.0/networks/{made['id']}")["network"]
             vnis.append(int(shown["provider:segmentation_id"]))
         self._vnis[tenant] = tuple(vnis)
-        for network, name, host in _MACHINES:
-            own = lonely if name == "lonely" else _identity(name)
+        for network, name, host in MACHINES:
+            own = alone if name == "lonely" else identity_of(name)
             machine = Machine(
                 tenant, network, name, self.place.hosts[host % len(self.place.hosts)], next(self._numbers), own
             )
             self._make_port(machine)
             self.machines.append(machine)
-
-    @staticmethod
-    def _lonely(tenant: str) -> Identity:
-        return _numbered(_LONELY_MACS[tenant], _LONELY_OCTETS[tenant])
 
     def _make(self, who: str, kind: str, asked: dict[str, Any]) -> dict[str, Any]:
         """Create an object as its tenant, with a word that is the tenant's alone."""
@@ -189,7 +130,7 @@ class Twins:
             machine.identity = Identity(int(made["mac_address"].replace(":", ""), 16), int(ips[0]), int(ips[-1]))
         else:
             own = machine.identity
-            asked |= {"mac_address": _mac(own.mac), "fixed_ips": _fixed_ips(own)}
+            asked |= {"mac_address": mac_text(own.mac), "fixed_ips": fixed_ips(own)}
             made = self._make(machine.tenant, "ports", asked)
         machine.port_id = made["id"]
 
@@ -198,7 +139,7 @@ class Twins:
         # A guest is at home where it is let in, and everything else is foreign there, were it its own tenant's.
         other = next(each for each in TENANTS if each != (machine.landlord or machine.tenant))
         la = next(each.la for each in self.place.status.hypervisors if each.name != machine.host)
-        known = Other(self._lonely(other), self._vnis[other], int(IPv4Address(la)))
+        known = Other(lonely(other), self._vnis[other], int(IPv4Address(la)))
         network = network_number(machine.landlord or machine.tenant, machine.network)
         mark = Mark(number_of(machine.tenant), network, machine.number, Kind.UNICAST)
         self.traffic.plugged(machine.label, status.pid, mark, machine.identity, known)
@@ -279,10 +220,10 @@ class Twins:
         network = self._make(tenant, "networks", {"name": name})["id"]
         mine[name] = network
         for cidr in CIDRS:
-            asked = {"network_id": network, "name": name, **_with_pool(cidr)}
+            asked = {"network_id": network, "name": name, **with_pool(cidr)}
             self._make(tenant, "subnets", asked)
-        own = _identity("a")
-        asked = {"network_id": network, "name": "a", "mac_address": _mac(own.mac), "fixed_ips": _fixed_ips(own)}
+        own = identity_of("a")
+        asked = {"network_id": network, "name": "a", "mac_address": mac_text(own.mac), "fixed_ips": fixed_ips(own)}
         self._bind(self._make(tenant, "ports", asked)["id"])
         return tenant, f"network {name} made, with a port as everywhere"
 
@@ -302,8 +243,8 @@ class Twins:
         if network in mine:
             self.api.ask(tenant, "DELETE", f"/v2.0/ports/{mine.pop(network)}")
             return tenant, f"spare port of {network} deleted"
-        own = _numbered(_SAME_MAC + 99, 99)
-        asked = {"name": "spare", "mac_address": _mac(own.mac), "fixed_ips": _fixed_ips(own)}
+        own = identity_of("spare")
+        asked = {"name": "spare", "mac_address": mac_text(own.mac), "fixed_ips": fixed_ips(own)}
         mine[network] = self._make(tenant, "ports", {"network_id": self._networks[tenant, network], **asked})["id"]
         return tenant, f"spare port of {network} made"
 
@@ -345,7 +286,7 @@ class Twins:
         machine = self._rng.choice([each for each in self.machines if each.name in {"a", "b"} and each.plugged])
         by = -_RENUMBERED if machine.renumbered else _RENUMBERED
         own = Identity(machine.identity.mac, machine.identity.ip + by, machine.identity.ip6 + by)
-        asked = {"port": {"fixed_ips": _fixed_ips(own)}}
+        asked = {"port": {"fixed_ips": fixed_ips(own)}}
         self.api.ask(machine.tenant, "PUT", f"/v2.0/ports/{machine.port_id}", asked)
         machine.identity, machine.renumbered = own, not machine.renumbered
         self.traffic.renumbered(machine.label, own)
@@ -374,7 +315,7 @@ class Twins:
         self.glances.owns("red", self._policy)
         host = self._rng.choice(self.place.hosts)
         number = next(self._numbers)
-        guest = Machine("blue", "left", _GUEST, host, number, _NOBODY, landlord="red")
+        guest = Machine("blue", "left", GUEST, host, number, NOBODY, landlord="red")
         self._make_port(guest)
         self._guest = guest
         self._plug(guest)
@@ -487,27 +428,3 @@ class Twins:
                 self._plug(machine)
         wait(self.place.settled, "all is confirmed", seconds=_SETTLE_SECONDS, pause=0.1)
         return "", "everything up and plugged again"
-
-
-def _with_pool(cidr: str) -> dict[str, Any]:
-    """A subnet of which a guest is never given the address that only the other tenant has."""
-    base, version = cidr.partition("/")[0].removesuffix("0"), 6 if ":" in cidr else 4
-    pool = {"start": f"{base}{100}", "end": f"{base}{190}"}
-    return {"cidr": cidr, "ip_version": version, "allocation_pools": [pool]}
-
-
-def _mac(number: int) -> str:
-    return number.to_bytes(6).hex(":")
-
-
-def _fixed_ips(own: Identity) -> list[dict[str, str]]:
-    return [{"ip_address": str(IPv4Address(own.ip))}, {"ip_address": str(IPv6Address(own.ip6))}]
-
-
-def _numbered(mac: int, octet: int) -> Identity:
-    return Identity(mac, int(IPv4Address("192.168.0.0")) + octet, int(IPv6Address("2001:db8::")) + octet)
-
-
-def _identity(name: str) -> Identity:
-    """The very same for every machine of that name, whosever and wherever it is."""
-    return _numbered(_SAME_MAC + _HOST_OCTETS[name], _HOST_OCTETS[name])
