@@ -13,7 +13,7 @@ PACKAGES := openvswitch-switch mininet iproute2 iputils-ping iputils-arping tcpd
 	python3-venv python3-dev gcc ruby shellcheck
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-pure test-osken lint lab bench chaos paper docs clean packages
+.PHONY: help demo test test-pure test-osken lint lab bench chaos tenants paper docs clean packages
 
 help:
 	@echo "sudo make demo   install what is needed, bring a data center up, move a VM under traffic, print what happened"
@@ -22,6 +22,7 @@ help:
 	@echo "sudo make lab    bring the default lab up and leave it running (vl2 lab down ends it)"
 	@echo "sudo make bench  run the measurements and write bench/results"
 	@echo "sudo make chaos  let links and switches fail at random for ten minutes on each of three topologies"
+	@echo "sudo make tenants let two tenants with the same addresses change everything for ten minutes, count every frame"
 	@echo "sudo make paper  run the experiments of the VL2 paper, fifteen minutes, and write bench/vl2_paper/README.md"
 	@echo "     make docs   print the generated pages of docs/ from the code"
 	@echo "     make clean  end a running lab, remove everything that was built here"
@@ -77,6 +78,10 @@ bench: $(BIN)/vl2
 
 chaos: $(BIN)/vl2
 	$(BIN)/python -m bench.chaos
+	$(BIN)/python -m bench.report
+
+tenants: $(BIN)/vl2
+	$(BIN)/python -m bench.tenants
 	$(BIN)/python -m bench.report
 
 # matplotlib draws the pictures and is of no use to anybody else.
