@@ -51,6 +51,10 @@ class Holdings:
         """What a project has of a kind."""
         return self._ids[kind].get(project, {}).keys()
 
+    def first(self, project: str) -> tuple[Countable, str] | None:
+        """What something is, and its id, that a project has; ``None`` when it has nothing."""
+        return next(((kind, id_) for kind in Countable for id_ in self.ids(kind, project)), None)
+
     def usage(self, project: str) -> dict[Countable, int]:
         """How many of each a project has."""
         return {kind: len(self.ids(kind, project)) for kind in Countable}
