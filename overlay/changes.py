@@ -78,7 +78,11 @@ class CreateNetwork:
 class UpdateNetwork:
     """Change what may change of a network; ``None`` keeps a field.
 
-    Refused: ``NetworkNotFound``, ``InvalidInput`` (MTU), ``RevisionNumberConstraintFailed`` (412).
+    Refused: ``NetworkNotFound``, ``InvalidInput`` (MTU), ``RbacPolicyInUse``, ``OverQuota``,
+    ``RevisionNumberConstraintFailed`` (412).
+
+    :param shared: whether one share of it is for everybody; those for single projects stay.
+    :param share_id: of that share, where it has to be made.
     """
 
     id: str
@@ -87,6 +91,8 @@ class UpdateNetwork:
     mtu: int | None = None
     admin_up: bool | None = None
     expected: int | None = None
+    shared: bool | None = None
+    share_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
