@@ -41,8 +41,8 @@ from controller.rest import (
 )
 from controller.rest.access import HEADER, Access, Authenticator, Caller, Owned
 from controller.rest.authenticators import Book, ByPassword, ByToken, ConfiguredTokens, IssuedTokens
-from controller.rest.errors import BadRequest, ErrorAnswer, WrongMediaType
-from controller.rest.limits import RateLimits
+from controller.rest.errors import BadRequest, ErrorAnswer, Unauthorized, WrongMediaType
+from controller.rest.limits import RateLimits, Sparing
 from controller.rest.many import written
 from controller.rest.policy import Rule
 from controller.rest.sight import Sight
@@ -104,8 +104,8 @@ def build(
     :param activation_seconds: how long an activation may take until it is answered 504.
     """
     books = (IssuedTokens(service), ConfiguredTokens(operator, projects))
-    access = Access((ByToken(books), ByPassword(books), *authenticators))
     rates = RateLimits() if limits is None else limits
+    access = Access((ByToken(books), ByPassword(books), *(Sparing(other, rates) for other in authenticators)))
     turnstile = Turnstile()
     app = OpenAPI(
         "controller.rest",
@@ -155,7 +155,7 @@ def build(
         if request.url_rule is None:
             return  # nothing there: 404 or 405
         rule = policy.rule_of(request.endpoint or "")
-        g.caller = who = _identity(access, rule)
+        g.caller = who = _identity(access, rule, rates)
         if who is not None:
             rates.take(who)
             if not rule.admits(who):
@@ -174,13 +174,17 @@ def build(
     return app
 
 
-def _identity(access: Access, rule: Rule) -> Caller | None:
+def _identity(access: Access, rule: Rule, rates: RateLimits) -> Caller | None:
     """A wrong token is refused where none is needed as well, but for the documentation."""
     if rule.role is None:
         shows = HEADER in request.headers or request.headers.get("Authorization", "").lower().startswith("basic ")
         if rule.resource != "health" or not shows:
             return None
-    return access.identify(request)
+    try:
+        return access.identify(request)
+    except Unauthorized:
+        rates.refuse(request.remote_addr)
+        raise
 
 
 def _see(service: Service) -> None:
