@@ -59,6 +59,12 @@ def test_lists_leave_out_what_is_not_whole_yet(op, blue, edge) -> None:
     for client in (op, blue):
         for plural in ("networks", "subnets", "ports"):
             assert client("GET", f"/v2.0/{plural}").body == {plural: []}
+    share = op("POST", "/v2.0/rbac-policies", {"rbac_policy": {
+        "object_type": "network", "object_id": network["id"], "action": "access_as_shared", "target_tenant": "red"
+    }}).body["rbac_policy"]  # fmt: skip
+    edge.service.unfinished = {network["id"], share["id"]}
+    assert op("GET", "/v2.0/rbac-policies").body == {"rbac_policies": []}
+    assert op("GET", "/v2.0/network-ip-availabilities").body == {"network_ip_availabilities": []}
     edge.service.unfinished = {subnet["id"]}
     assert blue("GET", "/v2.0/networks").body["networks"][0]["subnets"] == []
 
