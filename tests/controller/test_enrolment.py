@@ -92,7 +92,7 @@ def test_a_project_is_kept_for_whatever_it_owns(start, creation: CreateSubnetPoo
     owner.enrol(CreateProject("blue"))
     owner.submit(CreateNetwork("n", "red"))
     owner.submit(creation)
-    with pytest.raises(Conflict, match="owns .* it;"):
+    with pytest.raises(Conflict, match=r"owns .* it;"):
         owner.enrol(DeleteProject("blue"))
 
 
