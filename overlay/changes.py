@@ -185,6 +185,7 @@ class CreatePort:
     :param fixed_ips: ``None`` is one address of each IP version that the network has pools of, and one of each subnet
         whose machines make their addresses of their MACs.
     :param host: where the port shall live (active binding); ``None`` waits for it to be plugged somewhere.
+    :param guest: whether whoever asks may use the network only because it is shared with him: it must be so still.
 
     Refused: ``NetworkNotFound``, ``SubnetNotFound``, ``MacAddressInUse``, ``MacAddressGenerationFailure``,
     ``InvalidIpForSubnet``, ``InvalidIpForNetwork``, ``AllocationOnAutoAddressSubnet`` (400), ``IpAddressInUse``,
@@ -204,6 +205,7 @@ class CreatePort:
     description: str = ""
     admin_up: bool = True
     tags: tuple[str, ...] = ()
+    guest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,15 @@ def delete_share(index: Index, change: DeleteShare, record: Recorder) -> None:
     record.drop_share(change.id)
 
 
+def check_guest(index: Index, network_id: str, project: str) -> None:
+    """Check that a network of somebody else's is shared with a project now, whenever whoever asks has looked.
+
+    :raises NotFound: as where there is no such network.
+    """
+    if not index.shares.reaches(Shareable.NETWORK, network_id, project):
+        raise NotFound(f"Network {network_id} could not be found.", field="network_id", kind="NetworkNotFound")
+
+
 def share_with_everybody(index: Index, network: Network, share_id: str | None, record: Recorder) -> None:
     """Have a network shared with everybody, or not; shares with single projects stay.
 

@@ -406,7 +406,7 @@ def _intent(sight: Sight, given: PortCreate) -> CreatePort:
     _check_choices(sight, given, network, set())
     if given.mac_address is not None:
         require_owner("Setting mac_address", network, "mac_address")
-    return _creation(given, network.project_id)
+    return _creation(given, network)
 
 
 def _check_binding(given: PortCreate | PortUpdate) -> None:
@@ -435,10 +435,10 @@ def _wishes(given: PortCreate | PortUpdate) -> tuple[FixedIpRequest, ...] | None
     return tuple(FixedIpRequest(wish.subnet_id, wish.ip_address) for wish in given.fixed_ips)
 
 
-def _creation(given: PortCreate, owner_of_network: str) -> CreatePort:
+def _creation(given: PortCreate, network: Network) -> CreatePort:
     return CreatePort(
         id=str(uuid.uuid4()),
-        project_id=project_for(given.project_id, given.tenant_id, default=owner_of_network),
+        project_id=project_for(given.project_id, given.tenant_id, default=network.project_id),
         network_id=given.network_id,
         name=given.name,
         mac=given.mac_address,
@@ -450,6 +450,7 @@ def _creation(given: PortCreate, owner_of_network: str) -> CreatePort:
         description=given.description,
         admin_up=given.admin_state_up,
         tags=tuple(sorted(given.tags)),
+        guest=not caller().sees(network),
     )
 
 

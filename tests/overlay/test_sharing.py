@@ -150,3 +150,12 @@ def test_a_share_that_is_needed_keeps_the_network_as_it_is(world: World) -> None
     """While a foreign port lives by a share with all, a change that takes it back changes nothing."""
     world.apply(CreatePort("p", "x", "n", mac=Mac(1)), 4.0)
     assert refused(world, UpdateNetwork("n", name="new", shared=False)) == (409, "RbacPolicyInUse")
+
+
+def test_a_guest_comes_too_late(world: World) -> None:
+    """A guest that looked while the network was shared, and whose turn comes when it is no more, gets no port there."""
+    late = CreatePort("p", "c", "m", mac=Mac(1), guest=True)
+    world.apply(late, 4.0)
+    world.apply(DeletePort("p"), 4.0)
+    world.apply(DeleteShare("s-c"), 4.0)
+    assert refused(world, late) == (404, "NetworkNotFound")

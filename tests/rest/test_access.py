@@ -15,6 +15,7 @@ from controller.rest.app import build
 from controller.rest.errors import Unauthorized
 from controller.rest.limits import RateLimits
 from controller.tokens import Token
+from controller.turns import Turnstile, begin
 from overlay.world import World
 
 KNOWN = "a-token-of-somebody-elses"
@@ -46,7 +47,8 @@ def client(elsewhere: Elsewhere):
     """The application with it, and a controller that knows nobody."""
     service = SimpleNamespace(roster=Roster(), world=World(), unfinished=frozenset())
     still = RateLimits(clock=lambda: 0.0)
-    return build(service, Token("operator-0123456789"), {}, authenticators=[elsewhere], limits=still).test_client()
+    yield build(service, Token("operator-0123456789"), {}, authenticators=[elsewhere], limits=still).test_client()
+    begin(Turnstile(), None)  # it has served in the greenlet of the tests
 
 
 def test_another_authenticator_lets_in(client, elsewhere: Elsewhere) -> None:
