@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from controller.rest import ports
+from controller.rest import port_forms
 from controller.rest.many import written
 
 MANY = 200
@@ -85,7 +85,7 @@ def test_a_port_that_is_deleted_while_a_list_is_written(op, edge) -> None:
     made = op.make("port", network_id=network["id"], name="gone", **{"binding:host_id": "h1"})
     edge.service.plug("h1", made["id"])
     port = edge.service.world.port(made["id"])
-    read = ports.attributes(edge.service)
+    read = port_forms.attributes(edge.service)
     assert read["status"](port) == "ACTIVE"
     op("DELETE", f"/v2.0/ports/{port.id}")
     assert (read["name"](port), read["status"](port)) == ("gone", "DOWN")
