@@ -9,6 +9,7 @@ from flask import Request
 
 from controller.identity.roles import Role
 from controller.identity.roster import Roster
+from controller.rest import app as app_module
 from controller.rest import limits
 from controller.rest.access import Caller
 from controller.rest.app import build
@@ -119,3 +120,26 @@ def test_few_of_the_good_are_remembered(monkeypatch, elsewhere: Elsewhere) -> No
         elsewhere.known = token
         assert sparing.identify(Request({"HTTP_X_AUTH_TOKEN": token, "REMOTE_ADDR": "192.0.2.1"})) is not None
     assert len(sparing._good) == 3
+
+
+def test_who_shows_no_token_waits_in_a_line_of_his_own(client, monkeypatch) -> None:
+    """A flood of requests without tokens does not stand before the operator's."""
+    lines: list[str | None] = []
+    monkeypatch.setattr(app_module, "begin", lambda _, who: lines.append(who))
+    client.get("/")
+    client.get("/v2.0/networks", headers={"X-Auth-Token": KNOWN})
+    client.get("/v2.0/networks", headers={"X-Auth-Token": "operator-0123456789"})
+    nobodys, projects, operators = lines
+    assert projects == "blue"
+    assert nobodys not in {projects, operators}
+
+
+def test_the_description_is_written_once(client, monkeypatch) -> None:
+    """What anybody may ask for without a token costs next to nothing: the API's description is written but once."""
+    written: list[object] = []
+    document = app_module._document
+    monkeypatch.setattr(app_module, "_document", lambda app: written.append(app) or document(app))
+    first, second = (client.get("/openapi.json") for _ in range(2))
+    assert first.json["openapi"]
+    assert first.data == second.data
+    assert len(written) == 1
