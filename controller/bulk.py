@@ -8,7 +8,7 @@ out what is not whole yet (nobody else can know the ids, which the edge has draw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from overlay.changes import (
@@ -57,16 +57,16 @@ class Bulk:
         """Whether all are made, or (when one was refused) all are taken back."""
         return self._there == (0 if self.refusal else len(self._creations))
 
-    def step(self, world: World, now: float) -> None:
+    def step(self, world: World, clock: Callable[[], float]) -> None:
         """Make, or take back, some more of them.
 
-        :param now: the owner's clock in seconds.
+        :param clock: the owner's, in seconds; it is asked for each object, so that a restart finds them in their order.
         """
         outcomes: list[Outcome] = []
         if self.refusal is None:
             try:
                 for creation in self._creations[self._there : self._there + SLICE]:
-                    outcomes.append(world.apply(creation, now))
+                    outcomes.append(world.apply(creation, clock()))
                     self._there += 1
                 if self.decided:
                     self._all_there(world)
@@ -76,7 +76,7 @@ class Bulk:
             for creation in reversed(self._creations[max(0, self._there - SLICE) : self._there]):
                 self._there -= 1
                 try:
-                    outcomes.append(world.apply(_undoing(creation), now))
+                    outcomes.append(world.apply(_undoing(creation), clock()))
                 except Refusal:
                     pass  # somebody else has taken it away
                 except Exception as defect:  # noqa: BLE001  (the others are taken back all the same)
@@ -125,7 +125,7 @@ def apply_all(world: World, creations: Sequence[Creation], now: float) -> Outcom
     """
     bulk = Bulk(creations)
     while not bulk.decided:
-        bulk.step(world, now)
+        bulk.step(world, lambda: now)
     if bulk.refusal:
         raise bulk.refusal
     return Outcome.merge([bulk.to_store(), *bulk.to_send()])

@@ -239,15 +239,8 @@ class Owner:
 
     def _owned(self, project: str) -> str | None:
         """Name something that a project owns."""
-        for noun, things in (
-            ("network", self.world.networks),
-            ("subnet", self.world.subnets),
-            ("port", self.world.ports),
-        ):
-            for thing in things.values():
-                if thing.project_id == project:
-                    return f"{noun} {thing.id}"
-        return None
+        found = self.world.owned(project)
+        return None if found is None else " ".join(found)
 
     def order(self, order: Order) -> None:
         """Have the fabric follow what its operator says, and store it; blocks the calling greenlet.
@@ -304,7 +297,7 @@ class Owner:
             if isinstance(ask, _Ask):
                 outcomes.append(self._taken(ask, asks))
             elif ask.parts is None:
-                ask.bulk.step(self.world, self._clock())
+                ask.bulk.step(self.world, self._clock)
                 self._asks.put_back(who, ask, _cost(ask))
                 if ask.bulk.decided:  # what comes after it must wait until it is stored
                     outcomes.append(ask.bulk.to_store())

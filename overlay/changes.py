@@ -78,7 +78,11 @@ class CreateNetwork:
 class UpdateNetwork:
     """Change what may change of a network; ``None`` keeps a field.
 
-    Refused: ``NetworkNotFound``, ``InvalidInput`` (MTU), ``RevisionNumberConstraintFailed`` (412).
+    Refused: ``NetworkNotFound``, ``InvalidInput`` (MTU), ``RbacPolicyInUse``, ``OverQuota``,
+    ``RevisionNumberConstraintFailed`` (412).
+
+    :param shared: whether one share of it is for everybody; those for single projects stay.
+    :param share_id: of that share, where it has to be made.
     """
 
     id: str
@@ -87,6 +91,8 @@ class UpdateNetwork:
     mtu: int | None = None
     admin_up: bool | None = None
     expected: int | None = None
+    shared: bool | None = None
+    share_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +185,7 @@ class CreatePort:
     :param fixed_ips: ``None`` is one address of each IP version that the network has pools of, and one of each subnet
         whose machines make their addresses of their MACs.
     :param host: where the port shall live (active binding); ``None`` waits for it to be plugged somewhere.
+    :param guest: whether whoever asks may use the network only because it is shared with him: it must be so still.
 
     Refused: ``NetworkNotFound``, ``SubnetNotFound``, ``MacAddressInUse``, ``MacAddressGenerationFailure``,
     ``InvalidIpForSubnet``, ``InvalidIpForNetwork``, ``AllocationOnAutoAddressSubnet`` (400), ``IpAddressInUse``,
@@ -198,6 +205,7 @@ class CreatePort:
     description: str = ""
     admin_up: bool = True
     tags: tuple[str, ...] = ()
+    guest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,10 @@ class Holdings:
         """All projects that have something, or a quota of their own."""
         return frozenset(self.quotas).union(*self._ids.values())
 
+    def first(self, project: str) -> tuple[Countable, str] | None:
+        """What something is, and its id, that a project has; ``None`` when it has nothing."""
+        return next(((kind, id_) for kind in Countable for id_ in self.ids(kind, project)), None)
+
     def usage(self, project: str) -> dict[Countable, int]:
         """How many of each a project has."""
         return {kind: len(self.ids(kind, project)) for kind in Countable}

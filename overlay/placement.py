@@ -33,6 +33,7 @@ from overlay.numbering import check_mac, choose_addresses, choose_mac, default_a
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.revisions import fresh
+from overlay.sharing import check_guest
 from overlay.values import Countable, HostName, Mac, Port
 
 HISTORY: Final = 200
@@ -45,6 +46,8 @@ HISTORY: Final = 200
 def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
     """Make a port; if it is plugged somewhere already, it is bound there."""
     index.network(change.network_id)
+    if change.guest:
+        check_guest(index, change.network_id, change.project_id)
     if change.id in index.ports:
         raise Conflict(f"id: there is a port {change.id} already", field="id")
     _known(index, change.host)

@@ -13,7 +13,7 @@ from overlay.index import Index
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, NotFound
 from overlay.revisions import fresh
-from overlay.values import EVERYBODY, Countable, Share, Shareable
+from overlay.values import EVERYBODY, Countable, Network, Share, Shareable
 
 
 def create_share(index: Index, change: CreateShare, record: Recorder) -> None:
@@ -47,6 +47,28 @@ def delete_share(index: Index, change: DeleteShare, record: Recorder) -> None:
     """Take a share back."""
     _check_needless(index, fresh(index.share(change.id), change.expected))
     record.drop_share(change.id)
+
+
+def check_guest(index: Index, network_id: str, project: str) -> None:
+    """Check that a network of somebody else's is shared with a project now, whenever whoever asks has looked.
+
+    :raises NotFound: as where there is no such network.
+    """
+    if not index.shares.reaches(Shareable.NETWORK, network_id, project):
+        raise NotFound(f"Network {network_id} could not be found.", field="network_id", kind="NetworkNotFound")
+
+
+def share_with_everybody(index: Index, network: Network, share_id: str | None, record: Recorder) -> None:
+    """Have a network shared with everybody, or not; shares with single projects stay.
+
+    :param share_id: of the share, if there is none yet; ``None`` takes it back.
+    """
+    found = index.shares.targets(Shareable.NETWORK, network.id).get(EVERYBODY)
+    if share_id is None and found is not None:
+        delete_share(index, DeleteShare(found), record)
+    elif share_id is not None and found is None:
+        everybody = CreateShare(share_id, network.project_id, Shareable.NETWORK, network.id, EVERYBODY)
+        create_share(index, everybody, record)
 
 
 def drop_shares(index: Index, kind: Shareable, object_id: str, record: Recorder) -> None:

@@ -6,12 +6,16 @@ Words that people hang on networks, subnets, ports and subnet pools to find them
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from overlay.changes import DocumentKind, SetTags
 from overlay.index import Index
 from overlay.recording import Recorder
 from overlay.refusals import Invalid, NotFound
 from overlay.revisions import Recorded, fresh
+
+TAGS_MOST: Final = 255
+"""The most tags of one object."""
 
 
 def set_tags(index: Index, change: SetTags, record: Recorder) -> None:
@@ -35,4 +39,7 @@ def _tagged(thing: Recorded, change: SetTags) -> Recorded:
         if tag not in had:
             raise NotFound(f"Tag {tag} could not be found.", field="tags", kind="TagNotFound")
     kept: set[str] = set() if change.remove is None else set(had).difference(change.remove)
-    return replace(thing, record=replace(thing.record, tags=tuple(sorted({*kept, *change.add}))))
+    tags = {*kept, *change.add}
+    if len(tags) > TAGS_MOST:
+        raise Invalid(f"tags: {len(tags)} are more than {TAGS_MOST}", field="tags", kind="InvalidInput")
+    return replace(thing, record=replace(thing.record, tags=tuple(sorted(tags))))

@@ -12,7 +12,7 @@ from overlay.index import Index
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Exhausted, Invalid
 from overlay.revisions import fresh
-from overlay.sharing import drop_shares
+from overlay.sharing import drop_shares, share_with_everybody
 from overlay.values import Countable, Network, Shareable, Vni
 
 
@@ -49,9 +49,11 @@ def create_network(index: Index, change: CreateNetwork, record: Recorder) -> Non
 
 
 def update_network(index: Index, change: UpdateNetwork, record: Recorder) -> None:
-    """Change a network's texts, MTU or admin state."""
+    """Change a network's texts, MTU or admin state, or whether everybody may use it."""
     network = fresh(index.network(change.id), change.expected)
     _check_mtu(index, change.mtu)
+    if change.shared is not None:
+        share_with_everybody(index, network, change.share_id if change.shared else None, record)
     record.put_network(
         replace(
             network,

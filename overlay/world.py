@@ -210,6 +210,10 @@ class World:
         """How many of each a project has."""
         return self._index.holdings.usage(project)
 
+    def owned(self, project: str) -> tuple[Countable, str] | None:
+        """What something is, and its id, that a project has; ``None`` when it has nothing."""
+        return self._index.holdings.first(project)
+
     def limits(self, project: str) -> Mapping[Countable, int]:
         """How many of each a project may have: by its own quota, or the default one."""
         return self._index.holdings.limits(project)

@@ -98,15 +98,6 @@ def caller() -> Caller:
     return found
 
 
-def require_operator(what: str) -> None:
-    """Refuse everybody but the operator.
-
-    :raises Forbidden: naming what it takes the operator to do.
-    """
-    if not caller().is_operator:
-        raise Forbidden(f"{what} is disallowed by policy: only the operator may", kind="PolicyNotAuthorized")
-
-
 def require_operator_for(field: str, given: object) -> None:
     """Refuse a field that only the operator may set, if it was given at all (is not None).
 

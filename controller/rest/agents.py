@@ -13,9 +13,8 @@ from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from controller.rest import answers
-from controller.rest.access import require_operator
 from controller.rest.fields import Shown
-from controller.rest.listing import Attributes, Collection, FieldsQuery, Json, ListQuery, PageLinks, Truths, Values
+from controller.rest.listing import Attributes, Collection, FieldsQuery, Json, ListQuery, PageLinks, Truths, Values, cut
 from controller.rest.networks import ZONE
 from controller.service import Service
 from controller.views import HostView
@@ -23,8 +22,6 @@ from overlay.refusals import NotFound
 
 _NAMESPACE: Final = uuid.UUID("4c2f0a52-7a3e-5d0c-9d44-6f3f5d1f7b10")
 """Ours, so that a host's agent has the same id after every restart, and no other product's."""
-
-_WHAT: Final = "Reading agents"
 
 
 class AgentShown(Shown):
@@ -158,13 +155,11 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.get("/agents", responses=answers.listed(AgentsAnswer))
     def list_agents(query: AgentQuery) -> Json:
         """List the hypervisors' agents.  Operator only."""
-        require_operator(_WHAT)
         return collection.select(service.hosts(), query)
 
     @api.get("/agents/<agent_id>", responses=answers.ok(AgentAnswer))
     def show_agent(path: AgentPath, query: FieldsQuery) -> Json:
         """Show a hypervisor's agent.  Operator only."""
-        require_operator(_WHAT)
         return {"agent": collection.show(found(path.agent_id), query)}
 
     @api.get("/availability_zones", responses=answers.ok(ZonesAnswer))
@@ -172,7 +167,7 @@ def blueprint(service: Service) -> APIBlueprint:
         """List the availability zones: there is one."""
         state = "available" if any(host.connected for host in service.hosts()) else "unavailable"
         zone = {"name": ZONE, "resource": "network", "state": state}
-        return {"availability_zones": [_cut(zone, query)] if _fits(zone, query) else []}
+        return {"availability_zones": [cut(zone, query)] if _fits(zone, query) else []}
 
     @api.get("/service-providers", responses=answers.ok(ProvidersAnswer))
     def list_service_providers(query: ProviderQuery) -> Json:  # noqa: ARG001  (checked, and finds nothing)
@@ -185,7 +180,3 @@ def blueprint(service: Service) -> APIBlueprint:
 def _fits(thing: Json, query: FieldsQuery) -> bool:
     wanted: dict[str, list[str]] = query.model_dump(exclude_none=True, exclude={"fields"})
     return all(thing[name] in values for name, values in wanted.items())
-
-
-def _cut(thing: Json, query: FieldsQuery) -> Json:
-    return {name: value for name, value in thing.items() if not query.fields or name in query.fields}

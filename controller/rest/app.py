@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, NoReturn, cast
@@ -43,8 +44,8 @@ from controller.rest import (
 )
 from controller.rest.access import HEADER, Access, Authenticator, Caller, Owned
 from controller.rest.authenticators import Book, ByPassword, ByToken, ConfiguredTokens, IssuedTokens
-from controller.rest.errors import BadRequest, ErrorAnswer, WrongMediaType
-from controller.rest.limits import RateLimits
+from controller.rest.errors import BadRequest, ErrorAnswer, Unauthorized, WrongMediaType
+from controller.rest.limits import RateLimits, Sparing
 from controller.rest.many import written
 from controller.rest.policy import Rule
 from controller.rest.sight import Sight
@@ -54,6 +55,9 @@ from controller.turns import Turnstile, begin
 
 BODY_MOST: Final = 1 << 20
 """The largest request body in bytes (1 MiB)."""
+
+_NOBODY: Final = ""
+"""In whose line requests without a token wait, instead of the operator's; no project is called so."""
 
 _WITHOUT_BODY: Final = (".activate_binding", ".add_tag")
 """The operations whose address says everything."""
@@ -108,8 +112,8 @@ def build(
     :param activation_seconds: how long an activation may take until it is answered 504.
     """
     books = (IssuedTokens(service), ConfiguredTokens(operator, projects))
-    access = Access((ByToken(books), ByPassword(books), *authenticators))
     rates = RateLimits() if limits is None else limits
+    access = Access((ByToken(books), ByPassword(books), *(Sparing(other, rates) for other in authenticators)))
     turnstile = Turnstile()
     app = OpenAPI(
         "controller.rest",
@@ -153,20 +157,20 @@ def build(
     ):
         app.register_api(api)
     app.register_blueprint(documents.blueprint())
-    app.add_url_rule("/openapi.json", "openapi_document", lambda: app.json.response(_document(app)), methods=["GET"])
+    app.add_url_rule("/openapi.json", "openapi_document", _description(app), methods=["GET"])
 
     @app.before_request
     def admit() -> None:
         if request.url_rule is None:
             return  # nothing there: 404 or 405
         rule = policy.rule_of(request.endpoint or "")
-        g.caller = who = _identity(access, rule)
+        g.caller = who = _identity(access, rule, rates)
         if who is not None:
             rates.take(who)
             if not rule.admits(who):
                 _see(service)
                 raise policy.refusal(rule, who)
-        begin(turnstile, None if who is None or who.is_operator else who.project)
+        begin(turnstile, _NOBODY if who is None else None if who.is_operator else who.project)
         if request.method in {"POST", "PUT"}:
             _check_body()
 
@@ -179,13 +183,17 @@ def build(
     return app
 
 
-def _identity(access: Access, rule: Rule) -> Caller | None:
+def _identity(access: Access, rule: Rule, rates: RateLimits) -> Caller | None:
     """A wrong token is refused where none is needed as well, but for the documentation."""
     if rule.role is None:
         shows = HEADER in request.headers or request.headers.get("Authorization", "").lower().startswith("basic ")
         if rule.resource != "health" or not shows:
             return None
-    return access.identify(request)
+    try:
+        return access.identify(request)
+    except Unauthorized:
+        rates.refuse(request.remote_addr)
+        raise
 
 
 def _see(service: Service) -> None:
@@ -223,6 +231,16 @@ def product_version() -> str:
 def document() -> dict[str, Any]:
     """The API's description (OpenAPI 3.1), without a controller behind it."""
     return _document(build(cast("Service", None), Token(""), {}))
+
+
+def _description(app: OpenAPI) -> Callable[[], Response]:
+    """How the API's description is shown: written once, since anybody may ask and it takes 50 ms."""
+
+    @cache
+    def printed() -> str:
+        return app.json.dumps(_document(app), separators=(",", ":"))
+
+    return lambda: Response(printed(), mimetype="application/json")
 
 
 def _document(app: OpenAPI) -> dict[str, Any]:

@@ -6,21 +6,18 @@ and what ports have, so that a port's address outside of the pools counts as use
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from controller.rest import answers
-from controller.rest.access import require_operator
 from controller.rest.fields import Shown
 from controller.rest.listing import Attributes, Collection, FieldsQuery, Json, ListQuery, PageLinks, Values
 from controller.rest.sight import Sight
 from controller.service import Service
 from overlay.values import Network, Subnet
 from overlay.world import World
-
-_WHAT: Final = "Reading the availability of addresses"
 
 
 class SubnetAvailability(Shown):
@@ -87,14 +84,12 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.get("/network-ip-availabilities", responses=answers.listed(AvailabilitiesAnswer))
     def list_network_ip_availabilities(query: AvailabilityQuery) -> Json:
         """Count the addresses of networks.  Operator only."""
-        require_operator(_WHAT)
         versions = frozenset(map(int, query.ip_version or ("4", "6")))
-        return collection(versions).select(service.world.networks.values(), query)
+        return collection(versions).select(sight.networks(), query)
 
     @api.get("/network-ip-availabilities/<network_id>", responses=answers.ok(AvailabilityAnswer))
     def show_network_ip_availability(path: AvailabilityPath, query: FieldsQuery) -> Json:
         """Count the addresses of a network.  Operator only."""
-        require_operator(_WHAT)
         found = sight.network(path.network_id)
         return {"network_ip_availability": collection(frozenset({4, 6})).show(found, query)}
 

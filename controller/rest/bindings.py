@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from controller.rest import answers
 from controller.rest.fields import Body, HostText, Maybe, Shown
 from controller.rest.listing import Attributes, Collection, FieldsQuery, Json, ListQuery, PageLinks, Values
-from controller.rest.ports import PortPath, Profile, vif_details
+from controller.rest.port_forms import PortPath, Profile, vif_details
 from controller.rest.sight import Sight
 from controller.service import Service
 from overlay.changes import Activate, BindPassive, Unbind

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from overlay.refusals import Refusal
+from overlay.tags import TAGS_MOST
 from overlay.values import HostName, IpAddress, IpNetwork, Mac, Vni
 
 T = TypeVar("T")
@@ -269,9 +270,6 @@ def _distinct(tags: list[str]) -> list[str]:
         raise refused(f"{twice!r} is there twice")
     return tags
 
-
-TAGS_MOST: Final = 255
-"""The most tags of one object."""
 
 TagList: TypeAlias = Annotated[list[Tag], Field(max_length=TAGS_MOST), AfterValidator(_distinct)]
 

@@ -33,6 +33,8 @@ _ROLES: Final[Mapping[str, Role]] = {
 _ADMITTED: Final = "204 No Content"
 _SERVICE_UNAVAILABLE: Final = 503
 _SERVICE: Final = "network"
+_TOLD: Final = "keystone.token_info"
+"""Where keystonemiddleware leaves what Keystone said of the user's token."""
 
 
 class KeystoneUnavailable(Refusal):
@@ -94,17 +96,20 @@ class Keystone:
             raise KeystoneUnavailable("Keystone does not answer; nobody can say whose token this is", field=HEADER)
         if answer.status != _ADMITTED:
             raise Unauthorized(f"The token in the header {HEADER} is not valid", field=HEADER)
-        return _caller(probe.headers)
+        told = probe.environ[_TOLD]["token"]
+        # Not by its header, which says the service token's scope where there is one.
+        return _caller(probe.headers, whole_system=bool(told.get("system", {}).get("all")))
 
 
-def _caller(said: Mapping[str, str]) -> Caller:
+def _caller(said: Mapping[str, str], *, whole_system: bool) -> Caller:
     roles = frozenset(_ROLES[name] for name in _ROLES.keys() & said.get("X-Roles", "").lower().split(","))
     project = said.get("X-Project-Id")
     if not roles:
         raise Forbidden("The token has none of the roles admin, member and reader", kind="PolicyNotAuthorized")
-    if project is None and not (said.get("OpenStack-System-Scope") == "all" and Role.ADMIN in roles):
+    if project is None and not (whole_system and Role.ADMIN in roles):
         raise Forbidden("The token is for no project", kind="PolicyNotAuthorized")
-    return Caller(said.get("X-User-Name") or said["X-User-Id"], project, roles)
+    # The sign keeps them apart from our own users, and the domain from each other.
+    return Caller(f"{said['X-User-Name']}@{said['X-User-Domain-Name']}", project, roles)
 
 
 def _admitted(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

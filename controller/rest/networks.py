@@ -49,8 +49,7 @@ from controller.rest.preconditions import Conditions
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from controller.turns import paced
-from overlay.changes import CreateNetwork, CreateShare, DeleteNetwork, DeleteShare, UpdateNetwork
-from overlay.refusals import Refusal
+from overlay.changes import CreateNetwork, CreateShare, DeleteNetwork, UpdateNetwork
 from overlay.values import EVERYBODY, Network, Shareable
 
 HIDDEN: Final = OPERATORS["network"]
@@ -261,7 +260,18 @@ def blueprint(service: Service) -> APIBlueprint:
         require_owner("Changing a network", network)
         given = body.network
         require_operator_for("shared", given.shared)
-        _change(service, network, given, header.expected)
+        service.submit(
+            UpdateNetwork(
+                id=network.id,
+                name=given.name,
+                description=given.description,
+                mtu=given.mtu,
+                admin_up=given.admin_state_up,
+                expected=header.expected,
+                shared=given.shared,
+                share_id=str(uuid.uuid4()),
+            )
+        )
         return {"network": show(network.id)}
 
     @api.delete("/networks/<network_id>", responses=answers.gone())
@@ -286,36 +296,6 @@ def _candidates(sight: Sight, query: NetworkQuery) -> Iterable[Network]:
 
 def _sharing(network_id: str, project_id: str) -> CreateShare:
     return CreateShare(str(uuid.uuid4()), project_id, Shareable.NETWORK, network_id, EVERYBODY)
-
-
-def _change(service: Service, network: Network, given: NetworkUpdate, expected: int | None) -> None:
-    """Do all that is asked for of a network, or nothing."""
-    undoing = None if given.shared is None else _share(service, network, for_everybody=given.shared)
-    try:
-        service.submit(
-            UpdateNetwork(network.id, given.name, given.description, given.mtu, given.admin_state_up, expected)
-        )
-    except Refusal:
-        if undoing is not None:
-            service.submit(undoing)
-        raise
-
-
-def _share(service: Service, network: Network, *, for_everybody: bool) -> CreateShare | DeleteShare | None:
-    """Have one share for everybody, or none; those for single projects stay.
-
-    :returns: what takes that back; None where it was so before.
-    """
-    shares = service.world.shares_of(Shareable.NETWORK, network.id)
-    found = next((share for share in shares if share.target_project == EVERYBODY), None)
-    if for_everybody and found is None:
-        sharing = _sharing(network.id, network.project_id)
-        service.submit(sharing)
-        return DeleteShare(sharing.id)
-    if not for_everybody and found is not None:
-        service.submit(DeleteShare(found.id))
-        return CreateShare(found.id, found.project_id, Shareable.NETWORK, network.id, EVERYBODY)
-    return None
 
 
 def _creation(given: NetworkCreate) -> CreateNetwork:

@@ -161,7 +161,7 @@ def blueprint(service: Service) -> APIBlueprint:
 
     @api.get(
         "/health",
-        responses={200: HealthAnswer, 401: ErrorAnswer, 503: HealthAnswer},
+        responses={200: HealthAnswer, 401: ErrorAnswer, 429: ErrorAnswer, 503: HealthAnswer},
         openapi_extensions=answers.NO_TOKEN,
     )
     def show_health() -> tuple[Json, int]:

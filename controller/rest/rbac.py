@@ -148,7 +148,7 @@ def blueprint(service: Service) -> APIBlueprint:
     collection = Collection("rbac_policies", ATTRIBUTES, RbacPolicyShown, sight.share)
 
     def candidates() -> Iterable[Share]:
-        return filter(caller().sees, service.world.shares.values())
+        return filter(caller().sees, sight.whole(service.world.shares.values()))
 
     @api.get("/rbac-policies", responses=answers.listed(RbacPoliciesAnswer))
     def list_rbac_policies(query: RbacPolicyQuery) -> Json:

@@ -37,7 +37,7 @@ def test_parts_compile_to_the_whole(lab: Lab, refused: bool) -> None:
     twin = CreatePort("twin", "red", "red", mac=Mac(0x020000000100))
     bulk, steps = Bulk(ports(twin) if refused else ports()), 0
     while not bulk.decided:
-        bulk.step(world, 0.0)
+        bulk.step(world, lambda: 0.0)
         steps += 1
         for event in (Unplugged(H1, "red-a"), Plugged(H1, "red-a", 70 + steps)):  # compiles the network, half made
             compiler.refresh(world.apply(event, 0.0).dirty)
@@ -56,7 +56,7 @@ def test_parts_compile_each_unit_once(lab: Lab) -> None:
     whole = apply_all(other.world, ports(), 0.0)
     bulk = Bulk(ports())
     while not bulk.decided:
-        bulk.step(lab.world, 0.0)
+        bulk.step(lab.world, lambda: 0.0)
     parts = list(bulk.to_send())
     units = [unit for part in parts for unit in part.dirty]
     assert len(units) == len(set(units))
@@ -71,7 +71,7 @@ def test_nobody_waits_for_what_was_taken_back(lab: Lab) -> None:
     """After a refusal nothing is stored, told or waited for."""
     bulk = Bulk(ports(CreatePort("new0", "red", "red")))
     while not bulk.decided:
-        bulk.step(lab.world, 0.0)
+        bulk.step(lab.world, lambda: 0.0)
     assert isinstance(bulk.refusal, Conflict)
     assert not bulk.to_store().documents
     assert not any(part.waits or part.documents for part in bulk.to_send())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+import uuid
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
+from controller.bulk import SLICE, Bulk
 from controller.configuration import SettingsError
 from controller.identity.roles import Role
 from controller.identity.roster import CreateProject, DeleteProject, IssueToken, RevokeToken
@@ -15,8 +18,9 @@ from controller.process import restore, run
 from controller.service import NotStored
 from controller.settings import parse
 from controller.store import SqliteStore, StoreError
-from overlay.changes import CreateNetwork
+from overlay.changes import CreateNetwork, CreateShare, CreateSubnetPool
 from overlay.refusals import Conflict, Invalid
+from overlay.values import Shareable
 
 ID = f"{1:016x}"
 SECRET = token(ID, f"{1:043d}")
@@ -73,6 +77,34 @@ def test_a_project_is_looked_up_in_the_world_of_that_turn(start) -> None:
         owner.enrol(DeleteProject("blue"))
     with pytest.raises(Invalid):
         owner.enrol(CreateProject("operator"))
+
+
+@pytest.mark.parametrize(
+    "creation",
+    [
+        CreateSubnetPool("it", "blue", "", (ip_network("10.0.0.0/8"),)),
+        CreateShare("it", "blue", Shareable.NETWORK, "n", "green"),
+    ],
+)
+def test_a_project_is_kept_for_whatever_it_owns(start, creation: CreateSubnetPool | CreateShare) -> None:
+    """A subnet pool or a share keeps its project as a network does: another project of that name would inherit it."""
+    owner = start()
+    owner.enrol(CreateProject("blue"))
+    owner.submit(CreateNetwork("n", "red"))
+    owner.submit(creation)
+    with pytest.raises(Conflict, match=r"owns .* it;"):
+        owner.enrol(DeleteProject("blue"))
+
+
+def test_a_restart_keeps_the_order_of_a_bulk(start) -> None:
+    """What was made by one request is listed in the order of that request, after a restart as well."""
+    owner = start()
+    ids = [str(uuid.uuid4()) for _ in range(3 * SLICE)]
+    bulk = Bulk([CreateNetwork(id_, "blue") for id_ in ids])
+    while not bulk.decided:
+        bulk.step(owner.world, time.time)
+    assert owner._settle(bulk.to_store()) is None
+    assert list(start().world.networks) == ids
 
 
 def test_who_asks_learns_that_it_is_not_stored(start, monkeypatch: pytest.MonkeyPatch) -> None:

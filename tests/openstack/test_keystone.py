@@ -68,6 +68,32 @@ def test_an_admin_of_the_whole_system_is_an_operator(watched: Controller, keysto
     assert watched("GET", "/v1/topology", token=system).status == 200
 
 
+def test_a_service_token_lends_nobody_its_scope(watched: Controller, keystone: Keystone) -> None:
+    """An admin of one domain is no operator, not even beside the token of a service that is one of the whole system."""
+    password = keystone.user("duke", "teal", "member")
+    (duke,) = keystone("GET", "/users?name=duke")["users"]
+    (root,) = keystone("GET", "/users?name=admin")["users"]
+    for name, path in (
+        ("admin", f"/domains/default/users/{duke['id']}"),
+        ("service", f"/system/users/{root['id']}"),
+    ):
+        (role,) = keystone("GET", f"/roles?name={name}")["roles"]
+        keystone("PUT", f"{path}/roles/{role['id']}")
+    service = keystone.login("admin", keystone.admin_password, None)
+    domain = {"domain": {"id": "default"}}
+    admin = keystone.login("duke", password, "", scope=domain)
+    assert watched("GET", "/v1/topology", token=admin).status == 403
+    assert watched("GET", "/v1/topology", None, admin, X_Service_Token=service).status == 403
+    assert watched("GET", "/v1/topology", None, admin, OpenStack_System_Scope="all").status == 403
+
+
+def test_the_audit_log_says_whose_user_it_was(watched: Controller, keystone: Keystone) -> None:
+    """Nobody whom Keystone calls as the controller's own operator is taken for him in the audit log."""
+    password = keystone.user("operator", "mauve", "member")
+    assert _network(watched, keystone.login("operator", password, "mauve")).status == 201
+    assert '"user": "operator@Default"' in watched.log.read_text()
+
+
 def test_a_revoked_token_is_refused_at_once(watched: Controller, keystone: Keystone) -> None:
     """What Keystone takes back opens nothing more."""
     password = keystone.user("rita", "violet", "member")

@@ -28,6 +28,7 @@ from overlay.changes import (
     UpdateSubnet,
 )
 from overlay.refusals import Refusal
+from overlay.tags import TAGS_MOST
 from overlay.values import (
     DatapathId,
     FixedIp,
@@ -164,6 +165,16 @@ def test_tags(world: World, id_: str) -> None:
         with pytest.raises(Refusal) as refusal:
             world.apply(change, 9.0)
         assert (refusal.value.status, refusal.value.kind) == (404, name)
+
+
+def test_tags_are_only_so_many(world: World) -> None:
+    """No object has more than 255 tags, however few at a time they come."""
+    world.apply(SetTags(DocumentKind.NETWORK, "n", tuple(map(str, range(TAGS_MOST))), None), 6.0)
+    world.apply(SetTags(DocumentKind.NETWORK, "n", ("0",)), 6.0)
+    before = world.documents()
+    with pytest.raises(Refusal, match="tags: 256 are more than 255"):
+        world.apply(SetTags(DocumentKind.NETWORK, "n", ("one more",)), 6.0)
+    assert world.documents() == before
 
 
 def test_some_things_have_no_tags(world: World) -> None:

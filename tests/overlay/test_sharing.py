@@ -13,6 +13,7 @@ from overlay.changes import (
     DeleteNetwork,
     DeletePort,
     DeleteShare,
+    UpdateNetwork,
     UpdateShare,
 )
 from overlay.refusals import Refusal
@@ -125,3 +126,36 @@ def test_a_network_takes_its_shares_along(world: World) -> None:
         ("rbac_policy", "s-b"),
         ("rbac_policy", "s-all"),
     }
+
+
+def test_a_network_and_its_share_with_everybody_change_together(world: World) -> None:
+    """One change names a network anew and shares it with all, or takes that back; what was so already stays."""
+    outcome = world.apply(UpdateNetwork("m", name="M", shared=True, share_id="new"), 5.0)
+    assert {document.id for document in outcome.documents} == {"m", "new"}
+    assert world.share("new") == Share("new", "a", NETWORK, "m", "*", Record(1, 5.0, 5.0))
+    assert not world.apply(UpdateNetwork("m", shared=True, share_id="newer"), 6.0).documents
+    world.apply(UpdateNetwork("m", shared=False), 6.0)
+    assert [share.id for share in world.shares_of(NETWORK, "m")] == ["s-c"]
+    assert not world.apply(UpdateNetwork("m", shared=False), 6.0).documents
+
+
+@pytest.mark.parametrize("wrong", [{"mtu": 9000}, {"expected": 7}])
+def test_a_network_that_is_not_changed_is_not_shared(world: World, wrong: dict[str, int]) -> None:
+    """Whoever asks for too much, or has not seen the network as it is, shares nothing either, not for a moment."""
+    assert refused(world, UpdateNetwork("m", shared=True, share_id="new", **wrong))[0] in {400, 412}
+    assert refused(world, UpdateNetwork("n", shared=False, **wrong))[0] in {400, 412}
+
+
+def test_a_share_that_is_needed_keeps_the_network_as_it_is(world: World) -> None:
+    """While a foreign port lives by a share with all, a change that takes it back changes nothing."""
+    world.apply(CreatePort("p", "x", "n", mac=Mac(1)), 4.0)
+    assert refused(world, UpdateNetwork("n", name="new", shared=False)) == (409, "RbacPolicyInUse")
+
+
+def test_a_guest_comes_too_late(world: World) -> None:
+    """A guest that looked while the network was shared, and whose turn comes when it is no more, gets no port there."""
+    late = CreatePort("p", "c", "m", mac=Mac(1), guest=True)
+    world.apply(late, 4.0)
+    world.apply(DeletePort("p"), 4.0)
+    world.apply(DeleteShare("s-c"), 4.0)
+    assert refused(world, late) == (404, "NetworkNotFound")

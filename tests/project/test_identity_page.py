@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import fields, replace
 from pathlib import Path
 
 from controller.identity.roles import Role
@@ -29,8 +30,13 @@ def test_every_role_is_told() -> None:
 
 def test_the_settings_are_settings() -> None:
     """The example of the configuration is taken, and says in its comment what is so when one is left out."""
-    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    rest = parse(tomllib.loads(example)).rest
+    keystone, example = (tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
+    needed = {key: keystone["keystone"][key] for key in ("url", "password_file")}
+    told, least = parse(keystone).keystone, parse({"keystone": needed}).keystone
+    assert least is not None
+    assert told == replace(least, ca=Path(keystone["keystone"]["ca"]))
+    assert set(keystone["keystone"]) == {field.name for field in fields(least)}
+    rest = parse(example).rest
     assert (str(rest.audit_log), rest.rate_limit, rest.rate_burst) == ("/var/log/vl2-audit.log", 50, 100)
     assert parse({"rest": {"rate_limit": 50}}).rest.rate_burst == 100
 

@@ -82,7 +82,49 @@ def test_idle_projects_are_forgotten(monkeypatch) -> None:
     for number in range(100):
         limits.take(Caller("u", f"p{number}", frozenset({Role.MEMBER})))
         clock.now += 0.5
-    assert len(limits._due) <= 10
+    assert len(limits._projects) <= 10
+
+
+def refused(limits: RateLimits, address: str, most: int = 10_000) -> int:
+    """How many callers from an address may be unknown at once."""
+    for number in range(most):
+        try:
+            limits.refuse(address)
+        except TooManyRequests:
+            return number
+    return most
+
+
+def test_strangers_are_counted_by_address() -> None:
+    """So many unknown callers from one address, or from one IPv6 network of a site; others are not held up by them."""
+    clock = Clock()
+    limits = RateLimits(clock=clock)
+    burst = refused(limits, "192.0.2.1")
+    assert 100 <= burst < 10_000
+    with pytest.raises(TooManyRequests):
+        limits.admit("192.0.2.1")
+    limits.admit("192.0.2.2")
+    assert refused(limits, "2001:db8::1") == burst
+    assert refused(limits, "2001:db8::2") == 0
+    assert refused(limits, "2001:db8:0:1::1") == burst
+    clock.now += 1
+    assert refused(limits, "192.0.2.1") == 10
+    limits.take(BLUE)
+
+
+def test_a_flood_of_strangers_fills_no_log(edge, op, caplog) -> None:
+    """Who knocks without end is answered 429 then, which is not written down; who may come in still does."""
+    edge.limits.behind = limits = RateLimits(clock=Clock())
+    caplog.set_level("INFO", logger="controller.audit")
+    burst = refused(limits, "127.0.0.1")
+    stranger = edge.as_("nonsense")
+    answer = stranger("POST", "/v2.0/networks", {"network": {}})
+    assert (burst > 0, answer.status, answer.error["type"]) == (True, 429, "OverLimit")
+    assert answer.headers["Retry-After"] == "1"
+    assert stranger("GET", "/v1/health").status == 429
+    assert edge.as_(None)("GET", "/v1/health").status in {200, 503}
+    assert not caplog.records
+    assert op("GET", "/v2.0/networks").status == 200
 
 
 def test_the_answer_says_when(edge, op, blue, red) -> None:

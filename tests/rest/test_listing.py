@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from controller.rest import networks, ports, subnets
+from controller.rest import networks, port_forms, subnet_forms
 from controller.rest.listing import spell_time
 from controller.rest.sight import Sight
 
@@ -207,8 +207,8 @@ def test_what_is_shown_is_what_is_documented(op, edge) -> None:
     port = op.make("port", network_id=network["id"], tags=["a"], **{"binding:host_id": "h1"})
     shown = (
         (network, networks.NetworkShown, networks.attributes(Sight(edge.service))),
-        (subnet, subnets.SubnetShown, subnets.attributes()),
-        (port, ports.PortShown, ports.attributes(edge.service)),
+        (subnet, subnet_forms.SubnetShown, subnet_forms.attributes()),
+        (port, port_forms.PortShown, port_forms.attributes(edge.service)),
     )
     for answer, model, attributes in shown:
         documented = {field.serialization_alias or name for name, field in model.model_fields.items()}

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from controller.rest import ports
+from controller.rest import port_forms
 from controller.rest.many import written
 
 MANY = 200
@@ -59,6 +59,12 @@ def test_lists_leave_out_what_is_not_whole_yet(op, blue, edge) -> None:
     for client in (op, blue):
         for plural in ("networks", "subnets", "ports"):
             assert client("GET", f"/v2.0/{plural}").body == {plural: []}
+    share = op("POST", "/v2.0/rbac-policies", {"rbac_policy": {
+        "object_type": "network", "object_id": network["id"], "action": "access_as_shared", "target_tenant": "red"
+    }}).body["rbac_policy"]  # fmt: skip
+    edge.service.unfinished = {network["id"], share["id"]}
+    assert op("GET", "/v2.0/rbac-policies").body == {"rbac_policies": []}
+    assert op("GET", "/v2.0/network-ip-availabilities").body == {"network_ip_availabilities": []}
     edge.service.unfinished = {subnet["id"]}
     assert blue("GET", "/v2.0/networks").body["networks"][0]["subnets"] == []
 
@@ -79,7 +85,7 @@ def test_a_port_that_is_deleted_while_a_list_is_written(op, edge) -> None:
     made = op.make("port", network_id=network["id"], name="gone", **{"binding:host_id": "h1"})
     edge.service.plug("h1", made["id"])
     port = edge.service.world.port(made["id"])
-    read = ports.attributes(edge.service)
+    read = port_forms.attributes(edge.service)
     assert read["status"](port) == "ACTIVE"
     op("DELETE", f"/v2.0/ports/{port.id}")
     assert (read["name"](port), read["status"](port)) == ("gone", "DOWN")

@@ -31,9 +31,6 @@ NEW_SHARE = {
 REQUESTS: dict[str, tuple[str, str, object]] = {
     "discovery.list_versions": ("GET", "/", None),
     "discovery.list_resources": ("GET", "/v2.0/", None),
-    "lookup.show_identity_version": ("GET", "/v3", None),
-    "lookup.look_up_projects": ("GET", "/v3/projects", None),
-    "lookup.look_up_project": ("GET", "/v3/projects/team", None),
     "openapi_document": ("GET", "/openapi.json", None),
     "documents.page": ("GET", "/docs", None),
     "documents.start": ("GET", "/docs/start.js", None),

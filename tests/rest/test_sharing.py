@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from overlay.changes import CreateShare
+from overlay.changes import CreatePort, CreateShare, DeleteShare
 from overlay.values import Shareable
 
 
@@ -100,6 +100,22 @@ def test_a_guests_port_is_not_the_hosts_to_change(lent, blue, red) -> None:
     assert blue("PUT", f"{path}/tags", {"tags": ["mine"]}).error["type"] == "PolicyNotAuthorized"
     assert red("GET", path).body["port"]["name"] == "guest"
     assert blue("DELETE", path).status == 204
+
+
+def test_a_guest_is_one_until_its_turn_comes(lent, blue, red, edge, monkeypatch) -> None:
+    """A share that is taken back while a guest's request waits for its turn keeps the guest out."""
+    submit = edge.service.submit
+
+    def late(intent):
+        if isinstance(intent, CreatePort):
+            (share,) = edge.service.world.shares_of(Shareable.NETWORK, lent["network"])
+            submit(DeleteShare(share.id))
+        return submit(intent)
+
+    monkeypatch.setattr(edge.service, "submit", late)
+    answer = red("POST", "/v2.0/ports", {"port": {"network_id": lent["network"]}})
+    assert (answer.status, answer.error["type"]) == (404, "NetworkNotFound")
+    assert blue("GET", f"/v2.0/ports?network_id={lent['network']}").body == {"ports": []}
 
 
 def test_the_operator_shares_with_everybody(op, blue, red) -> None:

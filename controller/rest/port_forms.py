@@ -1,0 +1,241 @@
+"""In which JSON does a client say what a port shall be, and see what one is?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from controller.rest.fields import (
+    Body,
+    Flag,
+    HostText,
+    Identity,
+    IpText,
+    MacText,
+    Maybe,
+    Name,
+    RecordShown,
+    Secure,
+    Shown,
+    TagList,
+    empty,
+    one_of,
+    refused,
+)
+from controller.rest.listing import Attributes, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
+from controller.rest.many import ManyBody
+from controller.service import Service
+from overlay.values import Port, PortStatus
+
+Profile = Annotated[dict[str, Any], empty("nothing of a profile is known here")]
+HostOrNone = Annotated[HostText | None, BeforeValidator(lambda value: None if value == "" else value)]
+"""Neutron unbinds by an empty name as well as by null."""
+
+NoGroups = Annotated[list[str], empty("there are no security groups yet")]
+NoPairs = Annotated[list[str], empty("a port may use its own addresses only")]
+NoOptions = Annotated[list[str], empty("DHCP is not offered yet")]
+NoName = Annotated[str, empty("there is no DNS")]
+
+
+class FixedIpWish(Body):
+    """An exact address, or any of a subnet."""
+
+    subnet_id: Maybe[Identity] = None
+    ip_address: Maybe[IpText] = None
+
+    @model_validator(mode="after")
+    def _something(self) -> FixedIpWish:
+        if self.subnet_id is None and self.ip_address is None:
+            raise refused("names neither a subnet_id nor an ip_address")
+        return self
+
+
+FixedIpWishes = Annotated[list[FixedIpWish], Field(max_length=64)]
+
+
+class PortCreate(Body):
+    """A port to be made."""
+
+    network_id: Identity
+    name: Name = ""
+    description: Name = ""
+    admin_state_up: Flag = True
+    mac_address: Maybe[MacText] = Field(None, description="Of the network's owner's choice; made up when left out.")
+    fixed_ips: Maybe[FixedIpWishes] = Field(
+        None, description="One address of each IP version when left out; an empty list for none."
+    )
+    device_id: Name = ""
+    device_owner: Name = ""
+    tags: TagList = Field(default_factory=list)
+    port_security_enabled: Secure = True
+    security_groups: NoGroups = Field(default_factory=list)
+    allowed_address_pairs: NoPairs = Field(default_factory=list)
+    extra_dhcp_opts: NoOptions = Field(default_factory=list)
+    dns_name: NoName = ""
+    project_id: Maybe[Identity] = None
+    tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
+    host_id: HostOrNone = Field(None, alias="binding:host_id", description="Operator only.")
+    vnic_type: Literal["normal"] = Field("normal", alias="binding:vnic_type")
+    profile: Profile = Field(default_factory=dict, alias="binding:profile", description="Operator only.")
+
+
+class PortUpdate(Body):
+    """What may change of a port."""
+
+    name: Maybe[Name] = None
+    description: Maybe[Name] = None
+    admin_state_up: Maybe[Flag] = None
+    mac_address: Maybe[MacText] = Field(None, description="Of a port that is not bound. Operator only.")
+    fixed_ips: Maybe[FixedIpWishes] = Field(None, description="All that it is to have then.")
+    device_id: Maybe[Name] = None
+    device_owner: Maybe[Name] = None
+    port_security_enabled: Secure = True
+    security_groups: NoGroups = Field(default_factory=list)
+    allowed_address_pairs: NoPairs = Field(default_factory=list)
+    extra_dhcp_opts: NoOptions = Field(default_factory=list)
+    dns_name: NoName = ""
+    host_id: HostOrNone = Field(
+        None, alias="binding:host_id", description="Another host: the port moves there. Null unbinds. Operator only."
+    )
+    vnic_type: Literal["normal"] = Field("normal", alias="binding:vnic_type")
+    profile: Profile = Field(default_factory=dict, alias="binding:profile", description="Operator only.")
+
+
+class FixedIpShown(Shown):
+    """An address and the subnet that it is of."""
+
+    subnet_id: str
+    ip_address: str
+
+
+class PortShown(RecordShown):
+    """A port.  ACTIVE means installed on every switch that needs it."""
+
+    id: str
+    network_id: str
+    name: str
+    description: str
+    project_id: str
+    tenant_id: str
+    status: Literal["ACTIVE", "BUILD", "DOWN"]
+    admin_state_up: bool
+    mac_address: str
+    fixed_ips: tuple[FixedIpShown, ...]
+    device_id: str
+    device_owner: str
+    port_security_enabled: bool
+    security_groups: tuple[str, ...]
+    allowed_address_pairs: tuple[str, ...]
+    extra_dhcp_opts: tuple[str, ...]
+    vnic_type: Literal["normal"] = Field(serialization_alias="binding:vnic_type")
+    host_id: Maybe[str] = Field(None, serialization_alias="binding:host_id", description="Shown to the operator.")
+    vif_type: Maybe[Literal["ovs", "unbound"]] = Field(
+        None, serialization_alias="binding:vif_type", description="Shown to the operator."
+    )
+    vif_details: Maybe[dict[str, bool | str]] = Field(
+        None, serialization_alias="binding:vif_details", description="Shown to the operator."
+    )
+    profile: Maybe[dict[str, str]] = Field(
+        None, serialization_alias="binding:profile", description="Shown to the operator."
+    )
+
+
+class PortCreateBody(ManyBody):
+    """One port, or several of which all are made or none."""
+
+    model_config = one_of("port", "ports")
+
+    port: Maybe[PortCreate] = None
+    ports: Maybe[Annotated[list[PortCreate], Field(min_length=1, max_length=10_000)]] = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> PortCreateBody:
+        if (self.port is None) == (self.ports is None):
+            raise refused("the body holds either 'port' or 'ports'")
+        return self
+
+
+class PortUpdateBody(Body):
+    """The changes of a port."""
+
+    port: PortUpdate
+
+
+class PortAnswer(BaseModel):
+    """One port."""
+
+    port: PortShown
+
+
+class PortsAnswer(BaseModel):
+    """Several ports."""
+
+    ports: list[PortShown]
+    ports_links: PageLinks = None
+
+
+class PortPath(BaseModel):
+    """Which port."""
+
+    port_id: str
+
+
+class PortQuery(RecordQuery):
+    """Filters of a list of ports."""
+
+    id: Values = None
+    network_id: Values = None
+    name: Values = None
+    description: Values = None
+    project_id: Values = None
+    tenant_id: Values = None
+    status: Values = None
+    admin_state_up: Truths = None
+    port_security_enabled: Truths = None
+    mac_address: LowerCase = None
+    device_id: Values = None
+    device_owner: Values = None
+    fixed_ips: Values = Field(
+        None, description="ip_address=…, ip_address_substr=… or subnet_id=…; one address has to be all of these."
+    )
+    host_id: Values = Field(None, alias="binding:host_id")
+    vif_type: Values = Field(None, alias="binding:vif_type")
+    vnic_type: Values = Field(None, alias="binding:vnic_type")
+
+
+def vif_details() -> dict[str, bool | str]:
+    """What Nova wants to know to plug a VM: our switch filters, and which bridge to plug into."""
+    return {"port_filter": True, "bridge_name": "br-int", "connectivity": "l2"}
+
+
+def attributes(service: Service) -> Attributes[Port]:
+    """How each field of a port is read; of one that was deleted while others were shown, as it was, and down."""
+
+    def status(port: Port) -> str:
+        return (service.port_status(port.id) if port.id in service.world.ports else PortStatus.DOWN).value
+
+    return {
+        "id": lambda port: port.id,
+        "network_id": lambda port: port.network_id,
+        "name": lambda port: port.name,
+        "description": lambda port: port.description,
+        "project_id": lambda port: port.project_id,
+        "tenant_id": lambda port: port.project_id,
+        "status": status,
+        "admin_state_up": lambda port: port.admin_up,
+        "mac_address": lambda port: str(port.mac),
+        "fixed_ips": lambda port: [{"subnet_id": own.subnet_id, "ip_address": str(own.ip)} for own in port.fixed_ips],
+        "device_id": lambda port: port.device_id,
+        "device_owner": lambda port: port.device_owner,
+        "port_security_enabled": lambda _: True,
+        "security_groups": lambda _: [],
+        "allowed_address_pairs": lambda _: [],
+        "extra_dhcp_opts": lambda _: [],
+        **recorded(),
+        "binding:vnic_type": lambda _: "normal",
+        "binding:host_id": lambda port: service.world.active_host(port) or "",
+        "binding:vif_type": lambda port: "unbound" if port.host is None else "ovs",
+        "binding:vif_details": lambda port: {} if port.host is None else vif_details(),
+        "binding:profile": lambda _: {},
+    }
