@@ -137,3 +137,14 @@ def test_refused(world: World, change: Change, status: int, kind: str) -> None:
         world.apply(change, 0)
     assert (refusal.value.status, refusal.value.kind) == (status, kind)
     assert not world.quotas
+
+
+def test_what_a_project_owns() -> None:
+    """A project that has anything at all is told one thing of it; one that has nothing, none."""
+    world = World()
+    assert world.owned("a") is None
+    world.apply(CreateNetwork("n", "a"), 0.0)
+    assert world.owned("a") == (Countable.NETWORK, "n")
+    world.apply(CreateShare("s", "b", Shareable.NETWORK, "n", "c"), 0.0)
+    assert world.owned("b") == (Countable.RBAC_POLICY, "s")
+    assert world.owned("c") is None
