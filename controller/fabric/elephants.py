@@ -127,17 +127,19 @@ def decide(herd: Herd, seen: Seen, rule: Rule, now: float) -> Herd:
     room = seen.room(rule.threshold)
     chosen = {prefix: ports for prefix, ports in seen.sets.items() if len(ports) > 1}
     busy = [port for port in sorted(room) if room[port] < 0]
+    # What leaves a busy port may not have been there (see above), so its place is given to nobody in the same turn.
+    spare = {port: left for port, left in room.items() if left >= 0}
     for port in busy:
         for each in _on(port, chosen, pins, moved, seen):
             if room[port] >= 0:
                 break
-            target = _first_fit(port, chosen[each.prefix], seen.bins[each], room)
+            target = _first_fit(port, chosen[each.prefix], seen.bins[each], spare)
             slot = pins[each].slot if each in pins else _free_slot(pins)
             if target is not None and slot < PINS_MAX:
                 pins[each] = Pin(target, slot, chosen[each.prefix])
                 moved[each] = now
                 room[port] += seen.bins[each]
-                room[target] -= seen.bins[each]
+                spare[target] -= seen.bins[each]
     counted, turn = _to_count([prefix for prefix in sorted(chosen) if not set(busy).isdisjoint(chosen[prefix])], herd)
     return Herd({prefix: chosen[prefix] for prefix in counted}, pins, moved, turn)
 

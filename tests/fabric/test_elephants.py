@@ -101,6 +101,12 @@ def test_no_more_is_moved_than_needed() -> None:
     assert ports_of(decide(NO_HERD, seen({1: 18e6, 2: 0}, three), RULE, 0.0)) == {Bin(THERE, 2): 2}
 
 
+def test_the_place_that_one_leaves_is_given_to_nobody_in_the_same_turn() -> None:
+    """Two links are busy and a third is empty: what leaves the one may never have been on it, so nothing goes there."""
+    herd = decide(NO_HERD, seen({1: 16.1e6, 2: 9e6, 3: 24e6}, {ONE: 6e6, OTHER: 5.5e6}, ports=(1, 2, 3)), RULE, 0.0)
+    assert ports_of(herd) == {ONE: 2}
+
+
 def test_first_fit_takes_the_first() -> None:
     """Of several next hops with room the first is taken, and what was moved there counts at once."""
     two = {ONE: 9e6, OTHER: 8e6}
