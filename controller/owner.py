@@ -46,18 +46,20 @@ from controller.fairness import FairQueue
 from controller.green import HOLD
 from controller.herding import BinsCounted
 from controller.hypervisors import Hypervisors, is_hypervisor
-from controller.identity.roster import Enrolment, Roster
+from controller.identity.roster import DeleteProject, Enrolment, Roster
 from controller.journal import Journal
 from controller.service import NotStored
 from controller.store import Store, StoreError
 from controller.underlay import Onward, Underlay
 from overlay.changes import (
     Announced,
+    DeleteShare,
     Event,
     HostSnapshot,
     Intent,
     NoticeKind,
     Outcome,
+    ResetQuota,
     Tick,
 )
 from overlay.refusals import Conflict, NotFound, Refusal
@@ -235,7 +237,19 @@ class Owner:
 
         :raises Refusal: when it was turned down; then nothing changed.
         """
-        self._ask(lambda: Outcome(documents=self.roster.apply(change, self._clock(), self._owned)))
+        self._ask(lambda: self._enrolled(change))
+
+    def _enrolled(self, change: Enrolment) -> Outcome:
+        outcomes = [Outcome(documents=self.roster.apply(change, self._clock(), self._owned))]
+        if isinstance(change, DeleteProject):
+            # Another project of that name must not come into what was meant for this one.
+            left: list[Intent] = [
+                DeleteShare(share.id) for share in self.world.shares.values() if share.target_project == change.name
+            ]
+            if change.name in self.world.quotas:
+                left.append(ResetQuota(change.name))
+            outcomes += [self.world.apply(intent, self._clock()) for intent in left]
+        return Outcome.merge(outcomes)
 
     def _owned(self, project: str) -> str | None:
         """Name something that a project owns."""
