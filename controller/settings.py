@@ -24,7 +24,7 @@ from controller.fabric.policies import PATHS_MAX, policy_named
 from controller.tokens import Token, checked_token
 from overlay.holdings import DEFAULT_QUOTAS
 from overlay.refusals import Refusal
-from overlay.values import UNLIMITED, Countable, Mac, Vni
+from overlay.values import EVERYBODY, UNLIMITED, Countable, Mac, Vni
 
 OPERATOR: Final = "operator"
 """The project that the operator's own objects belong to; no tenant may be called so."""
@@ -429,7 +429,7 @@ def _bfd_interval(section: Section) -> float:
 def _tokens(section: Section) -> Mapping[str, Token]:
     tokens: dict[str, Token] = {}
     for project in section.names():
-        if not project or project == OPERATOR:
+        if project in {"", OPERATOR, EVERYBODY}:
             raise SettingsError(f"tokens: a project cannot be called {project!r}")
         token = Token(checked_token(section.text(project, ""), f"tokens.{project}"))
         # Two projects with one token would be one project that sees the objects of either at random.

@@ -186,6 +186,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[tokens]\nblue = 'with a space in it'", "tokens.blue"),
         ("[tokens]\nblue = 1234567890123456", "tokens.blue"),
         ("[tokens]\noperator = '0123456789abcdef'", "tokens"),
+        ("[tokens]\n'*' = '0123456789abcdef'", "tokens"),
         ("[tokens]\nblue = '0123456789abcdef'\nred = '0123456789abcdef'", "tokens.red"),
         ("not toml", "not TOML"),
     ],
