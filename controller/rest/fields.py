@@ -69,12 +69,6 @@ class Asked(BaseModel):
         return _SCHEMAS[cls]
 
 
-def one_of(one: str, several: str) -> ConfigDict:
-    """Let the document say that a body holds one of two fields."""
-    either: list[dict[str, Any]] = [{"required": [one]}, {"required": [several]}]
-    return ConfigDict(json_schema_extra={"oneOf": either})  # type: ignore[dict-item]  # JSON of any depth
-
-
 def _by_choice(schema: dict[str, Any]) -> None:
     schema.pop("required", None)
 

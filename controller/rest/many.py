@@ -9,19 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError, model_validator
 
 from controller.bulk import BULK_MOST
 from controller.rest.errors import from_validation
-from controller.rest.fields import Body
+from controller.rest.fields import Body, refused
 from controller.turns import paced
 
 _PIECE: Final = 64
 """How many objects are read or written in one go."""
 
 
+def _either(schema: dict[str, Any]) -> None:
+    schema["oneOf"] = [{"required": [name]} for name in schema["properties"]]
+
+
 class ManyBody(Body):
-    """A body with one object under its name, or with a list of many under the plural."""
+    """A body with one object under its name, or with a list of many under the plural: the two fields of a model."""
+
+    model_config = ConfigDict(json_schema_extra=_either)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        one, several = type(self).model_fields
+        if (getattr(self, one) is None) == (getattr(self, several) is None):
+            raise refused(f"the body holds either '{one}' or '{several}'")
+        return self
 
     @classmethod
     def model_validate(cls, obj: Any, **how: Any) -> Self:

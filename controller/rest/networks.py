@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 from flask_openapi3.blueprint import APIBlueprint
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field
 
 from controller.bulk import Creation
 from controller.rest import answers
@@ -27,9 +27,7 @@ from controller.rest.fields import (
     Secure,
     VniNumber,
     empty,
-    one_of,
     only,
-    refused,
 )
 from controller.rest.listing import (
     Attributes,
@@ -132,16 +130,8 @@ class NetworkShown(RecordShown):
 class NetworkCreateBody(ManyBody):
     """One network, or several of which all are made or none."""
 
-    model_config = one_of("network", "networks")
-
     network: Maybe[NetworkCreate] = None
     networks: Maybe[Annotated[list[NetworkCreate], Field(min_length=1, max_length=10_000)]] = None
-
-    @model_validator(mode="after")
-    def _one_form(self) -> NetworkCreateBody:
-        if (self.network is None) == (self.networks is None):
-            raise refused("the body holds either 'network' or 'networks'")
-        return self
 
 
 class NetworkUpdateBody(Body):

@@ -20,7 +20,6 @@ from controller.rest.fields import (
     Shown,
     TagList,
     empty,
-    one_of,
     refused,
 )
 from controller.rest.listing import Attributes, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
@@ -144,16 +143,8 @@ class PortShown(RecordShown):
 class PortCreateBody(ManyBody):
     """One port, or several of which all are made or none."""
 
-    model_config = one_of("port", "ports")
-
     port: Maybe[PortCreate] = None
     ports: Maybe[Annotated[list[PortCreate], Field(min_length=1, max_length=10_000)]] = None
-
-    @model_validator(mode="after")
-    def _one_form(self) -> PortCreateBody:
-        if (self.port is None) == (self.ports is None):
-            raise refused("the body holds either 'port' or 'ports'")
-        return self
 
 
 class PortUpdateBody(Body):

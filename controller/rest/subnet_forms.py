@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field
 
 from controller.rest.fields import (
     Body,
@@ -21,9 +21,7 @@ from controller.rest.fields import (
     Name,
     RecordShown,
     Shown,
-    one_of,
     only,
-    refused,
 )
 from controller.rest.listing import Attributes, LowerCase, Numbers, PageLinks, RecordQuery, Truths, Values, recorded
 from controller.rest.many import ManyBody
@@ -129,16 +127,8 @@ class SubnetShown(RecordShown):
 class SubnetCreateBody(ManyBody):
     """One subnet, or several of which all are made or none."""
 
-    model_config = one_of("subnet", "subnets")
-
     subnet: Maybe[SubnetCreate] = None
     subnets: Maybe[Annotated[list[SubnetCreate], Field(min_length=1, max_length=10_000)]] = None
-
-    @model_validator(mode="after")
-    def _one_form(self) -> SubnetCreateBody:
-        if (self.subnet is None) == (self.subnets is None):
-            raise refused("the body holds either 'subnet' or 'subnets'")
-        return self
 
 
 class SubnetUpdateBody(Body):
