@@ -96,9 +96,10 @@ def blueprint(service: Service) -> APIBlueprint:
 
     @api.get("/projects", responses=answers.ok(FoundProjectsAnswer))
     def look_up_projects(query: FoundProjectQuery) -> Json:
-        """List the projects that own something or have a quota.  Operator only."""
+        """List the projects that were made, own something or have a quota.  Operator only."""
         # Whoever is no operator is refused, which makes the openstack command take a project's name as it is.
-        names = sorted({OPERATOR, *service.world.projects(), *(query.name or ())})
+        made = (project.name for project in service.roster.projects())
+        names = sorted({OPERATOR, *made, *service.world.projects(), *(query.name or ())})
         found = [name for name in names if query.name is None or name in query.name]
         if query.domain_id is not None and _DOMAIN not in query.domain_id:
             found = []

@@ -22,11 +22,12 @@ def test_the_operator_finds_any_project(op) -> None:
 
 
 def test_the_list_is_of_who_has_something(op, blue) -> None:
-    """Without a name the operator gets the projects that own something or have a quota, and its own."""
+    """Without a name the operator gets the projects that were made, own something or have a quota, and its own."""
     blue.make("network")
+    assert op("POST", "/v1/projects", {"project": {"name": "fresh"}}).status == 201
     assert op("PUT", "/v2.0/quotas/red", {"quota": {"port": 1}}).status == 200
     found = op("GET", "/v3/projects").body
-    assert [project["id"] for project in found["projects"]] == ["blue", "operator", "red"]
+    assert [project["id"] for project in found["projects"]] == ["blue", "fresh", "operator", "red"]
     assert found["links"]["next"] is None
 
 
