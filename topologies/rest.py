@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ class Rest:
         if text is not None:
             headers["Content-Type"] = "application/json"
         try:
+            self._leave_what_ended()
             self._connection.request(method, path, text, headers)
             answer = self._connection.getresponse()
             said = answer.read()
@@ -121,6 +123,15 @@ class Rest:
             message = error.get("message") or said.decode(errors="replace")[:200]
             raise RestError(f"{method} {path}: {answer.status} {message}", answer.status, str(error.get("type", "")))
         return found if isinstance(found, dict) else {"items": found}
+
+    def _leave_what_ended(self) -> None:
+        """Let the request make a new connection where the controller has ended the idle one: it waits 75 s for more.
+
+        Asking again after a failure would be simpler, but might do a thing twice.
+        """
+        sock = self._connection.sock
+        if sock is not None and select.select([sock], (), (), 0)[0]:
+            self._connection.close()
 
     def healthy(self) -> bool:
         """Whether the controller says that it is up."""
