@@ -30,6 +30,7 @@ from bench.taps import Holder
 from bench.vl2_paper.asking import Client, Door, together
 from controller.store import SqliteStore
 from overlay.changes import Document
+from overlay.values import UNLIMITED
 
 OTHER: Final = "blue"
 MAKING: Final = "Creation of ports"
@@ -371,6 +372,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         tempfile.TemporaryDirectory() as directory,
     ):
         red, blue = (Tenant.of(place, project) for project in (PROJECT, OTHER))
+        for project in (PROJECT, OTHER):  # three storms are more than any project may have by default
+            place.rest.ask("PUT", f"/v2.0/quotas/{project}", {"quota": {"network": UNLIMITED, "port": UNLIMITED}})
         asking, client = Client(red.door), Client(door)
         shelf = Shelf(Path(directory), must(asking, red.one())["port"])
         thing = door.request("POST", "/things", {"thing": {"name": "one"}})
