@@ -17,7 +17,7 @@ from typing import Any, Final
 import click
 
 from controller.configuration import SettingsError
-from controller.fabric_client import TOPOLOGY, FabricClient, FabricError, Json, Thing
+from controller.fabric_client import TOPOLOGY, FabricClient, FabricError, Json, Thing, secret_in
 
 _MISTAKE: Final = 2
 _LAB: Final = Path("/run/vl2/lab/controller.toml")
@@ -55,7 +55,7 @@ class _Where:
         if url is None or file is None:
             settings_url, settings_file, settings_cacert = _configured(self.config)
             url, file, cacert = url or settings_url, file or settings_file, cacert or settings_cacert
-        return FabricClient(url, _token(file), cacert)
+        return FabricClient(url, secret_in(file, "--token-file"), cacert)
 
 
 def _configured(config: Path | None) -> tuple[str, Path, Path | None]:
@@ -79,17 +79,6 @@ def _configured(config: Path | None) -> tuple[str, Path, Path | None]:
     # Nobody's certificate is for "everywhere".
     at = rest.listen.reachable
     return f"{'https' if at.tls else 'http'}://{at}", settings.operator_token_file, cacert
-
-
-def _token(file: Path) -> str:
-    try:
-        token = file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError) as wrong:
-        reason = wrong.strerror if isinstance(wrong, OSError) else "not a token"
-        raise FabricError(f"--token-file: {file}: {reason}", mistake=True) from wrong
-    if not token or not token.isprintable():
-        raise FabricError(f"--token-file: {file}: not a token", mistake=True)
-    return token
 
 
 @click.group(name="fabric", cls=SpokenGroup, context_settings={"help_option_names": ["-h", "--help"]})

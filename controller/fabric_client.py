@@ -155,6 +155,21 @@ class FabricClient:
         return {shown["datapath_id"]: shown["name"] or shown["datapath_id"] for shown in switches}
 
 
+def secret_in(file: Path, option: str) -> str:
+    """Read a token that an option names the file of; what is wrong with it never shows what it holds.
+
+    :raises FabricError: naming the option.
+    """
+    try:
+        secret = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError) as wrong:
+        reason = wrong.strerror if isinstance(wrong, OSError) else "not a token"
+        raise FabricError(f"{option}: {file}: {reason}", mistake=True) from wrong
+    if not secret or not secret.isprintable():
+        raise FabricError(f"{option}: {file}: not a token", mistake=True)
+    return secret
+
+
 def _trusted(cacert: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=cacert)

@@ -18,7 +18,7 @@ import click
 
 from controller.fabric_cli import Spoken, SpokenGroup
 from controller.fabric_cli import command as fabric
-from controller.fabric_client import FabricClient, FabricError, Json
+from controller.fabric_client import FabricClient, FabricError, Json, secret_in
 
 _OPERATOR: Final = "operator"
 _ROLES: Final = ("reader", "member", "admin")
@@ -213,7 +213,7 @@ def client_config(
     if project_name is None:
         user, secret = _OPERATOR, client.token
     elif secret_file is not None:
-        user, secret = wish["user"] or project_name, _read(secret_file)
+        user, secret = wish["user"] or project_name, secret_in(secret_file, "--secret-file")
     else:
         made = _made(client, project_name, wish)
         user, secret = made["user"], made["secret"]
@@ -222,17 +222,6 @@ def client_config(
 
 
 client_config.params.extend(fabric.params)
-
-
-def _read(file: Path) -> str:
-    try:
-        secret = file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError) as wrong:
-        reason = wrong.strerror if isinstance(wrong, OSError) else "not a token"
-        raise FabricError(f"--secret-file: {file}: {reason}", mistake=True) from wrong
-    if not secret or not secret.isprintable():
-        raise FabricError(f"--secret-file: {file}: not a token", mistake=True)
-    return secret
 
 
 def _clouds(cloud: str, url: str, user: str, secret: str, cacert: Path | None) -> Iterable[str]:
