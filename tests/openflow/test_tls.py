@@ -235,7 +235,7 @@ def test_silence_keeps_nobody_waiting(switch, heard, until, monkeypatch) -> None
 
 
 def test_garbage_after_the_handshake(switch, heard, until) -> None:
-    """A switch whose bytes are no TLS any more is down, and does not keep the processor busy."""
+    """A switch whose bytes are no TLS any more is down."""
     caller = switch("leaf", LEAF)
     caller.introduce()
     until(lambda: heard.of(SwitchUp))
