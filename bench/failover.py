@@ -127,7 +127,7 @@ class Hops:
 def hops(place: Bed, switch: str, prefix: str) -> Hops:
     """Ask a switch for its next hops.
 
-    :returns: none at all where it has no route.
+    :returns: none at all where it has no route, or has changed its groups between our questions.
     """
     words = ["ovs-ofctl", "-O", "OpenFlow14,OpenFlow15"]
     flows = place.lab.run(switch, [*words, "dump-flows", "br0", f"ip,nw_dst={prefix}"]).stdout
@@ -137,7 +137,7 @@ def hops(place: Bed, switch: str, prefix: str) -> Hops:
     groups = place.lab.run(switch, [*words, "dump-groups", "br0"]).stdout
     leaf = re.search(rf"group_id={group[1]},type=indirect,.*group:(\d+)", groups)
     shared = group[1] if leaf is None else leaf[1]
-    mine = next(line for line in groups.splitlines() if f"group_id={shared}," in line)
+    mine = next((line for line in groups.splitlines() if f"group_id={shared}," in line), "")
     members = {int(port) for port in re.findall(r"watch_port:\"?(\d+)", mine)}
     described = place.lab.run(switch, [*words, "dump-ports-desc", "br0"]).stdout
     live = {
