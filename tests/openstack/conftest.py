@@ -111,7 +111,7 @@ class Keystone:
         """Make a user with a role in a project, which is made where it is missing.  :returns: the password."""
         found = self("GET", f"/projects?name={project}")["projects"]
         there = found[0] if found else self("POST", "/projects", {"project": {"name": project}})["project"]
-        password = secrets.token_urlsafe(16)
+        password = secrets.token_hex(16)
         user = self("POST", "/users", {"user": {"name": name, "password": password}})["user"]
         (given,) = self("GET", f"/roles?name={role}")["roles"]
         self("PUT", f"/projects/{there['id']}/users/{user['id']}/roles/{given['id']}")
@@ -127,7 +127,7 @@ class Keystone:
 def keystone(openstack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keystone]:
     """A real Keystone with SQLite and Fernet tokens that hold for a minute."""
     home = tmp_path_factory.mktemp("keystone")
-    found = Keystone(free_port(), secrets.token_urlsafe(16))
+    found = Keystone(free_port(), secrets.token_hex(16))
     for keys in ("fernet", "credential"):
         (home / keys).mkdir(mode=0o700)
     (home / "keystone.conf").write_text(
