@@ -6,10 +6,10 @@ addresses and ports have their names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from itertools import groupby
-from typing import Final
+from typing import Final, assert_never
 
 from overlay.flow import (
     FIELDS,
@@ -18,19 +18,25 @@ from overlay.flow import (
     PORT_LOCAL,
     Action,
     Condition,
+    Conjunction,
+    DecTtl,
     Flow,
     Move,
     Output,
     Pipeline,
+    PopVlan,
+    PushVlan,
+    Resubmit,
     Set,
     ToController,
     ToGroup,
+    Track,
 )
 
 _IPV4: Final = frozenset(
     {"ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa", "tun_ipv4_src", "tun_ipv4_dst"},
 )
-_HEX: Final = frozenset({"eth_type", "nd_reserved", "metadata"})
+_HEX: Final = frozenset({"eth_type", "nd_reserved", "metadata", "vlan_vid", "ct_state"})
 _PORTS: Final = {PORT_IN: "in_port", PORT_CONTROLLER: "controller", PORT_LOCAL: "local"}
 _FIRST: Final = frozenset({"in_port"})
 _MAC_BITS: Final = 48
@@ -56,8 +62,11 @@ def show_condition(condition: Condition, registers: Mapping[str, str]) -> str:
     return text if mask is None else f"{text}/{show_value(field, mask)}"
 
 
-def show_action(action: Action, registers: Mapping[str, str]) -> str:
-    """One action."""
+def show_action(action: Action, registers: Mapping[str, str], tables: Sequence[str] = ()) -> str:
+    """One action.
+
+    :param tables: the names of tables by number; without them they keep their numbers.
+    """
     match action:
         case Output(port):
             return f"output:{_PORTS.get(port, port)}"
@@ -69,8 +78,22 @@ def show_action(action: Action, registers: Mapping[str, str]) -> str:
             return f"{_named(target, registers)}:={_named(source, registers)}"
         case ToGroup(group_id):
             return f"group:{group_id}"
-        case _:  # DecTtl
+        case DecTtl():
             return "count ttl down"
+        case Resubmit(table):
+            return f"through {_table(table, tables)}"
+        case Track(zone, table, commit, mark):
+            parts = ["commit"] * commit + [f"zone={_named(zone, registers)}"]
+            parts += [] if mark is None else [f"ct_mark:={mark}"]
+            parts += [] if table is None else [f"goto {_table(table, tables)}"]
+            return f"track({', '.join(parts)})"
+        case Conjunction(conj_id, dimension, dimensions):
+            return f"conjunction({conj_id}, {dimension}/{dimensions})"
+        case PushVlan():
+            return "push vlan"
+        case PopVlan():
+            return "pop vlan"
+    assert_never(action)
 
 
 def show_flow(flow: Flow, pipeline: Pipeline, registers: Mapping[str, str] | None = None) -> str:
@@ -82,7 +105,8 @@ def show_flow(flow: Flow, pipeline: Pipeline, registers: Mapping[str, str] | Non
     ordered = sorted(flow.match, key=lambda condition: (condition.field not in _FIRST, condition.field not in names))
     match = ", ".join(show_condition(condition, names) for condition in ordered) or "any packet"
     steps = [] if flow.meter is None else [f"meter:{flow.meter}"]
-    steps += [show_action(action, names) for action in flow.actions]
+    tables = [table.name for table in pipeline.tables]
+    steps += [show_action(action, names, tables) for action in flow.actions]
     steps += [] if flow.goto is None else [f"goto {pipeline.tables[flow.goto].name}"]
     return f"{pipeline.tables[flow.table].name} {flow.priority}: {match} → {', '.join(steps) or 'drop'}"
 
@@ -121,6 +145,10 @@ def document(
         for sentence, group in groupby(by_table.get(table.id, ()), key=lambda sample: sample[0]):
             lines += [f"{sentence}:", "", "```", *(show_flow(flow, pipeline, names) for _, flow in group), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(number: int, names: Sequence[str]) -> str:
+    return names[number] if number < len(names) else f"table {number}"
 
 
 def _named(field: str, registers: Mapping[str, str]) -> str:

@@ -48,13 +48,20 @@ FIELDS: Final[Mapping[str, Field]] = {
         Field("eth_dst", 48),
         Field("eth_src", 48),
         Field("eth_type", 16, maskable=False),
+        Field("vlan_vid", 13),
+        Field("ip_dscp", 6, maskable=False),
         Field("ip_proto", 8, maskable=False),
+        Field("ip_frag", 8),
         Field("ipv4_src", 32),
         Field("ipv4_dst", 32),
         Field("udp_src", 16),
         Field("udp_dst", 16),
         Field("tcp_src", 16),
         Field("tcp_dst", 16),
+        Field("sctp_src", 16),
+        Field("sctp_dst", 16),
+        Field("icmpv4_type", 8, maskable=False),
+        Field("icmpv4_code", 8, maskable=False),
         Field("arp_op", 16, maskable=False),
         Field("arp_spa", 32),
         Field("arp_tpa", 32),
@@ -72,6 +79,9 @@ FIELDS: Final[Mapping[str, Field]] = {
         Field("tunnel_id", 64),
         Field("tun_ipv4_src", 32),
         Field("tun_ipv4_dst", 32),
+        Field("ct_state", 32),
+        Field("ct_mark", 32),
+        Field("conj_id", 32, maskable=False),
         *(Field(f"reg{n}", 32) for n in range(16)),
     )
 }
@@ -80,6 +90,9 @@ FIELDS: Final[Mapping[str, Field]] = {
 PORT_IN: Final = 0xFFFFFFF8
 PORT_CONTROLLER: Final = 0xFFFFFFFD
 PORT_LOCAL: Final = 0xFFFFFFFE
+
+VLAN_PRESENT: Final = 0x1000
+"""OFPVID_PRESENT: a ``vlan_vid`` of a frame that has a tag is this and its VLAN; 0 is one without a tag."""
 
 FieldValue: TypeAlias = int | IPv4Address | IPv6Address | IPv4Network | IPv6Network | tuple[int, int]
 
@@ -136,7 +149,56 @@ class DecTtl:
     """Count the IP TTL down; the packet is dropped at zero."""
 
 
-Action: TypeAlias = Output | ToController | Set | Move | ToGroup | DecTtl
+@dataclass(frozen=True, slots=True)
+class Resubmit:
+    """Look the packet up in a later table, do what is said there, and go on with the next action (ovs-actions(7))."""
+
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Hand an IP packet to the connection tracker (``ct`` of ovs-actions(7)).
+
+    :param zone: the register whose lower 16 bits are the zone.
+    :param table: where a copy of the packet goes on that carries what the tracker knows; none where this is ``None``.
+    :param commit: whether the connection is remembered.
+    :param mark: the connection's mark from now on; only with ``commit``.
+    """
+
+    zone: str
+    table: int | None = None
+    commit: bool = False
+    mark: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conjunction:
+    """This flow is one of the flows of a dimension of a conjunctive match (ovs-fields(7), "Conjunctive Match Fields").
+
+    :param conj_id: what ``conj_id`` is when one flow of each dimension matches.
+    :param dimension: which one this is, from 1.
+    :param dimensions: how many there are, 2 … 64.
+    """
+
+    conj_id: int
+    dimension: int
+    dimensions: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushVlan:
+    """Give the frame an 802.1Q tag, whose VLAN is then set (``vlan_vid``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PopVlan:
+    """Take the frame's outer 802.1Q tag away."""
+
+
+Action: TypeAlias = (
+    Output | ToController | Set | Move | ToGroup | DecTtl | Resubmit | Track | Conjunction | PushVlan | PopVlan
+)
 
 
 class FlowKey(NamedTuple):
@@ -321,6 +383,15 @@ class Table:
             self.id, priority, conditions(match), cookie, actions, None if goto is None else self._ids[goto], meter
         )
 
+    def number_of(self, name: str) -> int:
+        """Give the number of a later table, for a :class:`Resubmit` or a :class:`Track`.
+
+        :raises PipelineError: for a table that the declaration does not name.
+        """
+        if name not in self.nexts:
+            raise PipelineError(f"table {self.name} does not go to {name}")
+        return self._ids[name]
+
     def _check(self, action: Action) -> None:
         if isinstance(action, Set):
             if action.field not in self.writes:
@@ -335,8 +406,25 @@ class Table:
         elif isinstance(action, DecTtl):
             if "ttl" not in self.writes:
                 raise PipelineError(f"table {self.name} does not write ttl")
+        elif isinstance(action, PushVlan | PopVlan):
+            if "vlan_vid" not in self.writes:
+                raise PipelineError(f"table {self.name} does not write vlan_vid")
+        elif isinstance(action, Resubmit):
+            self._check_later(action.table)
+        elif isinstance(action, Track):
+            if action.table is not None:
+                self._check_later(action.table)
+            if action.mark is not None and not (action.commit and "ct_mark" in self.writes):
+                raise PipelineError(f"table {self.name} does not mark connections")
+        elif isinstance(action, Conjunction):
+            if "conj_id" not in self.matches:
+                raise PipelineError(f"table {self.name} has no conjunctive matches")
         elif not self.outputs:
             raise PipelineError(f"table {self.name} does not emit packets")
+
+    def _check_later(self, table: int) -> None:
+        if table not in map(self._ids.get, self.nexts):
+            raise PipelineError(f"table {self.name} does not go to table {table}")
 
 
 class Pipeline:

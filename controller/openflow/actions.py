@@ -11,14 +11,39 @@ from struct import Struct
 from typing import Final, assert_never
 
 from controller.openflow.oxm import Undecodable, decode_field, encode_field, header, name_of
-from overlay.flow import FIELDS, PORT_CONTROLLER, Action, DecTtl, Move, Output, Set, ToController, ToGroup
+from overlay.flow import (
+    FIELDS,
+    PORT_CONTROLLER,
+    Action,
+    Conjunction,
+    DecTtl,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Set,
+    ToController,
+    ToGroup,
+    Track,
+)
 
 NO_BUFFER_MAX: Final = 0xFFFF
 """OFPCML_NO_BUFFER: hand over the whole packet."""
 ANY: Final = 0xFFFFFFFF
 """OFPP_ANY, OFPG_ANY, OFPG_BUCKET_ALL, OFPM_ALL and OFP_NO_BUFFER alike."""
 
-_OUTPUT, _GROUP, _DEC_TTL, _SET_FIELD, _COPY_FIELD, _METER = 0, 22, 24, 25, 28, 29
+_OUTPUT, _PUSH_VLAN, _POP_VLAN, _GROUP, _DEC_TTL, _SET_FIELD, _COPY_FIELD, _METER = 0, 17, 18, 22, 24, 25, 28, 29
+_EXPERIMENTER: Final = 0xFFFF
+_NICIRA: Final = 0x2320
+_RESUBMIT_TABLE, _CONJUNCTION, _TRACK = 14, 34, 35
+_SAME_PORT: Final = 0xFFF8
+"""OFPP_IN_PORT in the 16 bits of OpenFlow 1.0, which Nicira's resubmit has."""
+_COMMIT: Final = 1
+_NO_TABLE: Final = 0xFF
+_ZONE_BITS: Final = 15
+"""Bits 0 to 15 of a register: offset << 6 | number of bits - 1 (nicira-ext.h, "nx_action_conntrack")."""
+_8021Q: Final = 0x8100
 _GOTO, _APPLY = 1, 4
 
 _TL: Final = Struct("!HH")
@@ -27,6 +52,11 @@ _GROUP_ACTION: Final = Struct("!HHI")
 _DEC_TTL_ACTION: Final = Struct("!HH4x")
 _COPY_ACTION: Final = Struct("!HHHHH2xII4x")
 _METER_ACTION: Final = Struct("!HHI")
+_VLAN_ACTION: Final = Struct("!HHH2x")
+_NICIRA_HEAD: Final = Struct("!HHIH")
+_RESUBMIT_ACTION: Final = Struct("!HHIHHB3x")
+_CONJUNCTION_ACTION: Final = Struct("!HHIHBBI")
+_TRACK_ACTION: Final = Struct("!HHIHHIHB3xH")
 _GOTO_INSTRUCTION: Final = Struct("!HHB3x")
 _APPLY_INSTRUCTION: Final = Struct("!HH4x")
 
@@ -50,6 +80,31 @@ def _encode_action(action: Action) -> bytes:
         case Move(source, target):
             bits = FIELDS[source].bits
             return _COPY_ACTION.pack(_COPY_FIELD, 24, bits, 0, 0, header(source), header(target))
+        case PushVlan():
+            return _VLAN_ACTION.pack(_PUSH_VLAN, 8, _8021Q)
+        case PopVlan():
+            return _VLAN_ACTION.pack(_POP_VLAN, 8, 0)
+        case Resubmit() | Conjunction() | Track():
+            return _encode_nicira(action)
+    assert_never(action)
+
+
+def _encode_nicira(action: Resubmit | Conjunction | Track) -> bytes:
+    """Encode an extension of Open vSwitch (its nicira-ext.h and ofp-actions.c)."""
+    match action:
+        case Resubmit(table):
+            return _RESUBMIT_ACTION.pack(_EXPERIMENTER, 16, _NICIRA, _RESUBMIT_TABLE, _SAME_PORT, table)
+        case Conjunction(conj_id, dimension, dimensions):
+            return _CONJUNCTION_ACTION.pack(
+                _EXPERIMENTER, 16, _NICIRA, _CONJUNCTION, dimension - 1, dimensions, conj_id
+            )
+        case Track(zone, later, commit, mark):
+            nested = b"" if mark is None else _encode_action(Set("ct_mark", mark))
+            head = _TRACK_ACTION.pack(
+                _EXPERIMENTER, _TRACK_ACTION.size + len(nested), _NICIRA, _TRACK, _COMMIT * commit, header(zone),
+                _ZONE_BITS, _NO_TABLE if later is None else later, 0,
+            )  # fmt: skip
+            return head + nested
     assert_never(action)
 
 
@@ -92,7 +147,33 @@ def _decode_action(buf: bytes, kind: int) -> Action:
             move = Move(name_of(source), name_of(target))
             if bits == FIELDS[move.source].bits == FIELDS[move.target].bits:
                 return move
+    if kind == _PUSH_VLAN and _VLAN_ACTION.unpack(buf)[2] == _8021Q:
+        return PushVlan()
+    if kind == _POP_VLAN:
+        return PopVlan()
+    if kind == _EXPERIMENTER and len(buf) >= _RESUBMIT_ACTION.size:
+        return _decode_nicira(buf)
     raise Undecodable(f"action of type {kind}: {buf.hex()}")
+
+
+def _decode_nicira(buf: bytes) -> Action:
+    _, _, vendor, subtype = _NICIRA_HEAD.unpack_from(buf)
+    if vendor == _NICIRA and subtype == _RESUBMIT_TABLE:
+        *_, port, table = _RESUBMIT_ACTION.unpack(buf)
+        if port == _SAME_PORT:
+            return Resubmit(table)
+    elif vendor == _NICIRA and subtype == _CONJUNCTION:
+        *_, dimension, dimensions, conj_id = _CONJUNCTION_ACTION.unpack(buf)
+        return Conjunction(conj_id, dimension + 1, dimensions)
+    elif vendor == _NICIRA and subtype == _TRACK and len(buf) >= _TRACK_ACTION.size:
+        *_, flags, zone, bits, table, helper = _TRACK_ACTION.unpack_from(buf)
+        nested = decode_actions(buf[_TRACK_ACTION.size :])
+        if bits == _ZONE_BITS and not helper and flags in {0, _COMMIT}:
+            marks = [each.value for each in nested if isinstance(each, Set) and each.field == "ct_mark"]
+            if len(marks) == len(nested) <= 1:
+                later = None if table == _NO_TABLE else table
+                return Track(name_of(zone), later, bool(flags), marks[0] if marks else None)
+    raise Undecodable(f"extension action: {buf.hex()}")
 
 
 @lru_cache(maxsize=1 << 14)

@@ -42,6 +42,8 @@ _NUMBERS: Final = {
             ("eth_dst", 3),
             ("eth_src", 4),
             ("eth_type", 5),
+            ("vlan_vid", 6),
+            ("ip_dscp", 8),
             ("ip_proto", 10),
             ("ipv4_src", 11),
             ("ipv4_dst", 12),
@@ -49,6 +51,10 @@ _NUMBERS: Final = {
             ("tcp_dst", 14),
             ("udp_src", 15),
             ("udp_dst", 16),
+            ("sctp_src", 17),
+            ("sctp_dst", 18),
+            ("icmpv4_type", 19),
+            ("icmpv4_code", 20),
             ("arp_op", 21),
             ("arp_spa", 22),
             ("arp_tpa", 23),
@@ -64,8 +70,12 @@ _NUMBERS: Final = {
             ("tunnel_id", 38),
         )
     },
+    "ip_frag": (_NICIRA1, 26),
     "tun_ipv4_src": (_NICIRA1, 31),
     "tun_ipv4_dst": (_NICIRA1, 32),
+    "conj_id": (_NICIRA1, 37),
+    "ct_state": (_NICIRA1, 105),
+    "ct_mark": (_NICIRA1, 107),
     **{f"reg{n}": (_NICIRA1, n) for n in range(16)},
     "nd_reserved": (_ND_EXTENSION, 1),
     "nd_options_type": (_ND_EXTENSION, 2),
@@ -82,6 +92,8 @@ _ALIASES: Final = {
     (_NICIRA0, 10): "tcp_dst",
     (_NICIRA0, 11): "udp_src",
     (_NICIRA0, 12): "udp_dst",
+    (_NICIRA0, 13): "icmpv4_type",
+    (_NICIRA0, 14): "icmpv4_code",
     (_NICIRA0, 15): "arp_op",
     (_NICIRA0, 16): "arp_spa",
     (_NICIRA0, 17): "arp_tpa",
@@ -102,7 +114,7 @@ _SHORT_IN_PORT: Final = _NICIRA0 << 16 | 2
 """NXM_OF_IN_PORT, of 16 bits: the only header of it that Open vSwitch lets be written (nicira-ext.h)."""
 _SHORT: Final = Struct("!IH")
 
-_SIZES: Final = {name: field.bits // 8 for name, field in FIELDS.items()}
+_SIZES: Final = {name: -(-field.bits // 8) for name, field in FIELDS.items()}
 _TYPES: Final = {name: class_ << 16 | number << 9 for name, (class_, number) in _NUMBERS.items()}
 _RANKS: Final = {
     # A prerequisite must stand before what needs it; header order sees to that, but for the extension's.

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from overlay.flow import FIELDS, PORT_IN, Flow, Move, Output, Set, ToController
+from overlay.flow import (
+    FIELDS,
+    PORT_IN,
+    Conjunction,
+    Flow,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Set,
+    ToController,
+    Track,
+)
 
 _SPELLING = {
     "ip_proto": "nw_proto",
@@ -43,6 +56,19 @@ def _action(action: object) -> str:
         case Move(source, target):
             bits = FIELDS[source].bits - 1
             return f"move:{_nxm(source)}[0..{bits}]->{_nxm(target)}[0..{bits}]"
+        case Resubmit(table):
+            return f"resubmit(,{table})"
+        case Track(zone, table, commit, mark):
+            parts = ["commit"] * commit + [f"zone=NXM_NX_{zone.upper()}[0..15]"]
+            parts += [] if table is None else [f"table={table}"]
+            parts += [] if mark is None else [f"exec(set_field:{mark:#x}->ct_mark)"]
+            return f"ct({','.join(parts)})"
+        case Conjunction(conj_id, dimension, dimensions):
+            return f"conjunction({conj_id},{dimension}/{dimensions})"
+        case PushVlan():
+            return "push_vlan:0x8100"
+        case PopVlan():
+            return "pop_vlan"
     raise ValueError(action)
 
 

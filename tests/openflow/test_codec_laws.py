@@ -22,6 +22,7 @@ from overlay.flow import (
     PORT_CONTROLLER,
     Action,
     Bucket,
+    Conjunction,
     DecTtl,
     Flow,
     Group,
@@ -30,9 +31,13 @@ from overlay.flow import (
     MeterUnit,
     Move,
     Output,
+    PopVlan,
+    PushVlan,
+    Resubmit,
     Set,
     ToController,
     ToGroup,
+    Track,
     conditions,
 )
 
@@ -85,6 +90,17 @@ def actions(names):
         moves(names),
         st.builds(ToGroup, u32),
         st.just(DecTtl()),
+        st.just(PushVlan()),
+        st.just(PopVlan()),
+        st.builds(Resubmit, st.integers(0, 254)),
+        st.builds(Conjunction, u32, st.integers(1, 64), st.integers(2, 64)),
+        st.builds(
+            Track,
+            st.sampled_from([f"reg{n}" for n in range(16)]),
+            st.none() | st.integers(0, 254),
+            st.booleans(),
+            st.none() | u32,
+        ),
     )
     return st.lists(one, max_size=5).map(tuple)
 
@@ -172,6 +188,18 @@ def _their_action(action: Action):
             return parser.OFPActionGroup(group_id)
         case DecTtl():
             return parser.OFPActionDecNwTtl()
+        case PushVlan():
+            return parser.OFPActionPushVlan()
+        case PopVlan():
+            return parser.OFPActionPopVlan()
+        case Resubmit(table):
+            return parser.NXActionResubmitTable(in_port=0xFFF8, table_id=table)
+        case Conjunction(conj_id, dimension, dimensions):
+            return parser.NXActionConjunction(dimension - 1, dimensions, conj_id)
+        case Track(zone, table, commit, mark):
+            nested = [] if mark is None else [parser.OFPActionSetField(ct_mark=mark)]
+            later = 0xFF if table is None else table
+            return parser.NXActionCT(int(commit), zone, 15, later, 0, nested)
     raise AssertionError(action)
 
 
