@@ -16,7 +16,22 @@ from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
 from overlay.pipeline import METERS, PIPELINE
-from overlay.tables import advertise, arp, arrive, classify, deliver, forward, guard, guard_nd, neighbours
+from overlay.tables import (
+    advertise,
+    arp,
+    arrive,
+    classify,
+    deliver,
+    flood,
+    forward,
+    guard,
+    guard_nd,
+    neighbours,
+    receiver,
+    sender,
+    services,
+    storm,
+)
 from overlay.tables.names import SENDING_METERS, CookieKind, provenance
 from overlay.values import Host, HostName, Port
 from overlay.world import World
@@ -73,21 +88,21 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
 
 def meters_of(world: World, host: HostName) -> tuple[Meter, ...]:
     """All meters that the flows of a host's switch need."""
-    return (*METERS, *filter(None, (_allowance(world, ofport) for ofport in _ofports(world, host))))
+    return (*METERS, *filter(None, (_allowance(world, lane) for lane in _lanes(world, host))))
 
 
-def _ofports(world: World, host: HostName) -> Iterator[int]:
-    """The OpenFlow ports that have a program."""
+def _lanes(world: World, host: HostName) -> Iterator[int]:
+    """The lanes that have a program."""
     for network_id in world.networks_on_host(host):
         for port_id in world.standing(host, network_id):
             tap = world.footing(port_id).tap_at(host)
             if tap is not None:
-                yield tap.ofport
+                yield tap.lane
 
 
-def _allowance(world: World, ofport: int) -> Meter | None:
+def _allowance(world: World, lane: int) -> Meter | None:
     rate = world.settings.port_rate_kbps
-    return classify.allowance(ofport, rate) if rate else None
+    return classify.allowance(lane, rate) if rate else None
 
 
 def _static() -> Iterator[Flow]:
@@ -96,7 +111,12 @@ def _static() -> Iterator[Flow]:
     yield arp.miss(cookie)
     yield neighbours.miss(cookie)
     yield advertise.complete(cookie)
+    yield services.miss(cookie)
+    yield sender.miss(cookie)
     yield arrive.miss(cookie)
+    yield forward.miss(cookie)
+    yield storm.miss(cookie)
+    yield receiver.miss(cookie)
 
 
 def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
@@ -107,14 +127,14 @@ def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
     cookie = provenance(CookieKind.NETWORK, network_id)
     if host.tunnel_port is not None:
         yield classify.from_tunnel(cookie, host.tunnel_port, vni)
-    ofports = []
+    lanes = []
     for port_id in world.standing(host.name, network_id):
         at = world.footing(port_id)
         tap = at.tap_at(host.name)
         if tap is not None and host.name in at.local:
-            ofports.append(tap.ofport)
+            lanes.append(tap.lane)
     others = (world.hosts[other].la for other in world.hosts_with_network(network_id) if other != host.name)
-    yield forward.flood(cookie, vni, sorted(ofports), host.tunnel_port, sorted(others))
+    yield flood.flood(cookie, vni, sorted(lanes), host.tunnel_port, sorted(others))
 
 
 def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
@@ -124,23 +144,23 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         return
     cookie = provenance(CookieKind.PORT, port.id)
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
-    yield classify.from_tap(cookie, tap.ofport, world.networks[port.network_id].vni, _allowance(world, tap.ofport))
-    yield deliver.to_tap(cookie, tap.ofport)
+    yield classify.from_tap(cookie, tap, world.networks[port.network_id].vni, _allowance(world, tap.lane))
+    yield deliver.to_tap(cookie, tap)
     if tap.passive:
-        yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.ofport, port.mac, ipv4)
+        yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
         silenced = provenance(CookieKind.SILENCED, port.id)
-        yield guard.refused(silenced, tap.ofport)
-        yield guard_nd.refused(silenced, tap.ofport)
+        yield guard.refused(silenced, tap.lane)
+        yield guard_nd.refused(silenced, tap.lane)
         return
     ipv6 = list(dict.fromkeys(chain([link_local(port.mac)], _ipv6(port))))
-    yield from guard.own(cookie, tap.ofport, port.mac, ipv4, ipv6)
-    yield guard.announcement_over(cookie, tap.ofport, port.mac)
-    yield from guard_nd.own(cookie, tap.ofport, port.mac, ipv6)
+    yield from guard.own(cookie, tap.lane, port.mac, ipv4, ipv6)
+    yield guard.announcement_over(cookie, tap.lane, port.mac)
+    yield from guard_nd.own(cookie, tap.lane, port.mac, ipv6)
     spoofed = provenance(CookieKind.SPOOFED, port.id)
-    yield guard.refused(spoofed, tap.ofport)
-    yield guard_nd.refused(spoofed, tap.ofport)
+    yield guard.refused(spoofed, tap.lane)
+    yield guard_nd.refused(spoofed, tap.lane)
     for ip in ipv4:
-        yield arp.own(cookie, tap.ofport, ip)
+        yield arp.own(cookie, tap.lane, ip)
 
 
 def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
@@ -167,7 +187,7 @@ def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
     here = host.name in at.local
     pointer = world.hosts[at.pointer]
     if here and tap is not None:
-        yield forward.local(cookie, vni, port.mac, tap.ofport)
+        yield forward.local(cookie, vni, port.mac, tap.lane)
     elif here or host.tunnel_port is None:
         yield forward.unreachable(cookie, vni, port.mac)
     elif host.name == at.hairpin:

@@ -12,12 +12,43 @@ from overlay.moves import PHASES, SWITCHING, Move
 from overlay.values import HostName
 
 
+class Plug(NamedTuple):
+    """How a port is plugged into a host's switch.
+
+    :param ofport: the OpenFlow port.
+    :param lane: the port's number on that host, of 16 bits and its alone; equal to ``ofport`` unless it is a VLAN.
+    :param vid: the VLAN on that OpenFlow port that is the port's; 0 for its frames without a tag.
+    """
+
+    ofport: int
+    lane: int
+    vid: int = 0
+
+
 class Tap(NamedTuple):
-    """A plugged interface of the port: at which host, as which OpenFlow port, and whether it must be silent."""
+    """A plugged interface of the port that gets a program.
+
+    :param passive: whether it must be silent.
+    """
 
     host: HostName
-    ofport: int
+    plug: Plug
     passive: bool
+
+    @property
+    def ofport(self) -> int:
+        """The OpenFlow port."""
+        return self.plug.ofport
+
+    @property
+    def lane(self) -> int:
+        """The port's number on that host."""
+        return self.plug.lane
+
+    @property
+    def vid(self) -> int:
+        """The VLAN, or 0."""
+        return self.plug.vid
 
 
 class Footing(NamedTuple):
@@ -47,12 +78,12 @@ class Footing(NamedTuple):
 NOWHERE: Final = Footing()
 
 
-def footing(home: HostName | None, move: Move | None, places: dict[HostName, int], *, up: bool = True) -> Footing:
+def footing(home: HostName | None, move: Move | None, places: dict[HostName, Plug], *, up: bool = True) -> Footing:
     """Work out where a port stands.
 
     :param home: its active binding.
     :param move: its live move.
-    :param places: where it is plugged, as which OpenFlow port.
+    :param places: where it is plugged, and how.
     :param up: whether it is administratively up, and its network.
     """
     if home is None:
@@ -84,6 +115,6 @@ def deliveries_changed(before: Footing, after: Footing) -> set[HostName]:
     return {host for host, _ in _deliveries(before) ^ _deliveries(after)}
 
 
-def _deliveries(at: Footing) -> set[tuple[HostName, int | None]]:
-    taps = {tap.host: tap.ofport for tap in at.taps}
+def _deliveries(at: Footing) -> set[tuple[HostName, Plug | None]]:
+    taps = {tap.host: tap.plug for tap in at.taps}
     return {(host, taps.get(host)) for host in at.local}

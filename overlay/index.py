@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address
+from typing import Final
 
 from overlay.addressing import Fair, Lowest
 from overlay.carving import Cuts
 from overlay.directory import Clash
-from overlay.footing import NOWHERE, Footing, footing
+from overlay.footing import NOWHERE, Footing, Plug, footing
 from overlay.holdings import Holdings
 from overlay.moves import SWITCHING, Move
 from overlay.readiness import Readiness
@@ -35,6 +36,10 @@ from overlay.values import (
     SubnetPool,
     Vni,
 )
+
+
+LAST_LANE: Final = 0xFEFF
+"""The highest number that Open vSwitch would give to an OpenFlow port (its OFPP_MAX is 0xff00)."""
 
 
 class Index:
@@ -73,8 +78,9 @@ class Index:
         self.networks_on: dict[HostName, dict[str, None]] = {}
 
         self.attachments: dict[tuple[HostName, str], int] = {}
-        self.places: dict[str, dict[HostName, int]] = {}
-        self.taps: dict[HostName, dict[int, str]] = {}
+        self.places: dict[str, dict[HostName, Plug]] = {}
+        self.taps: dict[HostName, dict[tuple[int, int], str]] = {}
+        self.lanes: dict[HostName, set[int]] = {}
         self.reporting: set[HostName] = set()
         self.returning: set[HostName] = set()
         self.stale: dict[tuple[HostName, str], str] = {}
@@ -308,21 +314,29 @@ class Index:
         self.hosts[host.name] = host
         self.la_holder[host.la] = host.name
 
-    def attach(self, host: HostName, port_id: str, ofport: int) -> None:
-        """A port is plugged.  The OpenFlow port is free: whoever had it has been detached."""
+    def attach(self, host: HostName, port_id: str, ofport: int, vid: int = 0) -> None:
+        """A port is plugged.  The OpenFlow port, or that VLAN of it, is free: whoever had it has been detached."""
         self.detach(host, port_id)
+        plug = Plug(ofport, self._free_lane(host) if vid else ofport, vid)
         self.attachments[host, port_id] = ofport
-        self.places.setdefault(port_id, {})[host] = ofport
-        self.taps.setdefault(host, {})[ofport] = port_id
+        self.places.setdefault(port_id, {})[host] = plug
+        self.taps.setdefault(host, {})[ofport, vid] = port_id
+        self.lanes.setdefault(host, set()).add(plug.lane)
+
+    def _free_lane(self, host: HostName) -> int:
+        """The highest number that no port has; Open vSwitch gives the low ones to OpenFlow ports."""
+        taken = self.lanes.get(host, set())
+        return next(lane for lane in range(LAST_LANE, 0, -1) if lane not in taken)
 
     def detach(self, host: HostName, port_id: str) -> None:
         """A port is not plugged, whether it was or not."""
         ofport = self.attachments.pop((host, port_id), None)
         if ofport is not None:
-            del self.places[port_id][host]
+            plug = self.places[port_id].pop(host)
             if not self.places[port_id]:
                 del self.places[port_id]
-            del self.taps[host][ofport]
+            del self.taps[host][ofport, plug.vid]
+            self.lanes[host].discard(plug.lane)
 
     def put_move(self, move: Move) -> None:
         """Add or replace, live or ended."""

@@ -8,7 +8,22 @@ from __future__ import annotations
 from typing import Final
 
 from overlay.flow import Meter, Pipeline
-from overlay.tables import advertise, arp, arrive, classify, deliver, forward, guard, guard_nd, neighbours
+from overlay.tables import (
+    advertise,
+    arp,
+    arrive,
+    classify,
+    deliver,
+    flood,
+    forward,
+    guard,
+    guard_nd,
+    neighbours,
+    receiver,
+    sender,
+    services,
+    storm,
+)
 from overlay.tables.names import ANNOUNCEMENTS_METER
 
 PIPELINE: Final = Pipeline(
@@ -19,8 +34,13 @@ PIPELINE: Final = Pipeline(
     arp.TABLE,
     neighbours.TABLE,
     advertise.TABLE,
+    services.TABLE,
+    sender.TABLE,
     arrive.TABLE,
     forward.TABLE,
+    storm.TABLE,
+    flood.TABLE,
+    receiver.TABLE,
     deliver.TABLE,
 )
 

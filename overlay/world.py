@@ -306,9 +306,9 @@ class World:
         """The ids of the networks that a host has."""
         return tuple(self._index.networks_on.get(host, ()))
 
-    def port_at(self, host: HostName, ofport: int) -> str | None:
-        """The id of the port that is plugged as an OpenFlow port of a host."""
-        return self._index.taps.get(host, {}).get(ofport)
+    def port_at(self, host: HostName, ofport: int, vid: int = 0) -> str | None:
+        """The id of the port that is plugged as an OpenFlow port of a host, or as a VLAN of it."""
+        return self._index.taps.get(host, {}).get((ofport, vid))
 
     def move_of(self, port_id: str) -> Move | None:
         """The live move of a port."""

@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import Final
 
 from overlay.flow import PORT_IN, Flow, Move, Output, Set, Table
-from overlay.tables.names import ARP, ARP_REPLY, ARP_REQUEST, NETWORK, SHARED
+from overlay.tables.names import ARP, ARP_REPLY, ARP_REQUEST, IN_LANE, NETWORK, SHARED
 from overlay.values import Mac, Vni
 
 TABLE: Final = Table(
     "arp",
     "Answers ARP requests for known addresses on the spot.",
-    matches=("in_port", "eth_type", "arp_op", "arp_tpa", NETWORK),
+    matches=(IN_LANE, "eth_type", "arp_op", "arp_tpa", NETWORK),
     writes=("eth_src", "eth_dst", "arp_op", "arp_spa", "arp_tpa", "arp_sha", "arp_tha"),
     nexts=("forward",),
     outputs=True,
@@ -49,9 +49,9 @@ def answer(cookie: int, vni: Vni, ip: int, mac: Mac) -> Flow:
     )
 
 
-def own(cookie: int, ofport: int, ip: int) -> Flow:
+def own(cookie: int, lane: int, ip: int) -> Flow:
     """The owner asks for its own address."""
-    match = {"in_port": ofport, "eth_type": ARP, "arp_op": ARP_REQUEST, "arp_tpa": ip}
+    match = {IN_LANE: lane, "eth_type": ARP, "arp_op": ARP_REQUEST, "arp_tpa": ip}
     return TABLE.flow(OWN, match, cookie=cookie, goto="forward")
 
 

@@ -14,20 +14,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from overlay.flow import Flow, Meter, MeterUnit, Set, Table
-from overlay.tables.names import NETWORK, SENDING_METERS
+from overlay.flow import VLAN_PRESENT, Action, Flow, Meter, MeterUnit, PopVlan, Set, Table
+from overlay.footing import Tap
+from overlay.tables.names import IN_LANE, NETWORK, SENDING_METERS
 from overlay.values import Vni
 
 TABLE: Final = Table(
     "classify",
-    "Finds the network of a packet: from a tap it is the port's, from the tunnel the one that the VNI names. Where"
-    " ports have a rate, the meter of the port drops what is over it here, before anything else looks at it.",
-    matches=("in_port", "tunnel_id"),
-    writes=(NETWORK,),
+    "Finds the network of a packet: from a tap it is the port's, from the tunnel the one that the VNI names. A port"
+    " that is a VLAN on a tap gets its frames without the tag. Where ports have a rate, the meter of the port drops"
+    " what is over it here, before anything else looks at it.",
+    matches=("in_port", "vlan_vid", "tunnel_id"),
+    writes=(NETWORK, IN_LANE, "vlan_vid"),
     nexts=("guard", "arrive"),
     miss="drop: not a port of ours, or a network that this host does not have",
 )
 
+TAGGED: Final = 20
 KNOWN: Final = 10
 
 BURSTS_PER_SECOND: Final = 10
@@ -37,18 +40,23 @@ LEAST_BURST: Final = 600
 larger than the burst would never pass, and a few frames of it would make every TCP of a slow port stutter."""
 
 
-def allowance(ofport: int, kbps: int) -> Meter:
+def allowance(lane: int, kbps: int) -> Meter:
     """The meter of what a port sends."""
-    return Meter(SENDING_METERS + ofport, kbps, max(kbps // BURSTS_PER_SECOND, LEAST_BURST), MeterUnit.KILOBITS)
+    return Meter(SENDING_METERS + lane, kbps, max(kbps // BURSTS_PER_SECOND, LEAST_BURST), MeterUnit.KILOBITS)
 
 
-def from_tap(cookie: int, ofport: int, vni: Vni, meter: Meter | None = None) -> Flow:
+def from_tap(cookie: int, tap: Tap, vni: Vni, meter: Meter | None = None) -> Flow:
     """A VM sends."""
+    match = {"in_port": tap.ofport}
+    actions: tuple[Action, ...] = (Set(NETWORK, vni), Set(IN_LANE, tap.lane))
+    if tap.vid:
+        match["vlan_vid"] = VLAN_PRESENT | tap.vid
+        actions = (PopVlan(), *actions)
     return TABLE.flow(
-        KNOWN,
-        {"in_port": ofport},
+        TAGGED if tap.vid else KNOWN,
+        match,
         cookie=cookie,
-        actions=(Set(NETWORK, vni),),
+        actions=actions,
         goto="guard",
         meter=None if meter is None else meter.meter_id,
     )

@@ -1,19 +1,21 @@
-"""May the receiver have it?
+"""How does the receiver get it?
 
-The last table before a tap.  Today everything passes; policy of the receiver belongs here.
+The last table: the tap of the port, with the tag of its VLAN where it has one.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from overlay.flow import Flow, Output, Table
-from overlay.tables.names import OUT_PORT
+from overlay.flow import VLAN_PRESENT, Action, Flow, Output, PopVlan, PushVlan, Set, Table
+from overlay.footing import Tap
+from overlay.tables.names import OUT_LANE
 
 TABLE: Final = Table(
     "deliver",
     "Hands a packet to the tap of its receiver.",
-    matches=(OUT_PORT,),
+    matches=(OUT_LANE,),
+    writes=("vlan_vid",),
     outputs=True,
     miss="drop: the receiver was unplugged",
 )
@@ -21,6 +23,9 @@ TABLE: Final = Table(
 PASS: Final = 10
 
 
-def to_tap(cookie: int, ofport: int) -> Flow:
-    """Hand it over."""
-    return TABLE.flow(PASS, {OUT_PORT: ofport}, cookie=cookie, actions=(Output(ofport),))
+def to_tap(cookie: int, tap: Tap) -> Flow:
+    """Hand it over.  A tag is taken away again: of a flood the next copy is for another port."""
+    actions: tuple[Action, ...] = (Output(tap.ofport),)
+    if tap.vid:
+        actions = (PushVlan(), Set("vlan_vid", VLAN_PRESENT | tap.vid), *actions, PopVlan())
+    return TABLE.flow(PASS, {OUT_LANE: tap.lane}, cookie=cookie, actions=actions)

@@ -1,38 +1,37 @@
 """Where does this packet go?
 
 To the local port or to the LA of the host that has the owner of its destination MAC; if nobody owns it (broadcast,
-multicast, unknown) to every local port of the network, and once to every other host that has the network.
+multicast, unknown) to everybody in the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Final
 
-from overlay.flow import Action, Flow, Output, Set, Table
-from overlay.tables.names import NETWORK, OUT_PORT, SHARED
+from overlay.flow import Flow, Output, Set, Table
+from overlay.tables.names import NETWORK, OUT_LANE, SHARED
 from overlay.values import Mac, Vni
 
 TABLE: Final = Table(
     "forward",
-    "Sends a packet to the port or the remote host that owns its destination, or floods it once per port and host.",
+    "Sends a packet to the port or the remote host that owns its destination, or on to be flooded.",
     matches=("eth_dst", NETWORK),
-    writes=(OUT_PORT, "tunnel_id", "tun_ipv4_dst"),
-    nexts=("deliver",),
+    writes=(OUT_LANE, "tunnel_id", "tun_ipv4_dst"),
+    nexts=("storm", "receiver"),
     outputs=True,
-    miss="drop: a network that this host does not have",
+    miss="storm: nobody owns the destination",
 )
 
 OWNED: Final = 20
-FLOOD: Final = 10
+MISS: Final = 0
 
 
-def local(cookie: int, vni: Vni, mac: Mac, ofport: int) -> Flow:
+def local(cookie: int, vni: Vni, mac: Mac, lane: int) -> Flow:
     """The owner is plugged at this host."""
     return TABLE.flow(
-        OWNED, {NETWORK: vni, "eth_dst": mac}, cookie=cookie, actions=(Set(OUT_PORT, ofport),), goto="deliver"
+        OWNED, {NETWORK: vni, "eth_dst": mac}, cookie=cookie, actions=(Set(OUT_LANE, lane),), goto="receiver"
     )
 
 
@@ -52,14 +51,6 @@ def unreachable(cookie: int, vni: Vni, mac: Mac) -> Flow:
     return TABLE.flow(OWNED, {NETWORK: vni, "eth_dst": mac}, cookie=cookie)
 
 
-def flood(cookie: int, vni: Vni, ofports: Iterable[int], tunnel_port: int | None, las: Iterable[IPv4Address]) -> Flow:
-    """Nobody owns the destination: everybody gets one copy.
-
-    About 2,000 hosts fit: each takes 32 of the 65,535 bytes of a FlowMod.
-    """
-    actions: list[Action] = [Output(ofport) for ofport in ofports]
-    if tunnel_port is not None:
-        actions.append(Set("tunnel_id", vni))
-        for la in las:
-            actions += (Set("tun_ipv4_dst", int(la)), Output(tunnel_port))
-    return TABLE.flow(FLOOD, {NETWORK: vni}, cookie=cookie, actions=actions)
+def miss(cookie: int) -> Flow:
+    """Nobody owns the destination."""
+    return TABLE.flow(MISS, {}, cookie=cookie, goto="storm")

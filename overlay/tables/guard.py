@@ -16,6 +16,7 @@ from overlay.tables.names import (
     ARP,
     ARP_REQUEST,
     ICMPV6,
+    IN_LANE,
     IPV4,
     IPV6,
     LISTENER_REPORT_V2,
@@ -32,7 +33,7 @@ TABLE: Final = Table(
     "Lets a port send only with its own MAC, IPs and ARP identity, and counts what it refuses. A passive port may"
     " only announce itself, to the controller.",
     matches=(
-        "in_port",
+        IN_LANE,
         "eth_src",
         "eth_type",
         "arp_op",
@@ -44,7 +45,7 @@ TABLE: Final = Table(
         "ipv6_src",
         "icmpv6_type",
     ),
-    nexts=("guard_nd", "arp", "forward"),
+    nexts=("guard_nd", "arp", "services"),
     outputs=True,
     miss="drop: not a port of ours",
 )
@@ -63,35 +64,35 @@ def neighbour_talk(cookie: int) -> Iterator[Flow]:
         yield TABLE.flow(NEIGHBOUR_TALK, match, cookie=cookie, goto="guard_nd")
 
 
-def own(cookie: int, ofport: int, mac: Mac, ipv4: Iterable[int], ipv6: Iterable[int]) -> Iterator[Flow]:
+def own(cookie: int, lane: int, mac: Mac, ipv4: Iterable[int], ipv6: Iterable[int]) -> Iterator[Flow]:
     """What a port may send.
 
     :param ipv4: its addresses; ``0.0.0.0`` in an ARP request is a probe (RFC 5227) and allowed with any of them.
     :param ipv6: its addresses, link-local among them; ``::`` may report multicast listening (RFC 3810 §5.2.13).
     """
-    speaker = {"in_port": ofport, "eth_src": mac}
+    speaker = {IN_LANE: lane, "eth_src": mac}
     arp = {**speaker, "eth_type": ARP, "arp_sha": mac}
     probing = False
     for ip in ipv4:
         probing = True
         yield TABLE.flow(OWN, {**arp, "arp_spa": ip}, cookie=cookie, goto="arp")
-        yield TABLE.flow(OWN, {**speaker, "eth_type": IPV4, "ipv4_src": ip}, cookie=cookie, goto="forward")
+        yield TABLE.flow(OWN, {**speaker, "eth_type": IPV4, "ipv4_src": ip}, cookie=cookie, goto="services")
     if probing:
         yield TABLE.flow(OWN, {**arp, "arp_op": ARP_REQUEST, "arp_spa": 0}, cookie=cookie, goto="arp")
     for ip in ipv6:
-        yield TABLE.flow(OWN, {**speaker, "eth_type": IPV6, "ipv6_src": ip}, cookie=cookie, goto="forward")
+        yield TABLE.flow(OWN, {**speaker, "eth_type": IPV6, "ipv6_src": ip}, cookie=cookie, goto="services")
     report = {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": LISTENER_REPORT_V2, "ipv6_src": 0}
-    yield TABLE.flow(OWN, {**speaker, **report}, cookie=cookie, goto="forward")
+    yield TABLE.flow(OWN, {**speaker, **report}, cookie=cookie, goto="services")
 
 
-def announcement_over(cookie: int, ofport: int, mac: Mac) -> Flow:
+def announcement_over(cookie: int, lane: int, mac: Mac) -> Flow:
     """An active port's RARP (a hypervisor sends it after a move) has nobody to tell: dropped, and not a spoof."""
-    return TABLE.flow(OWN, {"in_port": ofport, "eth_src": mac, "eth_type": RARP}, cookie=cookie)
+    return TABLE.flow(OWN, {IN_LANE: lane, "eth_src": mac, "eth_type": RARP}, cookie=cookie)
 
 
-def announcements(cookie: int, ofport: int, mac: Mac, ipv4: Iterable[int]) -> Iterator[Flow]:
+def announcements(cookie: int, lane: int, mac: Mac, ipv4: Iterable[int]) -> Iterator[Flow]:
     """What a passive port may say, to the controller only: RARP, and ARP about itself."""
-    speaker = {"in_port": ofport, "eth_src": mac}
+    speaker = {IN_LANE: lane, "eth_src": mac}
     told = {"cookie": cookie, "actions": (ToController(),), "meter": ANNOUNCEMENTS_METER}
     yield TABLE.flow(OWN, {**speaker, "eth_type": RARP}, **told)  # type: ignore[arg-type]
     for ip in ipv4:
@@ -99,6 +100,6 @@ def announcements(cookie: int, ofport: int, mac: Mac, ipv4: Iterable[int]) -> It
         yield TABLE.flow(OWN, match, **told)  # type: ignore[arg-type]
 
 
-def refused(cookie: int, ofport: int) -> Flow:
+def refused(cookie: int, lane: int) -> Flow:
     """Everything else that a port says is dropped, and counted here."""
-    return TABLE.flow(REFUSED, {"in_port": ofport}, cookie=cookie)
+    return TABLE.flow(REFUSED, {IN_LANE: lane}, cookie=cookie)

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from overlay.flow import Flow, Table
-from overlay.tables.names import ICMPV6, IPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
+from overlay.tables.names import ICMPV6, IN_LANE, IPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from overlay.values import Mac
 
 TABLE: Final = Table(
     "guard_nd",
     "Lets a port solicit and advertise IPv6 neighbours only as itself; router advertisements and redirects never pass.",
     matches=(
-        "in_port",
+        IN_LANE,
         "eth_src",
         "eth_type",
         "ip_proto",
@@ -36,12 +36,12 @@ OWN: Final = 20
 REFUSED: Final = 10
 
 
-def own(cookie: int, ofport: int, mac: Mac, ipv6: Sequence[int]) -> Iterator[Flow]:
+def own(cookie: int, lane: int, mac: Mac, ipv6: Sequence[int]) -> Iterator[Flow]:
     """What a port may say.
 
     :param ipv6: its addresses, the link-local one first.
     """
-    speaker = {"in_port": ofport, "eth_src": mac, "eth_type": IPV6, "ip_proto": ICMPV6}
+    speaker = {IN_LANE: lane, "eth_src": mac, "eth_type": IPV6, "ip_proto": ICMPV6}
     asking = {**speaker, "icmpv6_type": NEIGHBOUR_SOLICITATION}
     telling = {**speaker, "icmpv6_type": NEIGHBOUR_ADVERTISEMENT, "ipv6_nd_tll": mac}
     for ip in ipv6:
@@ -54,6 +54,6 @@ def own(cookie: int, ofport: int, mac: Mac, ipv6: Sequence[int]) -> Iterator[Flo
             yield TABLE.flow(OWN, match, cookie=cookie, goto="forward")
 
 
-def refused(cookie: int, ofport: int) -> Flow:
+def refused(cookie: int, lane: int) -> Flow:
     """Everything else that a port says about neighbours is dropped, and counted here."""
-    return TABLE.flow(REFUSED, {"in_port": ofport}, cookie=cookie)
+    return TABLE.flow(REFUSED, {IN_LANE: lane}, cookie=cookie)

@@ -16,10 +16,13 @@ from overlay.flow import cookie
 NETWORK: Final = "reg1"
 """The VNI of the network that the packet belongs to; 0 is none."""
 
-OUT_PORT: Final = "reg3"
-"""The local OpenFlow port that the packet goes to."""
+IN_LANE: Final = "reg2"
+"""The lane of the port that the packet came from; 0 for one from the tunnel."""
 
-REGISTERS: Final = {NETWORK: "network", OUT_PORT: "out_port"}
+OUT_LANE: Final = "reg3"
+"""The lane of the local port that the packet goes to."""
+
+REGISTERS: Final = {NETWORK: "network", IN_LANE: "in_lane", OUT_LANE: "out_lane"}
 
 ARP: Final = 0x0806
 RARP: Final = 0x8035
@@ -39,7 +42,13 @@ ANNOUNCEMENTS_METER: Final = 1
 """The meter that limits what passive ports may announce to the controller."""
 
 SENDING_METERS: Final = 1 << 16
-"""The meter of what a port sends is this and its OpenFlow number, which has 16 bits in Open vSwitch."""
+"""The meter of what a port sends is this and its lane, which has 16 bits."""
+RECEIVING_METERS: Final = 2 << 16
+"""Likewise of what it is sent."""
+STORM_METERS: Final = 3 << 16
+"""Likewise of what it sends to nobody in particular."""
+ASKING_METERS: Final = 4 << 16
+"""Likewise of what it asks the controller."""
 
 SHARED: Final = 4096
 """How many flows that are the same on many hosts are remembered, so that those hosts share them."""

@@ -18,7 +18,7 @@ from overlay.tables.names import CookieKind
 from overlay.values import DatapathId, Host, HostName, Mac
 from overlay.world import Settings, World
 from tests.model import packets
-from tests.model.switch import Packet, run
+from tests.model.switch import Packet, Tracker, run
 
 TUNNEL = 1
 HOPS = 4
@@ -41,6 +41,7 @@ class Lab:
         self.installed: dict[HostName, dict[FlowKey, Flow]] = {}
         self.meters: dict[HostName, dict[int, Meter]] = {}
         self.queues: dict[HostName, list[tuple[int, Delta]]] = {}
+        self.trackers: dict[HostName, Tracker] = {}
         self.stored: dict[tuple[str, str], Document] = {}
         self.generation = 0
         self.now = 0.0
@@ -147,8 +148,13 @@ class Lab:
     def _run(self, host: HostName, in_port: int, packet: Packet, hops: int) -> list[Arrival]:
         assert hops <= HOPS, "a packet runs in circles"
         arrivals = []
-        for port, out in run(self.installed.get(host, {}).values(), packet, in_port).emissions:
-            clean = {field: value for field, value in out.items() if not field.startswith("reg") and field != "in_port"}
+        tracker = self.trackers.setdefault(host, Tracker())
+        for port, out in run(self.installed.get(host, {}).values(), packet, in_port, tracker).emissions:
+            clean = {
+                field: value
+                for field, value in out.items()
+                if not field.startswith(("reg", "ct_")) and field != "in_port" and (field, value) != ("vlan_vid", 0)
+            }
             if port == PORT_CONTROLLER:
                 arrivals.append(Arrival(host, "", clean))
             elif port == TUNNEL:

@@ -1,18 +1,39 @@
 """What does a switch that holds these flows do with a packet?
 
-OpenFlow on paper: matches, registers, set, move, goto, output, with the rule that a packet never leaves by the port
-that it came in by unless told to.  Two flows of one priority that both match are an error here, though a switch would
-take any of them.
+OpenFlow on paper: matches, registers, set, move, goto, resubmit, output, VLANs, conjunctive matches and the connection
+tracker, with the rule that a packet never leaves by the port that it came in by unless told to.  Two flows of one
+priority that both match are an error here, though a switch would take any of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from overlay.flow import PORT_CONTROLLER, PORT_IN, Flow, Match, Move, Output, Set, ToController
+from overlay.flow import (
+    PORT_CONTROLLER,
+    PORT_IN,
+    VLAN_PRESENT,
+    Conjunction,
+    Flow,
+    Match,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Set,
+    ToController,
+    Track,
+)
 
 Packet = Mapping[str, int]
+
+NEW, ESTABLISHED, RELATED, REPLY, INVALID, TRACKED = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+"""The bits of ``ct_state`` (ovs-fields(7))."""
+
+_ZERO_AT_FIRST = {"vlan_vid", "ct_state", "ct_mark", "conj_id", *(f"reg{n}" for n in range(16))}
 
 
 class Emission(NamedTuple):
@@ -29,50 +50,142 @@ class Run(NamedTuple):
     met: tuple[Flow, ...]
 
 
+@dataclass
+class Tracker:
+    """The connections that a switch remembers, per zone, by the tuple of their first packet, with their marks."""
+
+    marks: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict)
+
+    def look(self, zone: int, packet: Packet) -> tuple[int, int]:
+        """The state and mark of a packet's connection."""
+        there, back = _tuple(packet), _tuple(packet, reverse=True)
+        if (zone, there) in self.marks:
+            return TRACKED | ESTABLISHED, self.marks[zone, there]
+        if (zone, back) in self.marks:
+            return TRACKED | ESTABLISHED | REPLY, self.marks[zone, back]
+        return TRACKED | NEW, 0
+
+    def commit(self, zone: int, packet: Packet, mark: int | None) -> None:
+        """Remember a packet's connection, or give it another mark."""
+        back = zone, _tuple(packet, reverse=True)
+        key = back if back in self.marks else (zone, _tuple(packet))
+        self.marks[key] = self.marks.get(key, 0) if mark is None else mark
+
+
+def _tuple(packet: Packet, *, reverse: bool = False) -> tuple[int, ...]:
+    protocol = {6: "tcp", 17: "udp", 132: "sctp"}.get(packet.get("ip_proto", 0), "")
+    family = "ipv4" if packet["eth_type"] == 0x0800 else "ipv6"
+    ends = [(packet[f"{family}_{end}"], packet.get(f"{protocol}_{end}", 0)) for end in ("src", "dst")]
+    return packet.get("ip_proto", 0), *ends[reverse], *ends[not reverse]
+
+
 def matches(match: Match, packet: Packet) -> bool:
     """Whether a packet meets all conditions; a field that it lacks meets none, registers are 0 at first."""
-    for field, value, mask in match:
-        has = packet.get(field, 0 if field.startswith("reg") else None)
+    for name, value, mask in match:
+        has = packet.get(name, 0 if name in _ZERO_AT_FIRST else None)
         if has is None or (has if mask is None else has & mask) != value:
             return False
     return True
 
 
-def run(flows: Iterable[Flow], packet: Packet, in_port: int) -> Run:
+def run(flows: Iterable[Flow], packet: Packet, in_port: int, tracker: Tracker | None = None) -> Run:
     """Send one packet through a switch."""
     tables: dict[int, list[Flow]] = {}
     for flow in flows:
         tables.setdefault(flow.table, []).append(flow)
-    now = {**packet, "in_port": in_port}
-    emissions: list[Emission] = []
-    met: list[Flow] = []
-    table: int | None = 0
-    while table is not None:
-        hits = [flow for flow in tables.get(table, ()) if matches(flow.match, now)]
-        if not hits:
-            break
-        highest = max(flow.priority for flow in hits)
-        (flow,) = (hit for hit in hits if hit.priority == highest)
-        met.append(flow)
-        for action in flow.actions:
-            _act(action, now, in_port, emissions)
-        assert flow.goto is None or flow.goto > table
-        table = flow.goto
-    return Run(tuple(emissions), tuple(met))
+    switch = _Switch(tables, in_port, tracker or Tracker())
+    switch.go(0, {**packet, "in_port": in_port})
+    return Run(tuple(switch.emissions), tuple(switch.met))
 
 
-def _act(action: object, now: dict[str, int], in_port: int, emissions: list[Emission]) -> None:
-    match action:
-        case Set(field, value):
-            now[field] = value
-        case Move(source, target):
-            now[target] = now[source]
-        case ToController():
-            emissions.append(Emission(PORT_CONTROLLER, dict(now)))
-        case Output(port):
-            if port == PORT_IN:
-                emissions.append(Emission(in_port, dict(now)))
-            elif port != in_port:
-                emissions.append(Emission(port, dict(now)))
-        case _:
-            raise AssertionError(f"br-int does not do {action}")
+class _Switch:
+    """A packet on its way, and its copies."""
+
+    def __init__(self, tables: Mapping[int, list[Flow]], in_port: int, tracker: Tracker) -> None:
+        self._tables = tables
+        self._in_port = in_port
+        self._tracker = tracker
+        self.emissions: list[Emission] = []
+        self.met: list[Flow] = []
+
+    def go(self, table: int | None, now: dict[str, int]) -> None:
+        """From a table on; the packet is changed on the way."""
+        while table is not None:
+            flow = self._found(table, now)
+            if flow is None:
+                return
+            self.met.append(flow)
+            for action in flow.actions:
+                self._act(table, action, now)
+            assert flow.goto is None or flow.goto > table
+            table = flow.goto
+
+    def _found(self, table: int, now: Packet) -> Flow | None:
+        """The flow of the highest priority, where a conjunction has that of its parts (ovs-fields(7))."""
+        hits = [flow for flow in self._tables.get(table, ()) if matches(flow.match, now)]
+        for priority in sorted({flow.priority for flow in hits}, reverse=True):
+            level = [flow for flow in hits if flow.priority == priority]
+            parts = [flow for flow in level if isinstance(next(iter(flow.actions), None), Conjunction)]
+            hard = [flow for flow in level if flow not in parts]
+            whole = [
+                flow
+                for conj_id in _complete(parts)
+                if (flow := self._only(table, {**now, "conj_id": conj_id})) is not None
+            ]
+            if hard or whole:
+                (flow,) = {flow.key: flow for flow in (*hard, *whole)}.values()
+                return flow
+        return None
+
+    def _only(self, table: int, now: Packet) -> Flow | None:
+        found = [
+            flow
+            for flow in self._tables.get(table, ())
+            if any(condition.field == "conj_id" for condition in flow.match) and matches(flow.match, now)
+        ]
+        if not found:
+            return None
+        (flow,) = found
+        return flow
+
+    def _act(self, table: int, action: object, now: dict[str, int]) -> None:
+        match action:
+            case Set(name, value):
+                now[name] = value
+            case Move(source, target):
+                now[target] = now[source]
+            case PushVlan():
+                assert not now.get("vlan_vid"), "two tags"
+                now["vlan_vid"] = VLAN_PRESENT
+            case PopVlan():
+                now["vlan_vid"] = 0
+            case Resubmit(later):
+                assert later > table
+                self.go(later, now)
+            case Track(zone_of, later, commit, mark):
+                zone = now.get(zone_of, 0) & 0xFFFF
+                if commit:
+                    self._tracker.commit(zone, now, mark)
+                if later is not None:
+                    assert later > table
+                    state, marked = self._tracker.look(zone, now)
+                    self.go(later, {**now, "ct_state": state, "ct_mark": marked})
+            case ToController():
+                self.emissions.append(Emission(PORT_CONTROLLER, dict(now)))
+            case Output(port):
+                if port == PORT_IN:
+                    self.emissions.append(Emission(self._in_port, dict(now)))
+                elif port != self._in_port:
+                    self.emissions.append(Emission(port, dict(now)))
+            case _:
+                raise AssertionError(f"br-int does not do {action}")
+
+
+def _complete(parts: Iterable[Flow]) -> list[int]:
+    """The conjunctions of which every dimension has a flow."""
+    seen: dict[tuple[int, int], set[int]] = {}
+    for flow in parts:
+        for part in flow.actions:
+            assert isinstance(part, Conjunction)
+            seen.setdefault((part.conj_id, part.dimensions), set()).add(part.dimension)
+    return [conj_id for (conj_id, dimensions), found in seen.items() if len(found) == dimensions]

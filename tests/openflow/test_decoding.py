@@ -61,7 +61,7 @@ def test_a_packet_register_is_two_registers():
             _match(struct.pack("!HBBI", 1, 1 << 1, 4, 1), struct.pack("!HBBQ", 0x8001, 0, 8, 1)),
             id="a register twice",
         ),
-        pytest.param(_match(struct.pack("!HBBH", 0x8000, 6 << 1, 2, 0x1001)), id="a field that we never use"),
+        pytest.param(_match(struct.pack("!HBBB", 0x8000, 7 << 1, 1, 1)), id="a field that we never use"),
         pytest.param(_match(struct.pack("!HBBH", 0x8000, 5 << 1, 2, 1) * 2), id="a field twice"),
         pytest.param(_match(struct.pack("!HBBH", 0x8000, 3 << 1, 2, 1)), id="a field too short"),
         pytest.param(_match(struct.pack("!HBBI", 0x8000, 5 << 1 | 1, 2, 1)), id="a mask too short"),
@@ -81,7 +81,19 @@ def test_strange_matches_are_undecodable(encoded):
     [
         pytest.param(struct.pack("!HH4x", 5, 8), id="clear actions"),
         pytest.param(struct.pack("!HH4x", 3, 8), id="write actions"),
-        pytest.param(struct.pack("!HH4xHHH2x", 4, 16, 17, 8, 0x8100), id="push VLAN"),
+        pytest.param(struct.pack("!HH4xHHH2x", 4, 16, 17, 8, 0x88A8), id="push a service tag"),
+        pytest.param(struct.pack("!HH4xHHIHHB3x", 4, 24, 0xFFFF, 16, 0x2320, 14, 1, 3), id="resubmit as another port"),
+        pytest.param(
+            struct.pack("!HH4xHHIHHIHB3xH", 4, 32, 0xFFFF, 24, 0x2320, 35, 2, 0x10404, 15, 0xFF, 0), id="track by force"
+        ),
+        pytest.param(
+            struct.pack("!HH4xHHIHHIHB3xH", 4, 32, 0xFFFF, 24, 0x2320, 35, 0, 0, 7, 0xFF, 0), id="track in zone 7"
+        ),
+        pytest.param(
+            struct.pack("!HH4xHHIHHIHB3xHHHI", 4, 40, 0xFFFF, 32, 0x2320, 35, 1, 0x10404, 15, 0xFF, 0, 22, 8, 1),
+            id="track with a group",
+        ),
+        pytest.param(struct.pack("!HH4xHHIH6x", 4, 24, 0xFFFF, 16, 0x2321, 14), id="another's extension"),
         pytest.param(struct.pack("!HH4xHH", 4, 12, 0, 4), id="an action too short"),
         pytest.param(struct.pack("!HH4xHH4x", 4, 16, 24, 80), id="an action that overruns"),
         pytest.param(struct.pack("!HH4xHHI16x", 4, 32, 0xFFFF, 24, 0x2320), id="another extension"),

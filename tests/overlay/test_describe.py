@@ -3,7 +3,24 @@
 from __future__ import annotations
 
 from overlay.describe import document, show_action, show_condition, show_flow
-from overlay.flow import PORT_IN, Condition, DecTtl, Move, Output, Pipeline, Set, Table, ToController, ToGroup, cookie
+from overlay.flow import (
+    PORT_IN,
+    Condition,
+    Conjunction,
+    DecTtl,
+    Move,
+    Output,
+    Pipeline,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Set,
+    Table,
+    ToController,
+    ToGroup,
+    Track,
+    cookie,
+)
 from overlay.pipeline import PIPELINE
 from overlay.specimen import pipeline_document
 from overlay.tables.names import REGISTERS
@@ -25,13 +42,15 @@ def test_flow_in_one_line() -> None:
     told = PIPELINE["guard"].flow(1, {}, cookie=cookie(1, 1), actions=(ToController(),), meter=1)
     assert show_flow(told, PIPELINE) == "guard 1: any packet → meter:1, to controller"
     assert show_flow(PIPELINE["guard"].flow(1, {}, cookie=cookie(1, 1)), PIPELINE).endswith("→ drop")
-    assert show_flow(table.flow(1, {}, cookie=cookie(1, 1), goto="deliver"), PIPELINE).endswith("→ goto deliver")
+    assert show_flow(table.flow(1, {}, cookie=cookie(1, 1), goto="receiver"), PIPELINE).endswith("→ goto receiver")
 
 
 def test_every_action_and_value_has_words() -> None:
     """Each kind of action and value is printed as people write it."""
     actions = (Output(PORT_IN), ToController(), Set("ipv6_src", 1), Move("eth_src", "eth_dst"), ToGroup(7), DecTtl())
-    words = [show_action(action, {}) for action in actions]
+    actions += (Resubmit(9), Track("reg2"), Track("reg2", 0, commit=True, mark=1), Conjunction(7, 1, 3))
+    actions += (PushVlan(), PopVlan())
+    words = [show_action(action, {"reg2": "lane"}, ["first"]) for action in actions]
     assert words == [
         "output:in_port",
         "to controller",
@@ -39,6 +58,12 @@ def test_every_action_and_value_has_words() -> None:
         "eth_dst:=eth_src",
         "group:7",
         "count ttl down",
+        "through table 9",
+        "track(zone=lane)",
+        "track(commit, zone=lane, ct_mark:=1, goto first)",
+        "conjunction(7, 1/3)",
+        "push vlan",
+        "pop vlan",
     ]
     assert show_condition(Condition("eth_type", 0x800), {}) == "eth_type=0x0800"
     masked = Condition("ipv4_dst", 0x0A000000, 0xFF000000)

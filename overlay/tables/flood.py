@@ -1,0 +1,42 @@
+"""Who gets what is for nobody in particular?
+
+Broadcast, multicast and unknown destinations: every local port of the network, each by way of its own policy, and once
+every other host that has the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+from typing import Final
+
+from overlay.flow import Action, Flow, Output, Resubmit, Set, Table
+from overlay.tables.names import NETWORK, OUT_LANE
+from overlay.values import Vni
+
+TABLE: Final = Table(
+    "flood",
+    "Copies a packet once per local port and once per other host of its network.",
+    matches=(NETWORK,),
+    writes=(OUT_LANE, "tunnel_id", "tun_ipv4_dst"),
+    nexts=("receiver",),
+    outputs=True,
+    miss="drop: a network that this host does not have",
+)
+
+ALL: Final = 10
+
+
+def flood(cookie: int, vni: Vni, lanes: Iterable[int], tunnel_port: int | None, las: Iterable[IPv4Address]) -> Flow:
+    """Everybody gets one copy.
+
+    About 2,000 hosts or ports fit: each takes 32 of the 65,535 bytes of a FlowMod.
+    """
+    actions: list[Action] = []
+    for lane in lanes:
+        actions += (Set(OUT_LANE, lane), Resubmit(TABLE.number_of("receiver")))
+    if tunnel_port is not None:
+        actions.append(Set("tunnel_id", vni))
+        for la in las:
+            actions += (Set("tun_ipv4_dst", int(la)), Output(tunnel_port))
+    return TABLE.flow(ALL, {NETWORK: vni}, cookie=cookie, actions=actions)
