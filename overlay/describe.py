@@ -38,6 +38,12 @@ _IPV4: Final = frozenset(
 )
 _HEX: Final = frozenset({"eth_type", "nd_reserved", "metadata", "vlan_vid", "ct_state"})
 _PORTS: Final = {PORT_IN: "in_port", PORT_CONTROLLER: "controller", PORT_LOCAL: "local"}
+_FIXED: Final[Mapping[Action, str]] = {
+    ToController(): "to controller",
+    DecTtl(): "count ttl down",
+    PushVlan(): "push vlan",
+    PopVlan(): "pop vlan",
+}
 _FIRST: Final = frozenset({"in_port"})
 _MAC_BITS: Final = 48
 _IPV6_BITS: Final = 128
@@ -70,16 +76,12 @@ def show_action(action: Action, registers: Mapping[str, str], tables: Sequence[s
     match action:
         case Output(port):
             return f"output:{_PORTS.get(port, port)}"
-        case ToController():
-            return "to controller"
         case Set(field, value):
             return f"{_named(field, registers)}:={show_value(field, value)}"
         case Move(source, target):
             return f"{_named(target, registers)}:={_named(source, registers)}"
         case ToGroup(group_id):
             return f"group:{group_id}"
-        case DecTtl():
-            return "count ttl down"
         case Resubmit(table):
             return f"through {_table(table, tables)}"
         case Track(zone, table, commit, mark):
@@ -89,10 +91,8 @@ def show_action(action: Action, registers: Mapping[str, str], tables: Sequence[s
             return f"track({', '.join(parts)})"
         case Conjunction(conj_id, dimension, dimensions):
             return f"conjunction({conj_id}, {dimension}/{dimensions})"
-        case PushVlan():
-            return "push vlan"
-        case PopVlan():
-            return "pop vlan"
+        case ToController() | DecTtl() | PushVlan() | PopVlan():
+            return _FIXED[action]
     assert_never(action)
 
 

@@ -393,38 +393,36 @@ class Table:
         return self._ids[name]
 
     def _check(self, action: Action) -> None:
-        if isinstance(action, Set):
-            if action.field not in self.writes:
-                raise PipelineError(f"table {self.name} does not write {action.field}")
-            if not 0 <= action.value < _EXACT_BELOW[action.field]:
-                raise PipelineError(f"value {action.value:#x} does not fit field {action.field}")
-        elif isinstance(action, Move):
-            if action.target not in self.writes:
-                raise PipelineError(f"table {self.name} does not write {action.target}")
-            if FIELDS[action.source].bits != FIELDS[action.target].bits:
-                raise PipelineError(f"cannot move {action.source} into {action.target}: their widths differ")
-        elif isinstance(action, DecTtl):
-            if "ttl" not in self.writes:
-                raise PipelineError(f"table {self.name} does not write ttl")
-        elif isinstance(action, PushVlan | PopVlan):
-            if "vlan_vid" not in self.writes:
-                raise PipelineError(f"table {self.name} does not write vlan_vid")
-        elif isinstance(action, Resubmit):
-            self._check_later(action.table)
-        elif isinstance(action, Track):
-            if action.table is not None:
-                self._check_later(action.table)
-            if action.mark is not None and not (action.commit and "ct_mark" in self.writes):
-                raise PipelineError(f"table {self.name} does not mark connections")
+        if isinstance(action, Set | Move | DecTtl | PushVlan | PopVlan):
+            self._check_write(action)
+        elif isinstance(action, Resubmit | Track):
+            self._check_later(action)
         elif isinstance(action, Conjunction):
             if "conj_id" not in self.matches:
                 raise PipelineError(f"table {self.name} has no conjunctive matches")
         elif not self.outputs:
             raise PipelineError(f"table {self.name} does not emit packets")
 
-    def _check_later(self, table: int) -> None:
-        if table not in map(self._ids.get, self.nexts):
-            raise PipelineError(f"table {self.name} does not go to table {table}")
+    def _check_write(self, action: Set | Move | DecTtl | PushVlan | PopVlan) -> None:
+        match action:
+            case Set(field=name) | Move(target=name):
+                pass
+            case DecTtl():
+                name = "ttl"
+            case _:
+                name = "vlan_vid"
+        if name not in self.writes:
+            raise PipelineError(f"table {self.name} does not write {name}")
+        if isinstance(action, Set) and not 0 <= action.value < _EXACT_BELOW[name]:
+            raise PipelineError(f"value {action.value:#x} does not fit field {name}")
+        if isinstance(action, Move) and FIELDS[action.source].bits != FIELDS[name].bits:
+            raise PipelineError(f"cannot move {action.source} into {name}: their widths differ")
+
+    def _check_later(self, action: Resubmit | Track) -> None:
+        if action.table is not None and action.table not in map(self._ids.get, self.nexts):
+            raise PipelineError(f"table {self.name} does not go to table {action.table}")
+        if isinstance(action, Track) and action.mark is not None and not (action.commit and "ct_mark" in self.writes):
+            raise PipelineError(f"table {self.name} does not mark connections")
 
 
 class Pipeline:

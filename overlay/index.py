@@ -37,7 +37,6 @@ from overlay.values import (
     Vni,
 )
 
-
 LAST_LANE: Final = 0xFEFF
 """The highest number that Open vSwitch would give to an OpenFlow port (its OFPP_MAX is 0xff00)."""
 

@@ -243,7 +243,9 @@ def _taps(index: Index, host: HostName, taps: Mapping[str, int | None], record: 
     evicted = {
         other: None
         for ofport in changed.values()
-        if ofport is not None and (other := index.taps.get(host, {}).get((ofport, 0))) is not None and other not in changed
+        if ofport is not None
+        and (other := index.taps.get(host, {}).get((ofport, 0))) is not None
+        and other not in changed
     }
     changed.update(evicted)
     for port_id in changed:

@@ -60,6 +60,14 @@ _TRACK_ACTION: Final = Struct("!HHIHHIHB3xH")
 _GOTO_INSTRUCTION: Final = Struct("!HHB3x")
 _APPLY_INSTRUCTION: Final = Struct("!HH4x")
 
+_FIXED: Final[dict[Action, bytes]] = {
+    ToController(): _OUTPUT_ACTION.pack(_OUTPUT, 16, PORT_CONTROLLER, NO_BUFFER_MAX),
+    DecTtl(): _DEC_TTL_ACTION.pack(_DEC_TTL, 8),
+    PushVlan(): _VLAN_ACTION.pack(_PUSH_VLAN, 8, _8021Q),
+    PopVlan(): _VLAN_ACTION.pack(_POP_VLAN, 8, 0),
+}
+_FIXED_OF: Final = {buf: action for action, buf in _FIXED.items()}
+
 
 def _encode_action(action: Action) -> bytes:
     match action:
@@ -67,12 +75,8 @@ def _encode_action(action: Action) -> bytes:
             if port == PORT_CONTROLLER:
                 raise ValueError("Output(PORT_CONTROLLER) would be read back as ToController(): use that")
             return _OUTPUT_ACTION.pack(_OUTPUT, 16, port, 0)
-        case ToController():
-            return _OUTPUT_ACTION.pack(_OUTPUT, 16, PORT_CONTROLLER, NO_BUFFER_MAX)
         case ToGroup(group_id):
             return _GROUP_ACTION.pack(_GROUP, 8, group_id)
-        case DecTtl():
-            return _DEC_TTL_ACTION.pack(_DEC_TTL, 8)
         case Set(name, value):
             oxm = encode_field(name, value)
             length = 4 + len(oxm) + (-(4 + len(oxm)) & 7)
@@ -80,12 +84,10 @@ def _encode_action(action: Action) -> bytes:
         case Move(source, target):
             bits = FIELDS[source].bits
             return _COPY_ACTION.pack(_COPY_FIELD, 24, bits, 0, 0, header(source), header(target))
-        case PushVlan():
-            return _VLAN_ACTION.pack(_PUSH_VLAN, 8, _8021Q)
-        case PopVlan():
-            return _VLAN_ACTION.pack(_POP_VLAN, 8, 0)
         case Resubmit() | Conjunction() | Track():
             return _encode_nicira(action)
+        case ToController() | DecTtl() | PushVlan() | PopVlan():
+            return _FIXED[action]
     assert_never(action)
 
 
@@ -129,31 +131,31 @@ def encode_instructions(actions: tuple[Action, ...], goto: int | None, meter: in
 
 
 def _decode_action(buf: bytes, kind: int) -> Action:
+    if buf in _FIXED_OF:
+        return _FIXED_OF[buf]
     if kind == _OUTPUT:
         port = _OUTPUT_ACTION.unpack(buf)[2]
         return ToController() if port == PORT_CONTROLLER else Output(port)
     if kind == _GROUP:
         return ToGroup(_GROUP_ACTION.unpack(buf)[2])
-    if kind == _DEC_TTL:
-        return DecTtl()
     if kind == _SET_FIELD:
         conditions = decode_field(buf[4 : 8 + buf[7]])
         if len(conditions) != 1 or conditions[0].mask is not None:
             raise Undecodable("a set-field with a mask, or of two registers")
         return Set(conditions[0].field, conditions[0].value)
     if kind == _COPY_FIELD and len(buf) == _COPY_ACTION.size:
-        _, _, bits, from_bit, to_bit, source, target = _COPY_ACTION.unpack(buf)
-        if from_bit == to_bit == 0:
-            move = Move(name_of(source), name_of(target))
-            if bits == FIELDS[move.source].bits == FIELDS[move.target].bits:
-                return move
-    if kind == _PUSH_VLAN and _VLAN_ACTION.unpack(buf)[2] == _8021Q:
-        return PushVlan()
-    if kind == _POP_VLAN:
-        return PopVlan()
+        return _decode_copy(buf)
     if kind == _EXPERIMENTER and len(buf) >= _RESUBMIT_ACTION.size:
         return _decode_nicira(buf)
     raise Undecodable(f"action of type {kind}: {buf.hex()}")
+
+
+def _decode_copy(buf: bytes) -> Move:
+    _, _, bits, from_bit, to_bit, source, target = _COPY_ACTION.unpack(buf)
+    move = Move(name_of(source), name_of(target))
+    if from_bit or to_bit or not bits == FIELDS[move.source].bits == FIELDS[move.target].bits:
+        raise Undecodable(f"a copy of a part: {buf.hex()}")
+    return move
 
 
 def _decode_nicira(buf: bytes) -> Action:

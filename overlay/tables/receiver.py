@@ -1,7 +1,7 @@
 """Does the receiver's policy look at this?
 
 The twin of ``overlay.tables.sender``.  A packet comes here once for each local port that it is to be delivered to; of a
-flood one copy may be for the sender itself, which is dropped at the last, since it would leave by the port it came in by.
+flood one copy may be for the sender itself: it is dropped at the last, since it would leave by the port it came in by.
 """
 
 from __future__ import annotations

@@ -162,23 +162,23 @@ class _Switch:
             case Resubmit(later):
                 assert later > table
                 self.go(later, now)
-            case Track(zone_of, later, commit, mark):
-                zone = now.get(zone_of, 0) & 0xFFFF
-                if commit:
-                    self._tracker.commit(zone, now, mark)
-                if later is not None:
-                    assert later > table
-                    state, marked = self._tracker.look(zone, now)
-                    self.go(later, {**now, "ct_state": state, "ct_mark": marked})
+            case Track():
+                self._track(table, action, now)
             case ToController():
                 self.emissions.append(Emission(PORT_CONTROLLER, dict(now)))
-            case Output(port):
-                if port == PORT_IN:
-                    self.emissions.append(Emission(self._in_port, dict(now)))
-                elif port != self._in_port:
-                    self.emissions.append(Emission(port, dict(now)))
+            case Output(port) if port == PORT_IN or port != self._in_port:
+                self.emissions.append(Emission(self._in_port if port == PORT_IN else port, dict(now)))
             case _:
-                raise AssertionError(f"br-int does not do {action}")
+                assert isinstance(action, Output), f"br-int does not do {action}"
+
+    def _track(self, table: int, action: Track, now: dict[str, int]) -> None:
+        zone = now.get(action.zone, 0) & 0xFFFF
+        if action.commit:
+            self._tracker.commit(zone, now, action.mark)
+        if action.table is not None:
+            assert action.table > table
+            state, marked = self._tracker.look(zone, now)
+            self.go(action.table, {**now, "ct_state": state, "ct_mark": marked})
 
 
 def _complete(parts: Iterable[Flow]) -> list[int]:

@@ -10,14 +10,18 @@ from overlay.changes import Unit, UnitKind, Unplugged
 from overlay.compile import Compiler, flows_of
 from overlay.flow import (
     COOKIE_MARK,
+    Conjunction,
     DecTtl,
     FlowKey,
     Move,
     Output,
     Pipeline,
     PipelineError,
+    PushVlan,
+    Resubmit,
     Set,
     Table,
+    Track,
     conditions,
     cookie,
 )
@@ -62,6 +66,12 @@ def test_masks_are_brought_to_their_simplest_form() -> None:
         lambda: FIRST.flow(1, {}, cookie=COOKIE_MARK, actions=(Move("ipv4_src", "eth_dst"),)),
         lambda: FIRST.flow(1, {}, cookie=COOKIE_MARK, actions=(DecTtl(),)),
         lambda: FIRST.flow(1, {}, cookie=COOKIE_MARK, actions=(Output(1),)),
+        lambda: FIRST.flow(1, {}, cookie=COOKIE_MARK, actions=(PushVlan(),)),
+        lambda: FIRST.flow(1, {}, cookie=COOKIE_MARK, actions=(Conjunction(1, 1, 2),)),
+        lambda: FIRST.flow(1, {}, cookie=COOKIE_MARK, actions=(Track("reg1", 1, commit=True, mark=1),)),
+        lambda: FIRST.flow(1, {}, cookie=COOKIE_MARK, actions=(Track("reg1", 0),)),
+        lambda: FIRST.flow(1, {}, cookie=COOKIE_MARK, actions=(Resubmit(0),)),
+        lambda: SECOND.number_of("first"),
         lambda: SECOND.flow(1, {}, cookie=COOKIE_MARK, goto="first"),
         lambda: SECOND.flow(1, {}, cookie=1),
         lambda: cookie(256, 0),
@@ -69,7 +79,7 @@ def test_masks_are_brought_to_their_simplest_form() -> None:
         lambda: Pipeline("unknown", Table("x", "", matches=("nonsense",))),
         lambda: Pipeline("back", Table("x", "", matches=(), nexts=("x",))),
     ],
-    ids=map(str, range(17)),
+    ids=map(str, range(23)),
 )
 def test_what_is_not_declared_is_refused(wrong: object) -> None:
     """An undeclared field, register, emission or backward hop, a value that does not fit, a foreign cookie: refused."""
