@@ -117,8 +117,8 @@ _SHORT: Final = Struct("!IH")
 _SIZES: Final = {name: -(-field.bits // 8) for name, field in FIELDS.items()}
 _TYPES: Final = {name: class_ << 16 | number << 9 for name, (class_, number) in _NUMBERS.items()}
 _RANKS: Final = {
-    # A prerequisite must stand before what needs it; header order sees to that, but for the extension's.
-    name: type_ + (1 << 32) * (_NUMBERS[name][0] == _ND_EXTENSION)
+    # A prerequisite must stand before what needs it; header order sees to that, but for the extensions'.
+    name: type_ + (1 << 32) * (_NUMBERS[name][0] == _ND_EXTENSION or name == "ip_frag")
     for name, type_ in _TYPES.items()
 }
 _NAMES: Final = {type_: name for name, type_ in _TYPES.items()} | {

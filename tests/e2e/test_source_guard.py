@@ -63,7 +63,7 @@ def refused(scene: Scene, vm: VmStatus) -> int:
     flows = [
         flow
         for flow in scene.flows(vm.host)
-        if flow.ours and flow.cookie >> 40 & 0xFF == SPOOFED and f"in_port={port} " in flow.text.replace(",", " ")
+        if flow.ours and flow.cookie >> 40 & 0xFF == SPOOFED and f"reg2={port:#x} " in flow.text.replace(",", " ")
     ]
     assert flows, "the port has no refusing flow"
     return sum(flow.number("n_packets") for flow in flows)

@@ -208,7 +208,7 @@ def test_spoofing_is_counted(switch: Switch) -> None:
     assert switch.receive("b", 0x0800, 0.3) is None
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        flows = switch.ofctl("dump-flows", "table=1,cookie=0x564c050000000000/0xffffff0000000000,in_port=2")
+        flows = switch.ofctl("dump-flows", "table=1,cookie=0x564c050000000000/0xffffff0000000000,reg2=2")
         if "n_packets=1" in flows:
             return
     pytest.fail(flows)
