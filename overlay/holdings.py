@@ -20,6 +20,9 @@ DEFAULT_QUOTAS: Final[Mapping[Countable, int]] = MappingProxyType(
         Countable.PORT: 50_000,
         Countable.SUBNETPOOL: 100,
         Countable.RBAC_POLICY: 1000,
+        Countable.SECURITY_GROUP: 1000,
+        Countable.SECURITY_GROUP_RULE: 10_000,
+        Countable.ADDRESS_GROUP: 1000,
     }
 )
 """Enough for a big project, and few enough that one that runs wild does not take everything."""
