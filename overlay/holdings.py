@@ -71,11 +71,11 @@ class Holdings:
         own = self.quotas.get(project)
         return self.defaults if own is None else {**self.defaults, **own.limits}
 
-    def charge(self, kind: Countable, project: str) -> None:
-        """Check that a project may have one more.
+    def charge(self, kind: Countable, project: str, more: int = 1) -> None:
+        """Check that a project may have one more, or several.
 
         :raises Conflict: ``OverQuota``.
         """
         limit = self.limits(project)[kind] if project in self.quotas else self.defaults[kind]
-        if limit != UNLIMITED and len(self.ids(kind, project)) >= limit:
+        if limit != UNLIMITED and len(self.ids(kind, project)) + more > limit:
             raise Conflict(f"Quota exceeded for resources: ['{kind}'].", field=kind, kind="OverQuota")

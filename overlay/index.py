@@ -16,6 +16,7 @@ from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, Plug, footing
 from overlay.holdings import Holdings
 from overlay.moves import SWITCHING, Move
+from overlay.policy.index import Policies
 from overlay.readiness import Readiness
 from overlay.refusals import NotFound
 from overlay.settings import Settings
@@ -64,6 +65,7 @@ class Index:
         self.tenants_of: dict[str, dict[str, int]] = {}
         self.holdings = Holdings(settings.quotas)
         self.shares = Shares()
+        self.policy = Policies(self.holdings)
         self.cuts: dict[str, Cuts] = {}
         self.default_pools: dict[int, str] = {}
         self.mac_owner: dict[tuple[str, Mac], str] = {}
@@ -252,6 +254,7 @@ class Index:
         """Add or replace; the network never changes."""
         before = self.ports.get(port.id)
         self.ports[port.id] = port
+        self.policy.follow(before, port)
         if before is None:
             self.ports_of[port.network_id][port.id] = None
             self.holdings.add(Countable.PORT, port.project_id, port.id)
@@ -274,6 +277,7 @@ class Index:
     def drop_port(self, port_id: str) -> None:
         """Remove a port that stands nowhere any more."""
         port = self.ports.pop(port_id)
+        self.policy.join(port_id, port.security_groups, None)
         self._leave_home(port)
         del self.ports_of[port.network_id][port_id], self.mac_owner[port.network_id, port.mac]
         self.holdings.drop(Countable.PORT, port.project_id, port_id)

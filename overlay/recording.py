@@ -21,11 +21,17 @@ from overlay.documents import (
 from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
 from overlay.index import Index
 from overlay.moves import Move, Phase
+from overlay.policy.values import AddressGroup, SecurityRule
 from overlay.revisions import Recorded, revised
 from overlay.values import HostName, Network, Port, Record, Share, Subnet, SubnetPool
 
 _BINDINGS_CHANGE: Final = frozenset(Phase) - {Phase.READY, Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE}
 """The phases whose beginning changes which bindings a port has, or which of them is the active one."""
+
+
+def _standing(port: Port) -> tuple[object, ...]:
+    """What a policy reads of a port."""
+    return (port.port_security, port.security_groups, port.mac, port.fixed_ips, port.allowed_pairs)
 
 
 class Recorder:
@@ -74,7 +80,7 @@ class Recorder:
         """Add or replace a network and store it."""
         before = self.index.networks.get(network.id)
         if before != network:
-            network = self._revised(DocumentKind.NETWORK, before, network)
+            network = self.next_revision(DocumentKind.NETWORK, before, network)
             self.index.put_network(network)
             self.store(write_network(network))
 
@@ -82,7 +88,7 @@ class Recorder:
         """Add or replace a subnet and store it."""
         before = self.index.subnets.get(subnet.id)
         if before != subnet:
-            subnet = self._revised(DocumentKind.SUBNET, before, subnet)
+            subnet = self.next_revision(DocumentKind.SUBNET, before, subnet)
             self.index.put_subnet(subnet)
             self.store(write_subnet(subnet))
 
@@ -90,7 +96,7 @@ class Recorder:
         """Add or replace a subnet pool and store it."""
         before = self.index.subnetpools.get(pool.id)
         if before != pool:
-            pool = self._revised(DocumentKind.SUBNETPOOL, before, pool)
+            pool = self.next_revision(DocumentKind.SUBNETPOOL, before, pool)
             self.index.put_subnetpool(pool)
             self.store(write_subnetpool(pool))
 
@@ -98,7 +104,7 @@ class Recorder:
         """Add or replace a share and store it."""
         before = self.index.shares.by_id.get(share.id)
         if before != share:
-            share = self._revised(DocumentKind.SHARE, before, share)
+            share = self.next_revision(DocumentKind.SHARE, before, share)
             self.index.put_share(share)
             self.store(write_share(share))
 
@@ -111,14 +117,32 @@ class Recorder:
         """Add or replace a port and store it."""
         before = self.index.ports.get(port.id)
         if before != port:
-            self._store_port(self._revised(DocumentKind.PORT, before, port))
+            self._store_port(self.next_revision(DocumentKind.PORT, before, port))
+            if before is None or _standing(before) != _standing(port):
+                self.policy_changed(ports=((before, port),))
         self.touch([port.id])
+
+    def policy_changed(
+        self,
+        *,
+        ports: Iterable[tuple[Port | None, Port | None]] = (),
+        added: Iterable[SecurityRule] = (),
+        removed: Iterable[SecurityRule] = (),
+        prefixes: Iterable[tuple[AddressGroup, AddressGroup]] = (),
+    ) -> None:
+        """Have the switches follow a policy that has changed, in the index already.
+
+        :param ports: before and after, where groups, addresses or whether they are checked differ; None where a port
+            was not there, or is no more.
+        :param added: rules that are new; ``removed`` those that are gone.
+        :param prefixes: address groups before and after.
+        """
 
     def _store_port(self, port: Port) -> None:
         self.index.put_port(port)
         self.store(write_port(port))
 
-    def _revised(self, kind: DocumentKind, before: Recorded | None, after: Recorded) -> Recorded:
+    def next_revision(self, kind: DocumentKind, before: Recorded | None, after: Recorded) -> Recorded:
         """What is to be put: the next revision, of which one change makes but one."""
         return after if before is None or (kind, after.id) in self._documents else revised(after, self.now)
 
@@ -126,7 +150,7 @@ class Recorder:
         """Replace a move, store it and tell of its phase; its port has other bindings by it."""
         if move.phase in _BINDINGS_CHANGE:
             port = self.index.ports[move.port_id]
-            self._store_port(self._revised(DocumentKind.PORT, port, port))
+            self._store_port(self.next_revision(DocumentKind.PORT, port, port))
         self.index.put_move(move)
         self.store(write_move(move))
         self.tell(NoticeKind.MOVE_PHASE, move.id, move.phase)
@@ -139,13 +163,17 @@ class Recorder:
         if before != after or turned:
             self._compare(port_id, before, after, turned, waits=True)
 
+    def reprogram(self, port_id: str) -> None:
+        """A port may send by other addresses than its own: soil what lets it."""
+        self.touch([port_id])
+        for tap in self.index.footing(port_id).taps:
+            self.soil(tap.host, UnitKind.PORT, port_id)
+            self.wait(tap.host, port_id)
+
     def readdress(self, port_id: str) -> None:
         """A port has other addresses: soil what answers for them, and what lets it send by them."""
         index = self.index
-        self.touch([port_id])
-        for tap in index.footing(port_id).taps:
-            self.soil(tap.host, UnitKind.PORT, port_id)
-            self.wait(tap.host, port_id)
+        self.reprogram(port_id)
         for host in index.present_on(index.ports[port_id].network_id) if index.footing(port_id).pointer else ():
             self.soil(host, UnitKind.ADDRESS, port_id)
             self.wait(host, port_id)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from overlay.values import AddressPair, IpNetwork, Record
 
 __all__ = ["AddressGroup", "AddressPair", "Direction", "SecurityGroup", "SecurityRule"]
+
+UNRECORDED: Final = Record()
+"""That of what was not made by an intent."""
 
 
 class Direction(StrEnum):
@@ -35,7 +39,7 @@ class SecurityGroup:
     description: str = ""
     stateful: bool = True
     is_default: bool = False
-    record: Record = Record()
+    record: Record = UNRECORDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class SecurityRule:
     remote_prefix: IpNetwork | None = None
     remote_address_group_id: str | None = None
     description: str = ""
-    record: Record = Record()
+    record: Record = UNRECORDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +82,4 @@ class AddressGroup:
     name: str
     description: str = ""
     prefixes: tuple[IpNetwork, ...] = ()
-    record: Record = Record()
+    record: Record = UNRECORDED
