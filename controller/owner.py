@@ -62,6 +62,7 @@ from overlay.changes import (
     ResetQuota,
     Tick,
 )
+from overlay.policy.changes import DeleteSecurityGroup
 from overlay.refusals import Conflict, NotFound, Refusal
 from overlay.world import World
 
@@ -248,6 +249,8 @@ class Owner:
             ]
             if change.name in self.world.quotas:
                 left.append(ResetQuota(change.name))
+            if (group_id := self.world.default_group(change.name)) is not None:
+                left.append(DeleteSecurityGroup(group_id, default=True))
             outcomes += [self.world.apply(intent, self._clock()) for intent in left]
         return Outcome.merge(outcomes)
 

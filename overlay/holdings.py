@@ -6,7 +6,7 @@ are ordered sets.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -58,9 +58,9 @@ class Holdings:
         """All projects that have something, or a quota of their own."""
         return frozenset(self.quotas).union(*self._ids.values())
 
-    def first(self, project: str) -> tuple[Countable, str] | None:
-        """What something is, and its id, that a project has; ``None`` when it has nothing."""
-        return next(((kind, id_) for kind in Countable for id_ in self.ids(kind, project)), None)
+    def first(self, project: str, besides: Container[str] = ()) -> tuple[Countable, str] | None:
+        """What something is, and its id, that a project has besides these; ``None`` when it has nothing."""
+        return next(((kind, id_) for kind in Countable for id_ in self.ids(kind, project) if id_ not in besides), None)
 
     def usage(self, project: str) -> dict[Countable, int]:
         """How many of each a project has."""

@@ -264,8 +264,13 @@ class World:
         return self._index.holdings.usage(project)
 
     def owned(self, project: str) -> tuple[Countable, str] | None:
-        """What something is, and its id, that a project has; ``None`` when it has nothing."""
-        return self._index.holdings.first(project)
+        """What something is, and its id, that a project has; ``None`` when it has nothing.
+
+        Its default group does not count, which it has never asked for.
+        """
+        policy = self._index.policy
+        default = policy.default_of.get(project, "")
+        return self._index.holdings.first(project, {default, *policy.rules_of.get(default, ())})
 
     def limits(self, project: str) -> Mapping[Countable, int]:
         """How many of each a project may have: by its own quota, or the default one."""
