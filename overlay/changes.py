@@ -548,12 +548,16 @@ class UnitKind(StrEnum):
     NETWORK = "network"
     PORT = "port"
     ADDRESS = "address"
+    PEER = "peer"
+    SERVICE = "service"
+    CLAUSE = "clause"
 
 
 class Unit(NamedTuple):
     """The smallest thing that is compiled anew: all flows of one object on one host.
 
-    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS.
+    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS; for those of policies see
+    ``overlay.policy.flows``.
     """
 
     host: HostName

@@ -7,28 +7,30 @@ compilation from scratch would give.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from types import MappingProxyType
+from typing import Final
 
 from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
 from overlay.pipeline import METERS, PIPELINE
+from overlay.policy import flows as policy_flows
+from overlay.policy import units as policy_units
 from overlay.tables import (
     advertise,
     arp,
     arrive,
     classify,
     deliver,
+    filters,
     flood,
     forward,
     guard,
     guard_nd,
     neighbours,
-    receiver,
-    sender,
     services,
     storm,
 )
@@ -37,6 +39,13 @@ from overlay.values import Host, HostName, Port
 from overlay.world import World
 
 __all__ = ["PIPELINE", "Compiler", "Delta", "flows_of", "meters_of", "units_of"]
+
+
+_OF_POLICY: Final[Mapping[UnitKind, Callable[[World, HostName, str], Iterable[Flow]]]] = {
+    UnitKind.PEER: policy_flows.of_peer,
+    UnitKind.SERVICE: policy_flows.of_service,
+    UnitKind.CLAUSE: policy_flows.of_clause,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,8 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
         for port in world.ports_of_network(network_id):
             for host in present:
                 yield Unit(host, UnitKind.ADDRESS, port.id)
+    for host in chosen:
+        yield from policy_units.units_at(world.policy, host, world.networks_on_host(host))
 
 
 def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
@@ -80,6 +91,8 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
         return tuple(_static())
     if unit.kind is UnitKind.NETWORK:
         return tuple(_of_network(world, host, unit.key))
+    if unit.kind in _OF_POLICY:
+        return tuple(_OF_POLICY[unit.kind](world, unit.host, unit.key))
     port = world.ports.get(unit.key)
     if port is None:
         return ()
@@ -112,11 +125,11 @@ def _static() -> Iterator[Flow]:
     yield neighbours.miss(cookie)
     yield advertise.complete(cookie)
     yield services.miss(cookie)
-    yield sender.miss(cookie)
+    yield from filters.SENDER.static(cookie)
     yield arrive.miss(cookie)
     yield forward.miss(cookie)
     yield storm.miss(cookie)
-    yield receiver.miss(cookie)
+    yield from filters.RECEIVER.static(cookie)
 
 
 def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
@@ -146,6 +159,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
     yield classify.from_tap(cookie, tap, world.networks[port.network_id].vni, _allowance(world, tap.lane))
     yield deliver.to_tap(cookie, tap)
+    yield from policy_flows.of_tap(world.policy, tap.lane, port)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
         silenced = provenance(CookieKind.SILENCED, port.id)

@@ -255,6 +255,7 @@ class Index:
         before = self.ports.get(port.id)
         self.ports[port.id] = port
         self.policy.follow(before, port)
+        self.policy.stand(port, [tap.host for tap in self.footing(port.id).taps])
         if before is None:
             self.ports_of[port.network_id][port.id] = None
             self.holdings.add(Countable.PORT, port.project_id, port.id)
@@ -277,7 +278,7 @@ class Index:
     def drop_port(self, port_id: str) -> None:
         """Remove a port that stands nowhere any more."""
         port = self.ports.pop(port_id)
-        self.policy.join(port_id, port.security_groups, None)
+        self.policy.leave(port)
         self._leave_home(port)
         del self.ports_of[port.network_id][port_id], self.mac_owner[port.network_id, port.mac]
         self.holdings.drop(Countable.PORT, port.project_id, port_id)
@@ -366,6 +367,7 @@ class Index:
             self.footings.pop(port_id, None)
         else:
             self.footings[port_id] = after
+        self.policy.stand(port, [tap.host for tap in after.taps])
         turned = self._stand(port.network_id, port_id, set(after.hosts) - set(before.hosts))
         turned |= self._step_off(port.network_id, port_id, set(before.hosts) - set(after.hosts))
         return before, after, turned
@@ -373,6 +375,7 @@ class Index:
     def lift(self, port_id: str) -> tuple[Footing, set[HostName]]:
         """Let a port stand nowhere.  :returns: the footing before, and the hosts that lost its network."""
         before = self.footings.pop(port_id, NOWHERE)
+        self.policy.stand(self.ports[port_id], ())
         return before, self._step_off(self.ports[port_id].network_id, port_id, before.hosts)
 
     def _stand(self, network_id: str, port_id: str, hosts: Iterable[HostName]) -> set[HostName]:

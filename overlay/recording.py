@@ -21,6 +21,8 @@ from overlay.documents import (
 from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
 from overlay.index import Index
 from overlay.moves import Move, Phase
+from overlay.policy import units
+from overlay.policy.presence import Spot
 from overlay.policy.values import AddressGroup, SecurityRule
 from overlay.revisions import Recorded, revised
 from overlay.values import HostName, Network, Port, Record, Share, Subnet, SubnetPool
@@ -137,6 +139,37 @@ class Recorder:
         :param added: rules that are new; ``removed`` those that are gone.
         :param prefixes: address groups before and after.
         """
+        policy = self.index.policy
+        for before, after in ports:
+            read = {unit for port in (before, after) if port is not None for unit in units.by_port(policy, port)}
+            self._dirty |= read
+            if after is not None:
+                if before is not None and before.filtered | after.filtered:
+                    self.reprogram(after.id)
+                for host in {unit.host for unit in read}:
+                    self.wait(host, after.id)
+        for rule in (*added, *removed):
+            for each in units.by_rule(policy, rule):
+                if isinstance(each, Spot):
+                    self._soil_members(each)
+                else:
+                    self._dirty.add(each)
+        for old, new in prefixes:
+            self._dirty.update(units.by_prefixes(policy, old, new))
+        self._follow_groups()
+
+    def _soil_members(self, spot: Spot) -> None:
+        """The ports of a group at a host are members of other clauses now."""
+        for port_id in self.index.policy.members.ports(spot.group_id, spot.network_id):
+            if self.index.footing(port_id).tap_at(spot.host) is not None:
+                self.soil(spot.host, UnitKind.PORT, port_id)
+
+    def _follow_groups(self) -> None:
+        """Where a group has come to a host or gone from it, its clauses have flows, or none any more."""
+        policy = self.index.policy
+        for spot in policy.presence.turned():
+            for clause in policy.clauses.of(spot.group_id):
+                self._dirty.update(units.units_for(policy, spot, clause))
 
     def _store_port(self, port: Port) -> None:
         self.index.put_port(port)
@@ -159,6 +192,7 @@ class Recorder:
     def refoot(self, port_id: str) -> None:
         """A port's home, move or taps have changed: soil what reads its place."""
         before, after, turned = self.index.refoot(port_id)
+        self._follow_groups()
         self.touch([port_id])
         if before != after or turned:
             self._compare(port_id, before, after, turned, waits=True)
@@ -181,6 +215,7 @@ class Recorder:
     def lift(self, port_id: str) -> None:
         """A port stands nowhere any more and is about to be dropped."""
         before, turned = self.index.lift(port_id)
+        self._follow_groups()
         self._compare(port_id, before, NOWHERE, turned, waits=False)
 
     def _compare(self, port_id: str, before: Footing, after: Footing, turned: set[HostName], *, waits: bool) -> None:

@@ -80,6 +80,7 @@ class World:
     The public mappings are views for reading; iteration is in order of creation.
 
     :ivar attachments: (host, port id) to OpenFlow port number.
+    :ivar policy: what the compiler reads of security groups; for reading.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -90,7 +91,7 @@ class World:
         self.ports: Mapping[str, Port] = MappingProxyType(index.ports)
         self.subnetpools: Mapping[str, SubnetPool] = MappingProxyType(index.subnetpools)
         self.shares: Mapping[str, Share] = MappingProxyType(index.shares.by_id)
-        policy = index.policy
+        self.policy = policy = index.policy
         self.security_groups: Mapping[str, SecurityGroup] = MappingProxyType(policy.groups)
         self.security_rules: Mapping[str, SecurityRule] = MappingProxyType(policy.rules)
         self.address_groups: Mapping[str, AddressGroup] = MappingProxyType(policy.address_groups)
@@ -139,6 +140,7 @@ class World:
             index.shown[id_] = index.status(id_)
         for pool in index.pools.values():
             pool.resume()
+        index.policy.presence.turned()
         return world
 
     def apply(self, change: Change, now: float) -> Outcome:

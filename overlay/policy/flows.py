@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 from typing import Final
 
-from overlay.changes import Unit, UnitKind
-from overlay.flow import Flow
-from overlay.policy.clauses import ETHERTYPES, Clause, Piece, Remote, RemoteKind, conditions_of
+from overlay.flow import FieldValue, Flow
+from overlay.policy.clauses import ETHERTYPES, Clause, Piece, conditions_of
 from overlay.policy.index import Policies
 from overlay.policy.presence import Spot
 from overlay.policy.values import Direction
@@ -24,35 +23,6 @@ from overlay.world import World
 
 _SIDES: Final = {Direction.EGRESS: SENDER, Direction.INGRESS: RECEIVER}
 _REFUSED: Final = {Direction.EGRESS: CookieKind.REFUSED_OUT, Direction.INGRESS: CookieKind.REFUSED_IN}
-
-
-def units_at(policy: Policies, host: HostName, network_id: str) -> Iterator[Unit]:
-    """All units of the groups of a network at a host; one of several groups comes several times."""
-    for group_id in policy.presence.groups(host, network_id):
-        for clause in policy.clauses.of(group_id):
-            yield from units_for(policy, Spot(host, network_id, group_id), clause)
-
-
-def units_for(policy: Policies, spot: Spot, clause: Clause) -> Iterator[Unit]:
-    """The units that a clause has flows in, where its group is."""
-    yield Unit(spot.host, UnitKind.CLAUSE, clause.key)
-    for piece in policy.clauses.of(clause.group_id).get(clause, ()):
-        if piece is not None:
-            yield service_unit(spot, clause, piece)
-    if clause.remote is not None:
-        for prefix in policy.prefixes(clause.remote, spot.network_id, clause.family):
-            yield peer_unit(spot.host, spot.network_id, prefix)
-
-
-def service_unit(spot: Spot, clause: Clause, piece: Piece) -> Unit:
-    """The unit of a service in a network at a host."""
-    words = (spot.network_id, clause.direction, *map(str, (clause.family, *piece)))
-    return Unit(spot.host, UnitKind.SERVICE, "|".join(words))
-
-
-def peer_unit(host: HostName, network_id: str, prefix: str) -> Unit:
-    """The unit of a remote end's address or prefix in a network at a host."""
-    return Unit(host, UnitKind.PEER, f"{network_id}|{prefix}")
 
 
 def of_tap(policy: Policies, lane: int, port: Port) -> Iterator[Flow]:
@@ -91,14 +61,14 @@ def of_peer(world: World, host: HostName, key: str) -> Iterator[Flow]:
     there = ip_network(prefix)
     clauses = [
         clause
-        for remote in (Remote(RemoteKind.PREFIX, prefix), *policy.remotes_with(network_id, prefix))
+        for remote in policy.remotes_with(network_id, there)
         for clause in policy.clauses.having(remote)
         if clause.family == there.version and policy.presence.at(Spot(host, network_id, clause.group_id))
     ]
     cookie = provenance(CookieKind.PEER, network_id)
     for direction, side, numbers in _by_side(policy, clauses):
         field = f"ipv{there.version}_{side.peer}"
-        match = {"eth_type": ETHERTYPES[there.version], field: there}
+        match: dict[str, FieldValue] = {"eth_type": ETHERTYPES[there.version], field: there}
         yield side.remote_end(cookie, network.vni, match, numbers)
 
 

@@ -55,7 +55,16 @@ _RULE: Final = 20
 _GOES_ON: Final = 10
 _MISS: Final = 0
 
-_SERVICES: Final = ("ip_proto", "tcp_dst", "udp_dst", "sctp_dst", "icmpv4_type", "icmpv4_code", "icmpv6_type", "icmpv6_code")
+_SERVICES: Final = (
+    "ip_proto",
+    "tcp_dst",
+    "udp_dst",
+    "sctp_dst",
+    "icmpv4_type",
+    "icmpv4_code",
+    "icmpv6_type",
+    "icmpv6_code",
+)
 
 
 def _free_out() -> Iterator[dict[str, FieldValue]]:
@@ -123,7 +132,7 @@ class Filter:
             begun = {"eth_type": family, "ct_state": (NEW, NEW)}
             begin = Track(self.lane, commit=True)
             yield self.verdict.flow(20, begun, cookie=cookie, actions=(begin,), goto=self.onward)
-            again = {**known, "ct_mark": ENDED}
+            again: dict[str, FieldValue] = {**known, "ct_mark": ENDED}
             revive = Track(self.lane, commit=True, mark=0)
             yield self.verdict.flow(10, again, cookie=cookie, actions=(revive,), goto=self.onward)
         yield self.rules.flow(_MISS, {}, cookie=cookie, goto=self.refused.name)
@@ -136,9 +145,7 @@ class Filter:
 
     def allow_all(self, cookie: int, lane: int, family: int) -> Flow:
         """Everything of a family is allowed to a port."""
-        return self.rules.flow(
-            _PLAIN, {self.lane: lane, "eth_type": family}, cookie=cookie, goto=self.verdict.name
-        )
+        return self.rules.flow(_PLAIN, {self.lane: lane, "eth_type": family}, cookie=cookie, goto=self.verdict.name)
 
     def member(self, cookie: int, lane: int, clauses: Mapping[int, int]) -> Flow:
         """A port is one of those that these clauses are about.
