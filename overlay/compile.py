@@ -54,11 +54,14 @@ class Delta:
 
     A meter whose flow is removed stays: deleting it would take every flow that came to use it meanwhile along.  It
     meets no packet, and the next port of its number has it again.
+
+    :ivar zones: of which the switch is to forget the connections: they are of another port, or of a former life.
     """
 
     put: tuple[Flow, ...] = ()
     remove: tuple[Flow, ...] = ()
     meters: tuple[Meter, ...] = ()
+    zones: tuple[int, ...] = ()
 
 
 def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[Unit]:
@@ -226,6 +229,7 @@ class Compiler:
         self._world = world
         self._units: dict[Unit, tuple[Flow, ...]] = {}
         self._desired: dict[HostName, dict[FlowKey, Flow]] = {}
+        self._zones: dict[Unit, int] = {}
 
     def desired(self, host: HostName) -> Mapping[FlowKey, Flow]:
         """What a switch should hold: a view for reading."""
@@ -273,7 +277,22 @@ class Compiler:
                 del self._units[unit]
         if not desired:
             del self._desired[host]
-        return Delta(tuple(put), tuple(old.values()), self._allowances(put)) if put or old else None
+        zones = self._fresh_zones(unit for unit, _, _ in changed)
+        return Delta(tuple(put), tuple(old.values()), self._allowances(put), zones) if put or old else None
+
+    def _fresh_zones(self, units: Iterable[Unit]) -> tuple[int, ...]:
+        """The zones of taps that were not there before."""
+        fresh = []
+        for unit in units:
+            if unit.kind is not UnitKind.PORT:
+                continue
+            tap = self._world.footing(unit.key).tap_at(unit.host)
+            before = self._zones.pop(unit, None)
+            if tap is not None and self._world.ports[unit.key].filtered:
+                self._zones[unit] = tap.lane
+                if before != tap.lane:
+                    fresh.append(tap.lane)
+        return tuple(fresh)
 
     def _allowances(self, flows: Iterable[Flow]) -> tuple[Meter, ...]:
         """The meters that flows need beyond those that every switch has."""
