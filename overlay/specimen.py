@@ -52,8 +52,9 @@ _KINDS: Final = {
 INTRODUCTION: Final = """\
 Every hypervisor's `br-int` holds these tables; a packet meets them in this order. This document is printed from their
 declaration (`overlay/pipeline.py`, `overlay/tables/`), and the sample flows are compiled from a small world: network
-100, whose ports are in a default group that also lets TCP to ports 80 and 81 in, with port `a` here (OpenFlow port 2), port `b` at a host with LA 10.0.2.11, a port that is being prepared to come
-here (port 4), and one that has just moved away. Port 1 is the VXLAN tunnel."""
+100 with port `a` here (OpenFlow port 2), port `b` at a host with LA 10.0.2.11, a port that is being prepared to come
+here (port 4), and one that has just moved away. All are in their project's default group, which lets TCP in to ports
+80 and 81 besides what its own members send. Port 1 is the VXLAN tunnel."""
 
 
 def _do(world: World, change: Change) -> None:

@@ -85,8 +85,8 @@ class OpenFlowSession:
     def send(self, mods: Mods, ticket: int) -> None:
         """Send as one atomic bundle followed by a barrier; never blocks (encoding and writing go on behind).
 
-        A meter is modified, or else added, and a zone flushed outside of the bundle: that stays when it is refused.  A flow that is
-        put replaces a foreign one of the same table, priority and match; a removal never meets a foreign flow.
+        A meter is modified, or else added, and a zone is flushed outside of the bundle: that stays when it is refused.
+        A flow that is put replaces a foreign one of the same table, priority and match; a removal never meets one.
         """
         if not self._open:
             return

@@ -131,9 +131,8 @@ def conditions_of(family: int, piece: Piece) -> dict[str, FieldValue]:
     match: dict[str, FieldValue] = {"eth_type": ETHERTYPES[family], "ip_proto": piece.protocol}
     if piece.protocol in {ICMP, ICMPV6}:
         kind = "icmpv4" if piece.protocol == ICMP else "icmpv6"
-        for name, value in ((f"{kind}_type", piece.first), (f"{kind}_code", piece.second)):
-            if value != ANY:
-                match[name] = value
+        asked = {f"{kind}_type": piece.first, f"{kind}_code": piece.second}
+        match |= {name: value for name, value in asked.items() if value != ANY}
     elif piece.first != ANY:
         match[f"{_PORTS[piece.protocol]}_dst"] = (piece.first, piece.second)
     return match

@@ -66,7 +66,7 @@ def of_peer(world: World, host: HostName, key: str) -> Iterator[Flow]:
         if clause.family == there.version and policy.presence.at(Spot(host, network_id, clause.group_id))
     ]
     cookie = provenance(CookieKind.PEER, network_id)
-    for direction, side, numbers in _by_side(policy, clauses):
+    for side, numbers in _by_side(policy, clauses):
         field = f"ipv{there.version}_{side.peer}"
         match: dict[str, FieldValue] = {"eth_type": ETHERTYPES[there.version], field: there}
         yield side.remote_end(cookie, network.vni, match, numbers)
@@ -86,7 +86,7 @@ def of_service(world: World, host: HostName, key: str) -> Iterator[Flow]:
         if clause.direction == direction and clause.family == int(family) and piece in pieces
     ]
     cookie = provenance(CookieKind.SERVICE, network_id)
-    for _, side, found in _by_side(policy, clauses):
+    for side, found in _by_side(policy, clauses):
         yield side.service(cookie, network.vni, conditions_of(int(family), piece), found)
 
 
@@ -100,9 +100,9 @@ def of_clause(world: World, host: HostName, key: str) -> Iterator[Flow]:
         yield _SIDES[clause.direction].whole(cookie, policy.clauses.number(clause))
 
 
-def _by_side(policy: Policies, clauses: Iterable[Clause]) -> Iterator[tuple[Direction, Filter, dict[int, int]]]:
+def _by_side(policy: Policies, clauses: Iterable[Clause]) -> Iterator[tuple[Filter, dict[int, int]]]:
     found: dict[Direction, dict[int, int]] = {}
     for clause in clauses:
         found.setdefault(clause.direction, {})[policy.clauses.number(clause)] = clause.dimensions
     for direction, numbers in found.items():
-        yield direction, _SIDES[direction], numbers
+        yield _SIDES[direction], numbers

@@ -126,13 +126,13 @@ class Filter:
             yield self.state.flow(20 if bits & REPLY else 19, answer, cookie=cookie, goto=self.onward)
         yield self.state.flow(_MISS, {}, cookie=cookie, goto=self.rules.name)
         for family in FAMILIES:
-            known = {"eth_type": family, "ct_state": (ESTABLISHED, ESTABLISHED)}
+            known: dict[str, FieldValue] = {"eth_type": family, "ct_state": (ESTABLISHED, ESTABLISHED)}
             end = Track(self.lane, commit=True, mark=ENDED)
             yield self.rules.flow(_GOES_ON, known, cookie=cookie, actions=(end,), goto=self.refused.name)
-            begun = {"eth_type": family, "ct_state": (NEW, NEW)}
+            begun: dict[str, FieldValue] = {"eth_type": family, "ct_state": (NEW, NEW)}
             begin = Track(self.lane, commit=True)
             yield self.verdict.flow(20, begun, cookie=cookie, actions=(begin,), goto=self.onward)
-            again: dict[str, FieldValue] = {**known, "ct_mark": ENDED}
+            again = {**known, "ct_mark": ENDED}
             revive = Track(self.lane, commit=True, mark=0)
             yield self.verdict.flow(10, again, cookie=cookie, actions=(revive,), goto=self.onward)
         yield self.rules.flow(_MISS, {}, cookie=cookie, goto=self.refused.name)

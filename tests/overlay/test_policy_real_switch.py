@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import struct
 from collections.abc import Callable, Iterator
@@ -122,13 +123,13 @@ class Place:
     def install(self, delta: Delta) -> None:
         """Change flows, as one bundle."""
         lines = [f"add {ofctl(flow)}" for flow in delta.put]
-        for flow in delta.remove:
-            lines.append(f"delete_strict {ofctl(flow).partition(',actions=')[0]}".replace("cookie=", "cookie_ignored="))
-        lines = [",".join(part for part in line.split(",") if not part.startswith("cookie_ignored")) for line in lines]
+        lines += [f"delete_strict {ofctl(flow).partition(',actions=')[0]}" for flow in delta.remove]
+        lines = [line if line.startswith("add") else re.sub(",cookie=[^,]*", "", line) for line in lines]
         flows = self.switch.where / "change"
         flows.write_text("\n".join(lines))
         remote = f"unix:{self.switch.where}/ovt-int.mgmt"
-        self.switch.run("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flows", remote, str(flows)) if lines else None
+        if lines:
+            self.switch.run("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flows", remote, str(flows))
 
     def hears(self, source: str, target: str, frame: bytes) -> bool:
         """Whether a frame gets to a machine; what else it hears is not looked at."""
