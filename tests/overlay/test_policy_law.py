@@ -302,7 +302,7 @@ def test_nothing_is_left_of_a_policy(talk) -> None:
     assert kinds <= {1, 2}
 
 
-def test_what_several_rules_or_ports_need_stays(talk) -> None:
+def test_what_several_rules_or_ports_need_stays() -> None:
     """A part of a service that two rules have, and a group of which two ports are at a host, stay for the other one."""
     lab = lab_of([("g0",), ("g0",), ("g1",), None])
     give(lab, 1, ("g0", Direction.INGRESS, 4, (6, 80, 83), {}))
