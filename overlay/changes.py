@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from overlay.multicast.changes import Joined, Left
 from overlay.values import (
     Countable,
     Host,
@@ -51,6 +52,7 @@ class DocumentKind(StrEnum):
     PORT = "port"
     MOVE = "move"
     SHARE = "rbac_policy"
+    MEMBERSHIPS = "memberships"
 
 
 # --- intents ---------------------------------------------------------------------------------------------------
@@ -514,7 +516,18 @@ class Tick:
 
 
 Event: TypeAlias = (
-    HostSeen | HostSnapshot | Plugged | Unplugged | HostLost | HostBack | Announced | Sent | Confirmed | Tick
+    HostSeen
+    | HostSnapshot
+    | Plugged
+    | Unplugged
+    | HostLost
+    | HostBack
+    | Announced
+    | Sent
+    | Confirmed
+    | Tick
+    | Joined
+    | Left
 )
 
 Change: TypeAlias = Intent | Event
@@ -530,12 +543,14 @@ class UnitKind(StrEnum):
     NETWORK = "network"
     PORT = "port"
     ADDRESS = "address"
+    MULTICAST = "multicast"
 
 
 class Unit(NamedTuple):
     """The smallest thing that is compiled anew: all flows of one object on one host.
 
-    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS.
+    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS, and for MULTICAST
+    ``network's id|group``.
     """
 
     host: HostName

@@ -40,11 +40,14 @@ from overlay.changes import (
     UpdateSubnetPool,
 )
 from overlay.index import Index
+from overlay.multicast import memberships
+from overlay.multicast.changes import Joined, Left
 from overlay.recording import Recorder
 
 
 def _tick(index: Index, _change: Tick, record: Recorder) -> None:
     record.touch(index.moves)
+    memberships.expire(index, record)
 
 
 HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
@@ -79,5 +82,7 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     Sent: membership.sent,
     Confirmed: membership.confirmed,
     Tick: _tick,
+    Joined: memberships.joined,
+    Left: memberships.left,
 }
 """Each checks everything before it changes anything."""

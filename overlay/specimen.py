@@ -24,6 +24,7 @@ from overlay.changes import (
 from overlay.compile import Compiler, units_of
 from overlay.describe import document
 from overlay.flow import Flow
+from overlay.multicast.changes import Joined
 from overlay.pipeline import PIPELINE
 from overlay.tables.names import REGISTERS, CookieKind
 from overlay.values import DatapathId, Host, HostName, Mac, Vni
@@ -40,6 +41,7 @@ _KINDS: Final = {
     CookieKind.SPOOFED: "per plugged port, counting what it may not say",
     CookieKind.ANNOUNCEMENT: "per passive port, until its move is activated",
     CookieKind.SILENCED: "per passive port, counting what it may not say yet",
+    CookieKind.MULTICAST: "per multicast group that somebody in a network listens to",
 }
 
 INTRODUCTION: Final = """\
@@ -72,6 +74,8 @@ def _world() -> World:
         _do(world, BindPassive(port_id, target))
         _do(world, Plugged(target, port_id, 4))
     _do(world, Activate("leaving", _THERE))
+    for host, port_id in ((_HERE, "a"), (_THERE, "b")):
+        _do(world, Joined(host, port_id, (IPv4Address("239.1.1.1"),)))
     return world
 
 

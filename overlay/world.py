@@ -7,7 +7,7 @@ else there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -36,6 +36,9 @@ from overlay.footing import Footing
 from overlay.handlers import HANDLERS
 from overlay.index import Index
 from overlay.moves import Move, Phase, deadline
+from overlay.multicast import memberships
+from overlay.multicast.documents import write_memberships
+from overlay.multicast.values import Membership
 from overlay.recording import Recorder
 from overlay.settings import Settings
 from overlay.values import (
@@ -87,7 +90,7 @@ class World:
         self.attachments: Mapping[tuple[HostName, str], int] = MappingProxyType(index.attachments)
 
     @classmethod
-    def restore(cls, documents: Iterable[Document], now: float, settings: Settings | None = None) -> World:  # noqa: ARG003
+    def restore(cls, documents: Iterable[Document], now: float, settings: Settings | None = None) -> World:
         """Build the world that these documents were stored from; moves go on where they stood.
 
         Attachments are not stored: hosts report them by ``HostSnapshot``.  All hosts count as pending until they
@@ -121,6 +124,7 @@ class World:
             index.put_port(read_port(id_, body))
             index.refoot(id_)
             index.shown[id_] = index.status(id_)
+        memberships.restore(index, bodies[DocumentKind.MEMBERSHIPS], now)
         for pool in index.pools.values():
             pool.resume()
         return world
@@ -310,6 +314,26 @@ class World:
         """The id of the port that is plugged as an OpenFlow port of a host, or as a VLAN of it."""
         return self._index.taps.get(host, {}).get((ofport, vid))
 
+    def multicast_networks(self) -> Iterable[str]:
+        """The ids of the networks in which somebody listens to a multicast group."""
+        return self._index.listeners.networks()
+
+    def multicast_groups(self, network_id: str) -> Iterable[IpAddress]:
+        """The multicast groups that somebody in a network listens to."""
+        return self._index.listeners.groups(network_id)
+
+    def audience(self, network_id: str, group: IpAddress) -> Mapping[HostName, Collection[str]]:
+        """Per host the ids of the ports that listen to a multicast group there: where a port moves, at both ends."""
+        return self._index.listeners.audience(network_id, group)
+
+    def memberships(self, port_id: str) -> tuple[Membership, ...]:
+        """What a port listens to."""
+        return tuple(self._index.listeners.memberships(port_id))
+
+    def refused_memberships(self, port_id: str) -> int:
+        """How many reports of a port were beyond a limit."""
+        return self._index.listeners.refused.get(port_id, 0)
+
     def move_of(self, port_id: str) -> Move | None:
         """The live move of a port."""
         return self._index.moves.get(port_id)
@@ -359,6 +383,7 @@ class World:
 
     def documents(self) -> tuple[Document, ...]:
         """The whole world as it is stored."""
+        listeners = self._index.listeners
         return (
             *map(write_quota, self.quotas.values()),
             *map(write_subnetpool, self.subnetpools.values()),
@@ -368,4 +393,5 @@ class World:
             *map(write_port, self.ports.values()),
             *map(write_move, self.moves()),
             *map(write_share, self.shares.values()),
+            *(write_memberships(port_id, listeners.since(port_id)) for port_id in listeners.ports()),
         )
