@@ -41,6 +41,7 @@ _KINDS: Final = {
     CookieKind.SPOOFED: "per plugged port, counting what it may not say",
     CookieKind.ANNOUNCEMENT: "per passive port, until its move is activated",
     CookieKind.SILENCED: "per passive port, counting what it may not say yet",
+    CookieKind.ASKED_GROUPS: "per plugged port, for what it says of multicast groups",
     CookieKind.MULTICAST: "per multicast group that somebody in a network listens to",
 }
 

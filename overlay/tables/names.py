@@ -29,6 +29,7 @@ RARP: Final = 0x8035
 IPV4: Final = 0x0800
 IPV6: Final = 0x86DD
 ICMPV6: Final = 58
+IGMP: Final = 2
 ARP_REQUEST: Final = 1
 ARP_REPLY: Final = 2
 
@@ -36,6 +37,9 @@ ROUTER_ADVERTISEMENT: Final = 134
 NEIGHBOUR_SOLICITATION: Final = 135
 NEIGHBOUR_ADVERTISEMENT: Final = 136
 REDIRECT: Final = 137
+LISTENER_QUERY: Final = 130
+LISTENER_REPORT: Final = 131
+LISTENER_DONE: Final = 132
 LISTENER_REPORT_V2: Final = 143
 
 ANNOUNCEMENTS_METER: Final = 1
@@ -65,6 +69,7 @@ class CookieKind(IntEnum):
     ANNOUNCEMENT = 6
     SILENCED = 7
     MULTICAST = 16
+    ASKED_GROUPS = 17
 
 
 _UUID_START: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{2}")
@@ -75,6 +80,11 @@ def object_number(object_id: str) -> int:
     if _UUID_START.match(object_id):
         return int(object_id[:8] + object_id[9:11], 16)
     return int.from_bytes(blake2b(object_id.encode(), digest_size=5).digest(), "big")
+
+
+def kind_of(cookie: int) -> int:
+    """The kind of a cookie of ours."""
+    return cookie >> 40 & 0xFF
 
 
 @lru_cache(maxsize=SHARED)

@@ -31,8 +31,10 @@ from overlay.flow import Flow
 from overlay.multicast.changes import Joined, Left
 from overlay.multicast.values import is_joinable
 from overlay.tables import forward
+from overlay.tables.names import CookieKind
 from overlay.values import HostName, IpAddress
 from overlay.world import Settings, World
+from tests.model import packets
 from tests.model.lab import TUNNEL, Lab, places
 from tests.overlay.conftest import furnished
 
@@ -136,6 +138,24 @@ def test_machines_with_vlans_of_their_own(lab: Lab) -> None:
     join(lab, "c", ONE)
     tagged = {**to_group(lab, "red-a", ONE), "vlan_vid": 0x1005}
     assert [name for _, name in places(lab.send(H1, "red-a", tagged))] == ["red-b", "red-c", "red-d"]
+
+
+@pytest.mark.parametrize("source", [True, False])
+def test_reports_go_to_the_controller_alone(lab: Lab, source: bool) -> None:
+    """What a port says of groups the controller hears and no machine, also when the port has no address yet."""
+    own = link_local(lab.mac("red-a")) if source else 0
+    igmp = {**to_group(lab, "red-a", ip_address("224.0.0.22")), "ip_proto": 2}
+    frames = [igmp if source else {**igmp, "ipv4_src": 0}]
+    frames += [packets.icmp6(lab.mac("red-a"), 0x333300000016, IPv6Address(own), kind) for kind in (131, 132, 143)]
+    for frame in frames:
+        assert places(lab.send(H1, "red-a", frame)) == [("h1", "")]
+        assert lab.last_met(H1, "red-a", frame) is CookieKind.ASKED_GROUPS
+
+
+def test_no_machine_asks_for_groups(lab: Lab) -> None:
+    """The network itself asks; a machine that asks the others is not heard by them."""
+    own = IPv6Address(link_local(lab.mac("red-a")))
+    assert lab.send(H1, "red-a", packets.icmp6(lab.mac("red-a"), 0x333300000001, own, 130)) == []
 
 
 # --- joining and leaving -----------------------------------------------------------------------------------------
