@@ -318,7 +318,7 @@ class World:
         """The ids of the networks in which somebody listens to a multicast group."""
         return self._index.listeners.networks()
 
-    def multicast_groups(self, network_id: str) -> Iterable[IpAddress]:
+    def multicast_groups(self, network_id: str) -> Collection[IpAddress]:
         """The multicast groups that somebody in a network listens to."""
         return self._index.listeners.groups(network_id)
 
@@ -329,6 +329,16 @@ class World:
     def memberships(self, port_id: str) -> tuple[Membership, ...]:
         """What a port listens to."""
         return tuple(self._index.listeners.memberships(port_id))
+
+    @property
+    def membership_count(self) -> int:
+        """How many memberships there are."""
+        return len(self._index.listeners)
+
+    @property
+    def refusal_count(self) -> int:
+        """How many reports of all ports were beyond a limit."""
+        return sum(self._index.listeners.refused.values())
 
     def refused_memberships(self, port_id: str) -> int:
         """How many reports of a port were beyond a limit."""

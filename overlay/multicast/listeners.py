@@ -28,6 +28,10 @@ class Listeners:
 
     # --- looking up ---
 
+    def __len__(self) -> int:
+        """How many memberships there are."""
+        return len(self._renewed)
+
     def since(self, port_id: str) -> Mapping[IpAddress, float]:
         """The groups that a port listens to, and since when."""
         return self._since.get(port_id, {})
