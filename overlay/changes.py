@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import PairRequest, PolicyIntent
 from overlay.values import (
     Countable,
@@ -55,6 +56,7 @@ class DocumentKind(StrEnum):
     PORT = "port"
     MOVE = "move"
     SHARE = "rbac_policy"
+    MEMBERSHIPS = "memberships"
 
 
 # --- intents ---------------------------------------------------------------------------------------------------
@@ -532,7 +534,18 @@ class Tick:
 
 
 Event: TypeAlias = (
-    HostSeen | HostSnapshot | Plugged | Unplugged | HostLost | HostBack | Announced | Sent | Confirmed | Tick
+    HostSeen
+    | HostSnapshot
+    | Plugged
+    | Unplugged
+    | HostLost
+    | HostBack
+    | Announced
+    | Sent
+    | Confirmed
+    | Tick
+    | Joined
+    | Left
 )
 
 Change: TypeAlias = Intent | Event
@@ -551,13 +564,14 @@ class UnitKind(StrEnum):
     PEER = "peer"
     SERVICE = "service"
     CLAUSE = "clause"
+    MULTICAST = "multicast"
 
 
 class Unit(NamedTuple):
     """The smallest thing that is compiled anew: all flows of one object on one host.
 
-    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS; for those of policies see
-    ``overlay.policy.flows``.
+    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS, ``network's id|group`` for
+    MULTICAST; for those of policies see ``overlay.policy.units``.
     """
 
     host: HostName

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from itertools import chain
 from types import MappingProxyType
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
+from overlay.multicast import memberships
 from overlay.pipeline import METERS, PIPELINE
 from overlay.policy import flows as policy_flows
 from overlay.policy import units as policy_units
@@ -81,6 +83,9 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
         for port in world.ports_of_network(network_id):
             for host in present:
                 yield Unit(host, UnitKind.ADDRESS, port.id)
+        for group in world.multicast_groups(network_id):
+            for host in present:
+                yield memberships.unit(host, network_id, group)
     for host in chosen:
         yield from policy_units.units_at(world.policy, host, world.networks_on_host(host))
 
@@ -91,11 +96,13 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
     if host is None:
         return ()
     if unit.kind is UnitKind.BASE:
-        return tuple(_static())
+        return tuple(_static(world))
     if unit.kind is UnitKind.NETWORK:
         return tuple(_of_network(world, host, unit.key))
     if unit.kind in _OF_POLICY:
         return tuple(_OF_POLICY[unit.kind](world, unit.host, unit.key))
+    if unit.kind is UnitKind.MULTICAST:
+        return tuple(_of_group(world, host, *unit.key.rsplit("|", 1)))
     port = world.ports.get(unit.key)
     if port is None:
         return ()
@@ -121,16 +128,19 @@ def _allowance(world: World, lane: int) -> Meter | None:
     return classify.allowance(lane, rate) if rate else None
 
 
-def _static() -> Iterator[Flow]:
+def _static(world: World) -> Iterator[Flow]:
     cookie = provenance(CookieKind.STATIC)
     yield from guard.neighbour_talk(cookie)
     yield arp.miss(cookie)
     yield neighbours.miss(cookie)
     yield advertise.complete(cookie)
+    yield services.no_other_querier(cookie)
     yield services.miss(cookie)
     yield from filters.SENDER.static(cookie)
     yield arrive.miss(cookie)
     yield forward.miss(cookie)
+    if not world.settings.flood_unregistered:
+        yield from forward.unregistered(cookie)
     yield storm.miss(cookie)
     yield from filters.RECEIVER.static(cookie)
 
@@ -143,14 +153,31 @@ def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
     cookie = provenance(CookieKind.NETWORK, network_id)
     if host.tunnel_port is not None:
         yield classify.from_tunnel(cookie, host.tunnel_port, vni)
+    lanes = _local_lanes(world, host, world.standing(host.name, network_id))
+    others = (world.hosts[other].la for other in world.hosts_with_network(network_id) if other != host.name)
+    yield flood.flood(cookie, vni, lanes, host.tunnel_port, sorted(others))
+
+
+def _of_group(world: World, host: Host, network_id: str, group: str) -> Iterator[Flow]:
+    """Those who listen to a multicast group; where a listener is about to arrive, there as well."""
+    audience = world.audience(network_id, address := ip_address(group))
+    if not audience or not world.has_network(host.name, network_id):
+        return
+    lanes = _local_lanes(world, host, audience.get(host.name, ()))
+    others = sorted(world.hosts[other].la for other in audience if other != host.name)
+    cookie = provenance(CookieKind.MULTICAST, network_id)
+    yield forward.group(cookie, world.networks[network_id].vni, address, lanes, host.tunnel_port, others)
+
+
+def _local_lanes(world: World, host: Host, ports: Iterable[str]) -> list[int]:
+    """Where a host delivers itself what is for these ports."""
     lanes = []
-    for port_id in world.standing(host.name, network_id):
+    for port_id in ports:
         at = world.footing(port_id)
         tap = at.tap_at(host.name)
         if tap is not None and host.name in at.local:
             lanes.append(tap.lane)
-    others = (world.hosts[other].la for other in world.hosts_with_network(network_id) if other != host.name)
-    yield flood.flood(cookie, vni, sorted(lanes), host.tunnel_port, sorted(others))
+    return sorted(lanes)
 
 
 def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
@@ -173,6 +200,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     yield from guard.own(cookie, tap.lane, port.mac, ipv4, ipv6)
     yield guard.announcement_over(cookie, tap.lane, port.mac)
     yield from guard_nd.own(cookie, tap.lane, port.mac, ipv6)
+    yield from services.groups(provenance(CookieKind.ASKED_GROUPS, port.id), tap.lane)
     spoofed = provenance(CookieKind.SPOOFED, port.id)
     yield guard.refused(spoofed, tap.lane)
     yield guard_nd.refused(spoofed, tap.lane)

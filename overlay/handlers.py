@@ -40,6 +40,8 @@ from overlay.changes import (
     UpdateSubnetPool,
 )
 from overlay.index import Index
+from overlay.multicast import memberships
+from overlay.multicast.changes import Joined, Left
 from overlay.policy import changes as policy
 from overlay.policy import groups, rules
 from overlay.recording import Recorder
@@ -47,6 +49,7 @@ from overlay.recording import Recorder
 
 def _tick(index: Index, _change: Tick, record: Recorder) -> None:
     record.touch(index.moves)
+    memberships.expire(index, record)
 
 
 HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
@@ -90,5 +93,7 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     Sent: membership.sent,
     Confirmed: membership.confirmed,
     Tick: _tick,
+    Joined: memberships.joined,
+    Left: memberships.left,
 }
 """Each checks everything before it changes anything."""

@@ -16,6 +16,7 @@ from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, Plug, footing
 from overlay.holdings import Holdings
 from overlay.moves import SWITCHING, Move
+from overlay.multicast.listeners import Listeners
 from overlay.policy.index import Policies
 from overlay.readiness import Readiness
 from overlay.refusals import NotFound
@@ -87,6 +88,7 @@ class Index:
         self.stale: dict[tuple[HostName, str], str] = {}
 
         self.readiness = Readiness()
+        self.listeners = Listeners()
         self.shown: dict[str, PortStatus] = {}
 
     # --- looking up ---
@@ -288,6 +290,7 @@ class Index:
             del tenants[port.project_id]
         self._unnumber(port, port.fixed_ips)
         self.readiness.drop(port_id)
+        self.listeners.refused.pop(port_id, None)
         self.shown.pop(port_id, None)
 
     def _number(self, port: Port, addresses: Iterable[FixedIp]) -> None:

@@ -21,6 +21,7 @@ from overlay.documents import (
 from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
 from overlay.index import Index
 from overlay.moves import Move, Phase
+from overlay.multicast import memberships
 from overlay.policy import units
 from overlay.policy.presence import Spot
 from overlay.policy.values import AddressGroup, SecurityRule
@@ -236,9 +237,10 @@ class Recorder:
             )
         if turned:
             soiled.update(Unit(host, UnitKind.NETWORK, network_id) for host in (*present, *turned))
+        soiled |= memberships.follow(index, self, port_id, before, after)
         for host in {unit.host for unit in soiled} if waits else ():
             self.wait(host, port_id)
-        self._dirty |= soiled
+        self._dirty |= soiled | memberships.of_network(index, network_id, turned)
         for host in turned:
             self._dirty.update(Unit(host, UnitKind.ADDRESS, port) for port in index.ports_of[network_id])
 

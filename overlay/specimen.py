@@ -24,6 +24,7 @@ from overlay.changes import (
 from overlay.compile import Compiler, units_of
 from overlay.describe import document
 from overlay.flow import Flow
+from overlay.multicast.changes import Joined
 from overlay.pipeline import PIPELINE
 from overlay.policy.changes import CreateSecurityRule, MakeDefaultGroup
 from overlay.policy.values import Direction
@@ -47,6 +48,8 @@ _KINDS: Final = {
     CookieKind.PEER: "per address that rules name as the remote end, in a network",
     CookieKind.SERVICE: "per service that rules name, in a network",
     CookieKind.CLAUSE: "per clause: the rules of a group that name one remote end",
+    CookieKind.ASKED_GROUPS: "per plugged port, for what it says of multicast groups",
+    CookieKind.MULTICAST: "per multicast group that somebody in a network listens to",
 }
 
 INTRODUCTION: Final = """\
@@ -84,6 +87,8 @@ def _world() -> World:
         _do(world, BindPassive(port_id, target))
         _do(world, Plugged(target, port_id, 4))
     _do(world, Activate("leaving", _THERE))
+    for host, port_id in ((_HERE, "a"), (_THERE, "b")):
+        _do(world, Joined(host, port_id, (IPv4Address("239.1.1.1"),)))
     return world
 
 

@@ -7,7 +7,7 @@ else there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -36,6 +36,9 @@ from overlay.footing import Footing
 from overlay.handlers import HANDLERS
 from overlay.index import Index
 from overlay.moves import Move, Phase, deadline
+from overlay.multicast import memberships
+from overlay.multicast.documents import write_memberships
+from overlay.multicast.values import Membership
 from overlay.policy.documents import (
     read_address_group,
     read_group,
@@ -101,7 +104,7 @@ class World:
         self.attachments: Mapping[tuple[HostName, str], int] = MappingProxyType(index.attachments)
 
     @classmethod
-    def restore(cls, documents: Iterable[Document], now: float, settings: Settings | None = None) -> World:  # noqa: ARG003
+    def restore(cls, documents: Iterable[Document], now: float, settings: Settings | None = None) -> World:
         """Build the world that these documents were stored from; moves go on where they stood.
 
         Attachments are not stored: hosts report them by ``HostSnapshot``.  All hosts count as pending until they
@@ -138,6 +141,7 @@ class World:
             index.put_port(read_port(id_, body))
             index.refoot(id_)
             index.shown[id_] = index.status(id_)
+        memberships.restore(index, bodies[DocumentKind.MEMBERSHIPS], now)
         for pool in index.pools.values():
             pool.resume()
         index.policy.presence.turned()
@@ -370,6 +374,36 @@ class World:
         """The id of the port that is plugged as an OpenFlow port of a host, or as a VLAN of it."""
         return self._index.taps.get(host, {}).get((ofport, vid))
 
+    def multicast_networks(self) -> Iterable[str]:
+        """The ids of the networks in which somebody listens to a multicast group."""
+        return self._index.listeners.networks()
+
+    def multicast_groups(self, network_id: str) -> Collection[IpAddress]:
+        """The multicast groups that somebody in a network listens to."""
+        return self._index.listeners.groups(network_id)
+
+    def audience(self, network_id: str, group: IpAddress) -> Mapping[HostName, Collection[str]]:
+        """Per host the ids of the ports that listen to a multicast group there: where a port moves, at both ends."""
+        return self._index.listeners.audience(network_id, group)
+
+    def memberships(self, port_id: str) -> tuple[Membership, ...]:
+        """What a port listens to."""
+        return tuple(self._index.listeners.memberships(port_id))
+
+    @property
+    def membership_count(self) -> int:
+        """How many memberships there are."""
+        return len(self._index.listeners)
+
+    @property
+    def refusal_count(self) -> int:
+        """How many reports of all ports were beyond a limit."""
+        return sum(self._index.listeners.refused.values())
+
+    def refused_memberships(self, port_id: str) -> int:
+        """How many reports of a port were beyond a limit."""
+        return self._index.listeners.refused.get(port_id, 0)
+
     def move_of(self, port_id: str) -> Move | None:
         """The live move of a port."""
         return self._index.moves.get(port_id)
@@ -419,6 +453,7 @@ class World:
 
     def documents(self) -> tuple[Document, ...]:
         """The whole world as it is stored."""
+        listeners = self._index.listeners
         return (
             *map(write_quota, self.quotas.values()),
             *map(write_subnetpool, self.subnetpools.values()),
@@ -431,4 +466,5 @@ class World:
             *map(write_port, self.ports.values()),
             *map(write_move, self.moves()),
             *map(write_share, self.shares.values()),
+            *(write_memberships(port_id, listeners.since(port_id)) for port_id in listeners.ports()),
         )

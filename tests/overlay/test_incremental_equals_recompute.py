@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -46,6 +46,7 @@ from overlay.changes import (
     UpdateSubnetPool,
 )
 from overlay.compile import Compiler, units_of
+from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
@@ -82,6 +83,18 @@ PAIRS = st.sampled_from(
 )
 UPS = st.sampled_from([None, True, False])
 PROJECTS = st.sampled_from(["p", "q"])
+MULTICAST = st.lists(
+    st.sampled_from(list(map(ip_address, ("239.0.0.1", "239.0.0.2", "ff05::1", "224.0.0.9")))), max_size=3
+)
+MEAGRE = Settings(
+    vni_first=1,
+    vni_last=2,
+    grace=1.0,
+    move_timeout=30.0,
+    groups_per_port=2,
+    groups_per_network=2,
+    listening=40.0,
+)
 WISHES = st.none() | st.lists(st.sampled_from(["four", "six", "10.0.0.3", "10.0.0.9"]), max_size=2)
 
 
@@ -99,7 +112,7 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lab = Lab(4, Settings(vni_first=1, vni_last=2, grace=1.0, move_timeout=30.0))
+        self.lab = Lab(4, MEAGRE)
 
     @initialize()
     def furnish(self) -> None:
@@ -311,6 +324,11 @@ class Lives(RuleBasedStateMachine):
     @rule(port=PORTS, host=HOSTS)
     def unplug(self, port: str, host: HostName) -> None:
         self.apply(Unplugged(host, port))
+
+    @rule(port=PORTS, host=HOSTS, groups=MULTICAST, how=st.sampled_from([Joined, Joined, Left]))
+    def report(self, port: str, host: HostName, groups: list[IPv4Address | IPv6Address], how: type) -> None:
+        home = self.lab.world.ports[port].host if port in self.lab.world.ports else None
+        self.apply(how(home or host, port, tuple(groups)))
 
     @rule(host=HOSTS, ports=st.lists(PORTS, unique=True, max_size=4), first=st.integers(2, 4))
     def snapshot(self, host: HostName, ports: list[str], first: int) -> None:
