@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from overlay.qos.changes import QosIntent
 from overlay.values import (
     Countable,
     Host,
@@ -45,6 +46,7 @@ class DocumentKind(StrEnum):
 
     QUOTA = "quota"
     SUBNETPOOL = "subnetpool"
+    QOS_POLICY = "qos_policy"
     NETWORK = "network"
     SUBNET = "subnet"
     HOST = "host"
@@ -60,8 +62,10 @@ class DocumentKind(StrEnum):
 class CreateNetwork:
     """Make a network; ``vni=None`` takes the lowest free one of the configured range, ``mtu=None`` the largest.
 
-    Refused: ``SegmentationIdInUse`` (409), ``NoNetworkAvailable`` (409, range exhausted), ``OverQuota`` (409),
-    ``InvalidInput`` (400, an MTU that does not fit through the tunnel).
+    ``qos_policy_id=None`` takes the default one of the project, if it has one.
+
+    Refused: ``SegmentationIdInUse`` (409), ``QosPolicyNotFound``, ``NoNetworkAvailable`` (409, range exhausted),
+    ``OverQuota`` (409), ``InvalidInput`` (400, an MTU that does not fit through the tunnel).
     """
 
     id: str
@@ -72,11 +76,12 @@ class CreateNetwork:
     description: str = ""
     admin_up: bool = True
     tags: tuple[str, ...] = ()
+    qos_policy_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateNetwork:
-    """Change what may change of a network; ``None`` keeps a field.
+    """Change what may change of a network; ``None`` keeps a field, :data:`UNCHANGED` the QoS policy.
 
     Refused: ``NetworkNotFound``, ``InvalidInput`` (MTU), ``RbacPolicyInUse``, ``OverQuota``,
     ``RevisionNumberConstraintFailed`` (412).
@@ -93,6 +98,7 @@ class UpdateNetwork:
     expected: int | None = None
     shared: bool | None = None
     share_id: str = ""
+    qos_policy_id: str | Unchanged | None = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +212,12 @@ class CreatePort:
     admin_up: bool = True
     tags: tuple[str, ...] = ()
     guest: bool = False
+    qos_policy_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UpdatePort:
-    """Change what may change of a port; ``None`` keeps a field, :data:`UNCHANGED` keeps the host.
+    """Change what may change of a port; ``None`` keeps a field, :data:`UNCHANGED` keeps the host or the QoS policy.
 
     A new host for a port that is plugged at its present one is a move that activates by itself.
     ``host=None`` unbinds.  ``fixed_ips`` replaces all addresses: one that the port has already is kept when it is
@@ -230,6 +237,7 @@ class UpdatePort:
     mac: Mac | None = None
     fixed_ips: tuple[FixedIpRequest, ...] | None = None
     expected: int | None = None
+    qos_policy_id: str | Unchanged | None = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +335,7 @@ class DeleteShare:
 class SetTags:
     """Tag an object or take tags away: first all of ``remove`` (``None`` is all that there are), then add.
 
-    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools.
+    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, QoS policies.
 
     Refused: the object's ``…NotFound``, ``TagNotFound`` (404, one of ``needed`` is not there),
     ``RevisionNumberConstraintFailed``.
@@ -417,6 +425,7 @@ Intent: TypeAlias = (
     | BindPassive
     | Activate
     | Unbind
+    | QosIntent
 )
 
 

@@ -51,6 +51,7 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
     if change.id in index.ports:
         raise Conflict(f"id: there is a port {change.id} already", field="id")
     _known(index, change.host)
+    index.qos.check(change.qos_policy_id)
     mac = choose_mac(index, change)
     if change.fixed_ips is None:
         fixed_ips = default_addresses(index, change.network_id, mac)
@@ -71,6 +72,7 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
             change.description,
             change.admin_up,
             record.born(change.tags),
+            change.qos_policy_id,
         )
     )
     record.refoot(change.id)
@@ -86,6 +88,8 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         _known(index, host)
         if change.id in index.moves:
             raise _moving(index.moves[change.id])
+    policy = port.qos_policy_id if isinstance(change.qos_policy_id, Unchanged) else change.qos_policy_id
+    index.qos.check(policy)
     mac, fixed_ips = port.mac, port.fixed_ips
     if change.mac is not None and change.mac != mac:
         mac = change.mac
@@ -104,10 +108,13 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         device_id=port.device_id if change.device_id is None else change.device_id,
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
         admin_up=port.admin_up if change.admin_up is None else change.admin_up,
+        qos_policy_id=policy,
     )
     record.put_port(port)
     if port.fixed_ips != before.fixed_ips:
         record.readdress(port.id)
+    if port.qos_policy_id != before.qos_policy_id:
+        record.reprogram(port.id)
     if port.admin_up != before.admin_up:
         record.refoot(port.id)
     if host == port.host:

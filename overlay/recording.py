@@ -21,6 +21,8 @@ from overlay.documents import (
 from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
 from overlay.index import Index
 from overlay.moves import Move, Phase
+from overlay.qos.documents import write_qos_policy
+from overlay.qos.values import QosPolicy
 from overlay.revisions import Recorded, revised
 from overlay.values import HostName, Network, Port, Record, Share, Subnet, SubnetPool
 
@@ -94,6 +96,14 @@ class Recorder:
             self.index.put_subnetpool(pool)
             self.store(write_subnetpool(pool))
 
+    def put_qos_policy(self, policy: QosPolicy) -> None:
+        """Add or replace a QoS policy and store it."""
+        before = self.index.qos.by_id.get(policy.id)
+        if before != policy:
+            policy = self._revised(DocumentKind.QOS_POLICY, before, policy)
+            self.index.put_qos_policy(policy)
+            self.store(write_qos_policy(policy))
+
     def put_share(self, share: Share) -> None:
         """Add or replace a share and store it."""
         before = self.index.shares.by_id.get(share.id)
@@ -139,13 +149,17 @@ class Recorder:
         if before != after or turned:
             self._compare(port_id, before, after, turned, waits=True)
 
+    def reprogram(self, port_id: str) -> None:
+        """Something that a port's program reads has changed: soil it wherever the port is plugged."""
+        self.touch([port_id])
+        for tap in self.index.footing(port_id).taps:
+            self.soil(tap.host, UnitKind.PORT, port_id)
+            self.wait(tap.host, port_id)
+
     def readdress(self, port_id: str) -> None:
         """A port has other addresses: soil what answers for them, and what lets it send by them."""
         index = self.index
-        self.touch([port_id])
-        for tap in index.footing(port_id).taps:
-            self.soil(tap.host, UnitKind.PORT, port_id)
-            self.wait(tap.host, port_id)
+        self.reprogram(port_id)
         for host in index.present_on(index.ports[port_id].network_id) if index.footing(port_id).pointer else ():
             self.soil(host, UnitKind.ADDRESS, port_id)
             self.wait(host, port_id)

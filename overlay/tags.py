@@ -1,6 +1,7 @@
 """Which tags does an object have?
 
-Words that people hang on networks, subnets, ports and subnet pools to find them again; they mean nothing to us.
+Words that people hang on networks, subnets, ports, subnet pools and QoS policies to find them again; they mean nothing
+to us.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ def set_tags(index: Index, change: SetTags, record: Recorder) -> None:
             record.put_port(_tagged(index.port(change.id), change))
         case DocumentKind.SUBNETPOOL:
             record.put_subnetpool(_tagged(index.subnetpool(change.id), change))
+        case DocumentKind.QOS_POLICY:
+            record.put_qos_policy(_tagged(index.qos.policy(change.id), change))
         case _:
             raise Invalid(f"tags: a {change.kind} has no tags", field="tags", kind="InvalidInput")
 

@@ -129,6 +129,7 @@ class Network:
     description: str = ""
     admin_up: bool = True
     record: Record = Record()
+    qos_policy_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,7 @@ class Shareable(StrEnum):
 
     NETWORK = "network"
     SUBNETPOOL = "subnetpool"
+    QOS_POLICY = "qos_policy"
 
 
 EVERYBODY: Final = "*"
@@ -226,6 +228,7 @@ class Countable(StrEnum):
     PORT = "port"
     SUBNETPOOL = "subnetpool"
     RBAC_POLICY = "rbac_policy"
+    QOS_POLICY = "qos_policy"
 
 
 UNLIMITED: Final = -1
@@ -267,6 +270,7 @@ class Port:
     description: str = ""
     admin_up: bool = True
     record: Record = Record()
+    qos_policy_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
