@@ -267,6 +267,7 @@ class Lives(RuleBasedStateMachine):
                     (Countable.PORT, world.ports),
                     (Countable.SUBNETPOOL, world.subnetpools),
                     (Countable.RBAC_POLICY, world.shares),
+                    (Countable.QOS_POLICY, world.qos_policies),
                 )
             }
         for subnet_id, subnet in world.subnets.items():

@@ -17,6 +17,7 @@ from overlay.changes import (
     ResetQuota,
     SetQuota,
 )
+from overlay.qos.changes import CreateQosPolicy
 from overlay.refusals import Refusal
 from overlay.values import Countable, Mac, Quota, Shareable
 from overlay.world import Settings, World
@@ -27,6 +28,7 @@ ONE_MORE: dict[Countable, Change] = {
     Countable.PORT: CreatePort("p2", "a", "n", mac=Mac(2)),
     Countable.SUBNETPOOL: CreateSubnetPool("o2", "a", "", (ip_network("10.0.0.0/8"),)),
     Countable.RBAC_POLICY: CreateShare("r2", "a", Shareable.NETWORK, "n", "c"),
+    Countable.QOS_POLICY: CreateQosPolicy("q2", "a"),
 }
 
 
@@ -39,6 +41,7 @@ def world() -> World:
     it.apply(CreatePort("p", "a", "n", mac=Mac(1)), 0)
     it.apply(CreateSubnetPool("o", "a", "", (ip_network("10.0.0.0/8"),)), 0)
     it.apply(CreateShare("r", "a", Shareable.NETWORK, "n", "b"), 0)
+    it.apply(CreateQosPolicy("q", "a"), 0)
     return it
 
 
