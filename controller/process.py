@@ -172,6 +172,8 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             settings.overlay.port_rate_kbps,
             settings.overlay.underlay_mtu,
             settings.quotas,
+            settings.overlay.storm_pps,
+            settings.overlay.asking_pps,
         ),
     )
     plan = LaPlan(settings.fabric.la_supernet, settings.fabric.edge_prefix_length, settings.fabric.router_mac)

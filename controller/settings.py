@@ -39,6 +39,8 @@ _PORT_RATE_LEAST: Final = 64
 """Below it not even ARP and DHCP would be a network."""
 _PORT_RATE_MOST: Final = 400_000_000
 """400 Gbit/s: the fastest card that there is; a typing error beyond, and still a number of 32 bits in OpenFlow."""
+_PPS_MOST: Final = 10_000_000
+"""More than any port sends."""
 _UNDERLAY_MTU_LEAST: Final = 1330
 """Leaves the 1,280 bytes that IPv6 needs (RFC 8200 §5)."""
 _UNDERLAY_MTU_MOST: Final = 65535
@@ -117,9 +119,13 @@ class OverlaySettings:
     move_timeout: float
     host_lost_after: float
     port_rate_kbps: int
-    """What each VM port may send into its network, in kbit/s; 0 is no limit."""
+    """What each VM port may send whose QoS policy does not say, in kbit/s; 0 is no limit."""
     underlay_mtu: int
     """The largest IP packet that the underlay carries between hosts, in bytes; networks have 50 less."""
+    storm_pps: int
+    """How many packets a second each VM port may flood; 0 is any number."""
+    asking_pps: int
+    """How many packets a second of each VM port are handed to the controller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +338,8 @@ def _overlay(section: Section) -> OverlaySettings:
         host_lost_after=section.seconds("host_lost_after", 30.0),
         port_rate_kbps=section.whole("port_rate_kbps", 0, _PORT_RATE_LEAST, _PORT_RATE_MOST, zero=True),
         underlay_mtu=section.whole("underlay_mtu", 1500, _UNDERLAY_MTU_LEAST, _UNDERLAY_MTU_MOST),
+        storm_pps=section.whole("storm_pps", 1000, 1, _PPS_MOST, zero=True),
+        asking_pps=section.whole("asking_pps", 50, 1, _PPS_MOST),
     )
     section.end()
     return overlay

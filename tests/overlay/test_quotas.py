@@ -83,6 +83,7 @@ def test_limits_are_the_projects_own_or_the_default(world: World) -> None:
         Countable.PORT: 50_000,
         Countable.SUBNETPOOL: 100,
         Countable.RBAC_POLICY: 1000,
+        Countable.QOS_POLICY: 100,
     }
     assert world.limits("a") == default
     world.apply(SetQuota("a", {Countable.PORT: 5}), 0)
