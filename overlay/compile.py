@@ -254,12 +254,11 @@ class Compiler:
                 changed.setdefault(unit.host, []).append((unit, before, after))
             if fresh := self._remeter(unit):
                 meters.setdefault(unit.host, []).extend(fresh)
-        deltas = {}
-        for host in {**changed, **meters}:
-            delta = self._replace(host, changed.get(host, []), tuple(meters.get(host, ())))
-            if delta is not None:
-                deltas[host] = delta
-        return deltas
+        deltas = {
+            host: self._replace(host, changed.get(host, []), tuple(meters.get(host, ())))
+            for host in {**changed, **meters}
+        }
+        return {host: delta for host, delta in deltas.items() if delta is not None}
 
     def _remeter(self, unit: Unit) -> list[Meter]:
         """The meters of a unit that are new, or other ones now."""

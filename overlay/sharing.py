@@ -107,25 +107,19 @@ def _check_needless(index: Index, share: Share, *instead: str) -> None:
 
 def _kept(index: Index, kind: Shareable) -> Mapping[str, Network | SubnetPool | QosPolicy]:
     """All objects of a kind."""
-    match kind:
-        case Shareable.NETWORK:
-            return index.networks
-        case Shareable.SUBNETPOOL:
-            return index.subnetpools
-        case Shareable.QOS_POLICY:
-            return index.qos.by_id
+    if kind is Shareable.NETWORK:
+        return index.networks
+    return index.subnetpools if kind is Shareable.SUBNETPOOL else index.qos.by_id
 
 
 def _tenants(index: Index, share: Share) -> Iterable[str]:
     """The projects that live by an object, its owner among them."""
-    match share.object_type:
-        case Shareable.NETWORK:
-            return index.tenants_of[share.object_id]
-        case Shareable.SUBNETPOOL:
-            return ()
-        case Shareable.QOS_POLICY:
-            kinds: dict[str, Mapping[str, Network | Port]] = {"network": index.networks, "port": index.ports}
-            return {kinds[kind][id_].project_id for kind, id_ in index.qos.users(share.object_id)}
+    if share.object_type is Shareable.NETWORK:
+        return index.tenants_of[share.object_id]
+    if share.object_type is Shareable.SUBNETPOOL:
+        return ()
+    kinds: dict[str, Mapping[str, Network | Port]] = {"network": index.networks, "port": index.ports}
+    return {kinds[kind][id_].project_id for kind, id_ in index.qos.users(share.object_id)}
 
 
 def _reached(tenant: str, targets: Container[str]) -> bool:

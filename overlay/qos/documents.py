@@ -29,11 +29,14 @@ def read_qos_policy(policy_id: str, body: dict[str, Any]) -> QosPolicy:
 
 
 def _write_rule(rule: QosRule) -> dict[str, Any]:
-    match rule:
-        case DscpMarking(id_, mark):
-            return {"id": id_, "dscp_mark": mark}
-        case BandwidthLimit(id_, kbps, burst, direction):
-            return {"id": id_, "max_kbps": kbps, "max_burst_kbps": burst, "direction": direction.value}
+    if isinstance(rule, DscpMarking):
+        return {"id": rule.id, "dscp_mark": rule.dscp_mark}
+    return {
+        "id": rule.id,
+        "max_kbps": rule.max_kbps,
+        "max_burst_kbps": rule.max_burst_kbps,
+        "direction": rule.direction.value,
+    }
 
 
 def _read_rule(body: dict[str, Any]) -> QosRule:

@@ -18,7 +18,7 @@ from overlay.qos.changes import (
     UpdateQosPolicy,
     UpdateQosRule,
 )
-from overlay.qos.values import BandwidthLimit, DscpMarking, QosPolicy, QosRule
+from overlay.qos.values import BandwidthLimit, QosPolicy, QosRule
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, NotFound
 from overlay.revisions import fresh
@@ -82,16 +82,15 @@ def update_rule(index: Index, change: UpdateQosRule, record: Recorder) -> None:
     """Change a rule."""
     policy = index.qos.policy(change.policy_id)
     rule: QosRule = rule_of(policy, change.rule_id)
-    match rule:
-        case BandwidthLimit():
-            rule = replace(
-                rule,
-                max_kbps=rule.max_kbps if change.max_kbps is None else change.max_kbps,
-                max_burst_kbps=rule.max_burst_kbps if change.max_burst_kbps is None else change.max_burst_kbps,
-                direction=rule.direction if change.direction is None else change.direction,
-            )
-        case DscpMarking():
-            rule = replace(rule, dscp_mark=rule.dscp_mark if change.dscp_mark is None else change.dscp_mark)
+    if isinstance(rule, BandwidthLimit):
+        rule = replace(
+            rule,
+            max_kbps=rule.max_kbps if change.max_kbps is None else change.max_kbps,
+            max_burst_kbps=rule.max_burst_kbps if change.max_burst_kbps is None else change.max_burst_kbps,
+            direction=rule.direction if change.direction is None else change.direction,
+        )
+    else:
+        rule = replace(rule, dscp_mark=rule.dscp_mark if change.dscp_mark is None else change.dscp_mark)
     _check_alone(policy, rule)
     _put_rules(index, policy, tuple(rule if rule.id == was.id else was for was in policy.rules), record)
 

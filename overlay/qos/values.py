@@ -115,11 +115,10 @@ class QosPolicy:
         """All its rules together."""
         found = UNSAID
         for rule in self.rules:
-            match rule:
-                case DscpMarking():
-                    found = found._replace(dscp=rule.dscp_mark)
-                case BandwidthLimit(direction=Direction.EGRESS):
-                    found = found._replace(sending=rule)
-                case BandwidthLimit():
-                    found = found._replace(receiving=rule)
+            if isinstance(rule, DscpMarking):
+                found = found._replace(dscp=rule.dscp_mark)
+            elif rule.direction is Direction.EGRESS:
+                found = found._replace(sending=rule)
+            else:
+                found = found._replace(receiving=rule)
         return found
