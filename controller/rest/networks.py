@@ -24,7 +24,6 @@ from controller.rest.fields import (
     Mtu,
     Name,
     RecordShown,
-    Secure,
     VniNumber,
     empty,
     only,
@@ -72,7 +71,7 @@ class NetworkCreate(Body):
     admin_state_up: Flag = True
     shared: Flag = Field(default=False, description="With everybody. Operator only.")
     router_external: NotExternal = Field(default=False, alias="router:external")
-    port_security_enabled: Secure = True
+    port_security_enabled: Flag = Field(default=True, description="Of ports that do not say.")
     availability_zone_hints: NoHints = Field(default_factory=list)
     project_id: Maybe[Identity] = None
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
@@ -94,7 +93,7 @@ class NetworkUpdate(Body):
     admin_state_up: Maybe[Flag] = None
     shared: Maybe[Flag] = Field(None, description="With everybody. Operator only.")
     router_external: Maybe[NotExternal] = Field(None, alias="router:external")
-    port_security_enabled: Maybe[Secure] = None
+    port_security_enabled: Maybe[Flag] = Field(None, description="Of ports that are made from now on.")
 
 
 class NetworkShown(RecordShown):
@@ -193,7 +192,7 @@ def attributes(sight: Sight) -> Attributes[Network]:
         "shared": lambda network: sight.shares(Shareable.NETWORK, network.id),
         "router:external": lambda _: False,
         "mtu": lambda network: network.mtu,
-        "port_security_enabled": lambda _: True,
+        "port_security_enabled": lambda network: network.port_security,
         "subnets": lambda network: [subnet.id for subnet in sight.whole(sight.world.subnets_of(network.id))],
         "availability_zone_hints": lambda _: [],
         "availability_zones": lambda _: [ZONE],
@@ -260,6 +259,7 @@ def blueprint(service: Service) -> APIBlueprint:
                 expected=header.expected,
                 shared=given.shared,
                 share_id=str(uuid.uuid4()),
+                port_security=given.port_security_enabled,
             )
         )
         return {"network": show(network.id)}
@@ -301,4 +301,5 @@ def _creation(given: NetworkCreate) -> CreateNetwork:
         mtu=given.mtu,
         description=given.description,
         admin_up=given.admin_state_up,
+        port_security=given.port_security_enabled,
     )

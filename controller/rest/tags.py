@@ -1,6 +1,7 @@
 """How do people mark objects to find them again?
 
-Neutron's extension ``standard-attr-tag``: networks, subnets, ports and subnet pools have tags below their own address.
+Neutron's extension ``standard-attr-tag``: networks, subnets, ports, subnet pools, security groups and address
+groups have tags below their own address.
 """
 
 from __future__ import annotations
@@ -99,12 +100,15 @@ def blueprints(service: Service) -> tuple[APIBlueprint, ...]:
         ("subnet", DocumentKind.SUBNET, sight.subnet),
         ("port", DocumentKind.PORT, sight.port),
         ("subnetpool", DocumentKind.SUBNETPOOL, sight.subnetpool),
+        ("security_group", DocumentKind.SECURITY_GROUP, sight.security_group),
+        ("address_group", DocumentKind.ADDRESS_GROUP, sight.address_group),
     )
     return tuple(_blueprint(noun, _Kind(service, kind, find)) for noun, kind, find in finders)
 
 
 def _blueprint(noun: str, kind: _Kind) -> APIBlueprint:
-    api = answers.routes(f"{noun}_tags", f"/v2.0/{noun}s/<object_id>/tags", suffix=f"_of_{noun}")
+    path = f"/v2.0/{noun.replace('_', '-')}s/<object_id>/tags"
+    api = answers.routes(f"{noun}_tags", path, suffix=f"_of_{noun}")
 
     @api.get("", responses=answers.ok(TagsAnswer))
     def list_tags(path: ObjectPath) -> Json:
