@@ -84,6 +84,7 @@ class CreateNetwork:
     tags: tuple[str, ...] = ()
     port_security: bool = True
     qos_policy_id: str | None = None
+    dns_domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class UpdateNetwork:
     share_id: str = ""
     port_security: bool | None = None
     qos_policy_id: str | Unchanged | None = UNCHANGED
+    dns_domain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,7 @@ class CreatePort:
     default_group: MakeDefaultGroup | None = None
     allowed_pairs: tuple[PairRequest, ...] = ()
     qos_policy_id: str | None = None
+    dns_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +262,7 @@ class UpdatePort:
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[PairRequest, ...] | None = None
     qos_policy_id: str | Unchanged | None = UNCHANGED
+    dns_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     yield guard.announcement_over(cookie, tap.lane, port.mac)
     yield from guard_nd.own(cookie, tap.lane, port.mac, ipv6)
     yield from services.groups(provenance(CookieKind.ASKED_GROUPS, port.id), tap.lane, meters.asking.meter_id)
+    yield from services.names(provenance(CookieKind.ASKED_NAMES, port.id), tap.lane, meters.asking.meter_id)
     spoofed = provenance(CookieKind.SPOOFED, port.id)
     yield guard.refused(spoofed, tap.lane)
     yield guard_nd.refused(spoofed, tap.lane)

@@ -14,6 +14,7 @@ from overlay.addressing import Fair, Lowest
 from overlay.carving import Cuts
 from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, Plug, footing
+from overlay.guests.names import Names
 from overlay.holdings import Holdings
 from overlay.moves import SWITCHING, Move
 from overlay.multicast.listeners import Listeners
@@ -68,6 +69,7 @@ class Index:
         self.tenants_of: dict[str, dict[str, int]] = {}
         self.holdings = Holdings(settings.quotas)
         self.shares = Shares()
+        self.names = Names()
         self.policy = Policies(self.holdings)
         self.qos = QosPolicies()
         self.cuts: dict[str, Cuts] = {}
@@ -276,6 +278,7 @@ class Index:
         before = self.ports.get(port.id)
         self.ports[port.id] = port
         self.policy.follow(before, port)
+        self.names.put(before, port)
         self.policy.stand(port, [tap.host for tap in self.footing(port.id).taps])
         self.qos.use(User("port", port.id), None if before is None else before.qos_policy_id, port.qos_policy_id)
         if before is None:
@@ -301,6 +304,7 @@ class Index:
         """Remove a port that stands nowhere any more."""
         port = self.ports.pop(port_id)
         self.policy.leave(port)
+        self.names.drop(port)
         self._leave_home(port)
         del self.ports_of[port.network_id][port_id], self.mac_owner[port.network_id, port.mac]
         self.holdings.drop(Countable.PORT, port.project_id, port_id)

@@ -27,6 +27,7 @@ from overlay.changes import (
     UpdatePort,
 )
 from overlay.documents import write_move
+from overlay.guests.names import domain_of, relative
 from overlay.index import Index
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
 from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses, follow_mac
@@ -75,6 +76,7 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         chosen_groups(index, change.project_id, change.security_groups),
         chosen_pairs(mac, change.allowed_pairs),
         change.qos_policy_id,
+        relative(change.dns_name, domain_of(network, index.settings.dns_domain)),
     )
     check_security(port)
     index.holdings.charge(Countable.PORT, change.project_id)
@@ -113,6 +115,7 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
         admin_up=port.admin_up if change.admin_up is None else change.admin_up,
         qos_policy_id=policy,
+        dns_name=port.dns_name if change.dns_name is None else _named(index, port, change.dns_name),
     )
     port = secured(index, port, change)
     record.put_port(port)
@@ -128,6 +131,10 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         _begin(index, port, host, Trigger.REBIND, record, automatic=True)
     else:
         _bind(index, index.ports[port.id], host, record)
+
+
+def _named(index: Index, port: Port, name: str) -> str:
+    return relative(name, domain_of(index.networks[port.network_id], index.settings.dns_domain))
 
 
 def _program(port: Port) -> tuple[object, ...]:

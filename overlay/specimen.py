@@ -49,6 +49,7 @@ _KINDS: Final = {
     CookieKind.SERVICE: "per service that rules name, in a network",
     CookieKind.CLAUSE: "per clause: the rules of a group that name one remote end",
     CookieKind.ASKED_GROUPS: "per plugged port, for what it says of multicast groups",
+    CookieKind.ASKED_NAMES: "per plugged port, for the names that it asks for",
     CookieKind.MULTICAST: "per multicast group that somebody in a network listens to",
 }
 

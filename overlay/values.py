@@ -133,6 +133,7 @@ class Network:
     record: Record = Record()
     port_security: bool = True
     qos_policy_id: str | None = None
+    dns_domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +295,7 @@ class Port:
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[AddressPair, ...] = ()
     qos_policy_id: str | None = None
+    dns_name: str = ""
 
     @property
     def filtered(self) -> bool:

@@ -458,6 +458,15 @@ class World:
         la = None if pointer is None else index.hosts[pointer].la
         return Location(port_id, index.ports[port_id].mac, pointer, la)
 
+    def ports_named(self, network_id: str, name: str) -> tuple[Port, ...]:
+        """The ports of a network that have this name."""
+        return tuple(self.ports[port_id] for port_id in self._index.names.ports(network_id, name))
+
+    def owner_of(self, network_id: str, address: IpAddress) -> Port | None:
+        """The port that has an address in a network."""
+        port_id = self._index.ip_owner.get((network_id, address))
+        return None if port_id is None else self.ports[port_id]
+
     def next_deadline(self) -> float | None:
         """When a ``Tick`` is due at the latest, on the owner's clock."""
         settings = self.settings

@@ -18,6 +18,7 @@ from overlay.flow import (
     COOKIE_MARK,
     COOKIE_MARK_MASK,
     PORT_CONTROLLER,
+    Action,
     Condition,
     Flow,
     Group,
@@ -202,10 +203,15 @@ def barrier(xid: int) -> bytes:
 
 def packet_out(port: int, data: bytes, xid: int, sets: tuple[Set, ...] = ()) -> bytes:
     """Encode the emission of one frame from a port, after these fields were set."""
-    actions = encode_actions((*sets, Output(port)))
-    length = _PACKET_OUT.size + len(_FROM_CONTROLLER) + len(actions) + len(data)
-    head = _PACKET_OUT.pack(VERSION, Kind.PACKET_OUT, length, xid, ANY, len(actions))
-    return head + _FROM_CONTROLLER + actions + data
+    return packet_through(data, (*sets, Output(port)), xid)
+
+
+def packet_through(data: bytes, actions: tuple[Action, ...], xid: int) -> bytes:
+    """Encode that one frame goes through these actions."""
+    encoded = encode_actions(actions)
+    length = _PACKET_OUT.size + len(_FROM_CONTROLLER) + len(encoded) + len(data)
+    head = _PACKET_OUT.pack(VERSION, Kind.PACKET_OUT, length, xid, ANY, len(encoded))
+    return head + _FROM_CONTROLLER + encoded + data
 
 
 def _request(what: Multipart, body: bytes, xid: int) -> bytes:

@@ -89,6 +89,7 @@ _EXTENSIONS: Final = (
     ("binding", "Port Binding", "Where a port lives; binding:host_id moves it (operator)."),
     ("binding-extended", "Port Bindings Extended", "Passive bindings, and their activation: a move without loss."),
     ("default-subnetpools", "Default Subnetpools", "Subnets may be cut of the operator's default pool."),
+    ("dns-integration", "DNS Integration", "Ports have names, which the network itself resolves."),
     ("empty-string-filtering", "Empty String Filtering", "An empty filter finds what is empty or null."),
     ("filter-validation", "Filter parameters validation", "A filter that does not exist is refused."),
     ("ip-substring-filtering", "IP address substring filtering", "Ports are found by a part of an address."),
