@@ -240,8 +240,8 @@ class Hypervisors:
         if tap is None or session is None:
             return
         vni = self.world.networks[self.world.ports[port_id].network_id].vni
-        whose = (Set("in_port", tap.ofport), Set(NETWORK, vni), Set(IN_LANE, tap.lane))
-        session.packet_through(frame, (*whose, Resubmit(PIPELINE["sender"].id)))
+        whose = (Set(NETWORK, vni), Set(IN_LANE, tap.lane))
+        session.packet_through(tap.ofport, frame, (*whose, Resubmit(PIPELINE["sender"].id)))
 
     def audit(self, *, thorough: bool) -> None:
         """Ask every switch whether it still holds what it should."""

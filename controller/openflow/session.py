@@ -150,9 +150,9 @@ class OpenFlowSession:
         """Emit one frame from a port; overtakes sends that are still being written."""
         self._hurry(codec.packet_out(port, data, self._xid(), sets))
 
-    def packet_through(self, data: bytes, actions: tuple[Action, ...]) -> None:
+    def packet_through(self, in_port: int, data: bytes, actions: tuple[Action, ...]) -> None:
         """Have one frame go through these actions; overtakes sends that are still being written."""
-        self._hurry(codec.packet_through(data, actions, self._xid()))
+        self._hurry(codec.packet_through(data, actions, self._xid(), in_port))
 
     def close(self) -> None:
         """End the connection; the switch will call again."""
