@@ -28,10 +28,8 @@ from overlay.changes import (
 from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
-    CreateSecurityRule,
     DeleteAddressGroup,
     DeleteSecurityGroup,
-    DeleteSecurityRule,
 )
 from overlay.refusals import Conflict, Refusal
 from overlay.world import World
@@ -43,7 +41,6 @@ Creation: TypeAlias = (
     | CreateSubnetPool
     | CreateShare
     | CreateSecurityGroup
-    | CreateSecurityRule
     | CreateAddressGroup
 )
 Removal: TypeAlias = (
@@ -53,7 +50,6 @@ Removal: TypeAlias = (
     | DeleteSubnetPool
     | DeleteShare
     | DeleteSecurityGroup
-    | DeleteSecurityRule
     | DeleteAddressGroup
 )
 
@@ -122,7 +118,6 @@ class Bulk:
             world.subnetpools,
             world.shares,
             world.security_groups,
-            world.security_rules,
             world.address_groups,
         )
         if not all(any(creation.id in known for known in there) for creation in self._creations):
@@ -180,7 +175,5 @@ def _undoing(creation: Creation) -> Removal:
             return DeleteShare(creation.id)
         case CreateSecurityGroup():
             return DeleteSecurityGroup(creation.id)
-        case CreateSecurityRule():
-            return DeleteSecurityRule(creation.id)
         case CreateAddressGroup():
             return DeleteAddressGroup(creation.id)

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from overlay.holdings import Holdings
-from overlay.policy.changes import CreateSecurityRule
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.refusals import NotFound
 from overlay.values import Countable, Port
@@ -18,7 +17,7 @@ Meaning: TypeAlias = tuple[object, ...]
 """What a rule says, whoever said it: two rules of one group with the same meaning are one too many."""
 
 
-def meaning(rule: SecurityRule | CreateSecurityRule) -> Meaning:
+def meaning(rule: SecurityRule) -> Meaning:
     """What a rule says; a prefix of everything is none."""
     everything = rule.remote_prefix is None or rule.remote_prefix.prefixlen == 0
     remotes = (rule.remote_group_id, None if everything else rule.remote_prefix, rule.remote_address_group_id)
