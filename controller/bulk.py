@@ -31,6 +31,7 @@ from overlay.policy.changes import (
     DeleteAddressGroup,
     DeleteSecurityGroup,
 )
+from overlay.qos.changes import CreateQosPolicy, DeleteQosPolicy
 from overlay.refusals import Conflict, Refusal
 from overlay.world import World
 
@@ -42,6 +43,7 @@ Creation: TypeAlias = (
     | CreateShare
     | CreateSecurityGroup
     | CreateAddressGroup
+    | CreateQosPolicy
 )
 Removal: TypeAlias = (
     DeleteNetwork
@@ -51,6 +53,7 @@ Removal: TypeAlias = (
     | DeleteShare
     | DeleteSecurityGroup
     | DeleteAddressGroup
+    | DeleteQosPolicy
 )
 
 BULK_MOST: Final = 10_000
@@ -119,6 +122,7 @@ class Bulk:
             world.shares,
             world.security_groups,
             world.address_groups,
+            world.qos_policies,
         )
         if not all(any(creation.id in known for known in there) for creation in self._creations):
             raise Conflict("what they belong to was deleted before all were made", field="network_id")
@@ -177,3 +181,5 @@ def _undoing(creation: Creation) -> Removal:
             return DeleteSecurityGroup(creation.id)
         case CreateAddressGroup():
             return DeleteAddressGroup(creation.id)
+        case CreateQosPolicy():
+            return DeleteQosPolicy(creation.id)

@@ -16,7 +16,10 @@ from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, Plug, footing
 from overlay.holdings import Holdings
 from overlay.moves import SWITCHING, Move
+from overlay.multicast.listeners import Listeners
 from overlay.policy.index import Policies
+from overlay.qos.index import QosPolicies, User
+from overlay.qos.values import QosPolicy
 from overlay.readiness import Readiness
 from overlay.refusals import NotFound
 from overlay.settings import Settings
@@ -66,6 +69,7 @@ class Index:
         self.holdings = Holdings(settings.quotas)
         self.shares = Shares()
         self.policy = Policies(self.holdings)
+        self.qos = QosPolicies()
         self.cuts: dict[str, Cuts] = {}
         self.default_pools: dict[int, str] = {}
         self.mac_owner: dict[tuple[str, Mac], str] = {}
@@ -87,6 +91,7 @@ class Index:
         self.stale: dict[tuple[HostName, str], str] = {}
 
         self.readiness = Readiness()
+        self.listeners = Listeners()
         self.shown: dict[str, PortStatus] = {}
 
     # --- looking up ---
@@ -204,17 +209,32 @@ class Index:
         if pool.is_default:
             del self.default_pools[pool.prefixes[0].version]
 
+    def put_qos_policy(self, policy: QosPolicy) -> None:
+        """Add or replace."""
+        if policy.id not in self.qos.by_id:
+            self.holdings.add(Countable.QOS_POLICY, policy.project_id, policy.id)
+        self.qos.put(policy)
+
+    def drop_qos_policy(self, policy_id: str) -> None:
+        """Remove a policy that nobody has."""
+        policy = self.qos.drop(policy_id)
+        self.holdings.drop(Countable.QOS_POLICY, policy.project_id, policy_id)
+
     # --- networks and subnets ---
 
     def put_network(self, network: Network) -> None:
         """Add or replace; the VNI never changes."""
-        if network.id not in self.networks:
+        before = self.networks.get(network.id)
+        if before is None:
             self.vnis.take(network.vni)
             self.vni_owner[network.vni] = network.id
             self.subnets_of[network.id] = {}
             self.ports_of[network.id] = {}
             self.tenants_of[network.id] = {}
             self.holdings.add(Countable.NETWORK, network.project_id, network.id)
+        self.qos.use(
+            User("network", network.id), None if before is None else before.qos_policy_id, network.qos_policy_id
+        )
         self.networks[network.id] = network
 
     def drop_network(self, network_id: str) -> None:
@@ -223,6 +243,7 @@ class Index:
         self.vnis.give_back(network.vni)
         del self.vni_owner[network.vni], self.subnets_of[network_id], self.ports_of[network_id]
         del self.tenants_of[network_id]
+        self.qos.use(User("network", network_id), network.qos_policy_id, None)
         self.holdings.drop(Countable.NETWORK, network.project_id, network_id)
 
     def put_subnet(self, subnet: Subnet) -> None:
@@ -255,6 +276,8 @@ class Index:
         before = self.ports.get(port.id)
         self.ports[port.id] = port
         self.policy.follow(before, port)
+        self.policy.stand(port, [tap.host for tap in self.footing(port.id).taps])
+        self.qos.use(User("port", port.id), None if before is None else before.qos_policy_id, port.qos_policy_id)
         if before is None:
             self.ports_of[port.network_id][port.id] = None
             self.holdings.add(Countable.PORT, port.project_id, port.id)
@@ -277,7 +300,7 @@ class Index:
     def drop_port(self, port_id: str) -> None:
         """Remove a port that stands nowhere any more."""
         port = self.ports.pop(port_id)
-        self.policy.join(port_id, port.security_groups, None)
+        self.policy.leave(port)
         self._leave_home(port)
         del self.ports_of[port.network_id][port_id], self.mac_owner[port.network_id, port.mac]
         self.holdings.drop(Countable.PORT, port.project_id, port_id)
@@ -286,7 +309,9 @@ class Index:
         if not tenants[port.project_id]:
             del tenants[port.project_id]
         self._unnumber(port, port.fixed_ips)
+        self.qos.use(User("port", port_id), port.qos_policy_id, None)
         self.readiness.drop(port_id)
+        self.listeners.refused.pop(port_id, None)
         self.shown.pop(port_id, None)
 
     def _number(self, port: Port, addresses: Iterable[FixedIp]) -> None:
@@ -366,6 +391,7 @@ class Index:
             self.footings.pop(port_id, None)
         else:
             self.footings[port_id] = after
+        self.policy.stand(port, [tap.host for tap in after.taps])
         turned = self._stand(port.network_id, port_id, set(after.hosts) - set(before.hosts))
         turned |= self._step_off(port.network_id, port_id, set(before.hosts) - set(after.hosts))
         return before, after, turned
@@ -373,6 +399,7 @@ class Index:
     def lift(self, port_id: str) -> tuple[Footing, set[HostName]]:
         """Let a port stand nowhere.  :returns: the footing before, and the hosts that lost its network."""
         before = self.footings.pop(port_id, NOWHERE)
+        self.policy.stand(self.ports[port_id], ())
         return before, self._step_off(self.ports[port_id].network_id, port_id, before.hosts)
 
     def _stand(self, network_id: str, port_id: str, hosts: Iterable[HostName]) -> set[HostName]:

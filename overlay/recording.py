@@ -21,7 +21,12 @@ from overlay.documents import (
 from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
 from overlay.index import Index
 from overlay.moves import Move, Phase
+from overlay.multicast import memberships
+from overlay.policy import units
+from overlay.policy.presence import Spot
 from overlay.policy.values import AddressGroup, SecurityRule
+from overlay.qos.documents import write_qos_policy
+from overlay.qos.values import QosPolicy
 from overlay.revisions import Recorded, revised
 from overlay.values import HostName, Network, Port, Record, Share, Subnet, SubnetPool
 
@@ -100,6 +105,14 @@ class Recorder:
             self.index.put_subnetpool(pool)
             self.store(write_subnetpool(pool))
 
+    def put_qos_policy(self, policy: QosPolicy) -> None:
+        """Add or replace a QoS policy and store it."""
+        before = self.index.qos.by_id.get(policy.id)
+        if before != policy:
+            policy = self.next_revision(DocumentKind.QOS_POLICY, before, policy)
+            self.index.put_qos_policy(policy)
+            self.store(write_qos_policy(policy))
+
     def put_share(self, share: Share) -> None:
         """Add or replace a share and store it."""
         before = self.index.shares.by_id.get(share.id)
@@ -137,6 +150,37 @@ class Recorder:
         :param added: rules that are new; ``removed`` those that are gone.
         :param prefixes: address groups before and after.
         """
+        policy = self.index.policy
+        for before, after in ports:
+            read = {unit for port in (before, after) if port is not None for unit in units.by_port(policy, port)}
+            self._dirty |= read
+            if after is not None:
+                if before is not None and before.filtered | after.filtered:
+                    self.reprogram(after.id)
+                for host in {unit.host for unit in read}:
+                    self.wait(host, after.id)
+        for rule in (*added, *removed):
+            for each in units.by_rule(policy, rule):
+                if isinstance(each, Spot):
+                    self._soil_members(each)
+                else:
+                    self._dirty.add(each)
+        for old, new in prefixes:
+            self._dirty.update(units.by_prefixes(policy, old, new))
+        self._follow_groups()
+
+    def _soil_members(self, spot: Spot) -> None:
+        """The ports of a group at a host are members of other clauses now."""
+        for port_id in self.index.policy.members.ports(spot.group_id, spot.network_id):
+            if self.index.footing(port_id).tap_at(spot.host) is not None:
+                self.soil(spot.host, UnitKind.PORT, port_id)
+
+    def _follow_groups(self) -> None:
+        """Where a group has come to a host or gone from it, its clauses have flows, or none any more."""
+        policy = self.index.policy
+        for spot in policy.presence.turned():
+            for clause in policy.clauses.of(spot.group_id):
+                self._dirty.update(units.units_for(policy, spot, clause))
 
     def _store_port(self, port: Port) -> None:
         self.index.put_port(port)
@@ -159,12 +203,13 @@ class Recorder:
     def refoot(self, port_id: str) -> None:
         """A port's home, move or taps have changed: soil what reads its place."""
         before, after, turned = self.index.refoot(port_id)
+        self._follow_groups()
         self.touch([port_id])
         if before != after or turned:
             self._compare(port_id, before, after, turned, waits=True)
 
     def reprogram(self, port_id: str) -> None:
-        """A port may send by other addresses than its own: soil what lets it."""
+        """Something that a port's program reads has changed: soil it wherever the port is plugged."""
         self.touch([port_id])
         for tap in self.index.footing(port_id).taps:
             self.soil(tap.host, UnitKind.PORT, port_id)
@@ -181,6 +226,7 @@ class Recorder:
     def lift(self, port_id: str) -> None:
         """A port stands nowhere any more and is about to be dropped."""
         before, turned = self.index.lift(port_id)
+        self._follow_groups()
         self._compare(port_id, before, NOWHERE, turned, waits=False)
 
     def _compare(self, port_id: str, before: Footing, after: Footing, turned: set[HostName], *, waits: bool) -> None:
@@ -201,9 +247,10 @@ class Recorder:
             )
         if turned:
             soiled.update(Unit(host, UnitKind.NETWORK, network_id) for host in (*present, *turned))
+        soiled |= memberships.follow(index, self, port_id, before, after)
         for host in {unit.host for unit in soiled} if waits else ():
             self.wait(host, port_id)
-        self._dirty |= soiled
+        self._dirty |= soiled | memberships.of_network(index, network_id, turned)
         for host in turned:
             self._dirty.update(Unit(host, UnitKind.ADDRESS, port) for port in index.ports_of[network_id])
 

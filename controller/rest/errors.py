@@ -28,7 +28,20 @@ _PLURALS: Final = {
     "address_groups": "address_group",
 }
 _OTHERS: Final = frozenset(
-    {"binding", "intended", "link", "policy", "project", "quota", "rbac_policy", "subnetpool", "switch", "token"}
+    {
+        "bandwidth_limit_rule",
+        "dscp_marking_rule",
+        "binding",
+        "intended",
+        "link",
+        "policy",
+        "project",
+        "quota",
+        "rbac_policy",
+        "subnetpool",
+        "switch",
+        "token",
+    }
 )
 """What else a body may hold one of."""
 _TYPES: Final = {

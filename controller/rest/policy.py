@@ -70,8 +70,27 @@ def _tagging(noun: str) -> tuple[Rule, ...]:
     )
 
 
-TAGGED: Final = ("network", "subnet", "port", "subnetpool", "security_group", "address_group")
+TAGGED: Final = ("network", "subnet", "port", "subnetpool", "security_group", "address_group", "qos_policy")
 """What has tags."""
+
+
+def _ruling(noun: str) -> tuple[Rule, ...]:
+    """Rules are read by whoever may read their policy, and changed by the operator."""
+    resource = f"{noun} rule"
+    return (
+        _reads(resource, "list those of a policy", _READER, Scope.OWN, f"qos_rules.list_{noun}_rules"),
+        *(
+            rule
+            for alias, said in (("", ""), ("alias_", " by alias"))
+            for rule in (
+                _reads(resource, f"show{said}", _READER, Scope.OWN, f"qos_rules.show_{alias}{noun}_rule"),
+                _changes(resource, f"update{said}", _ADMIN, Scope.ALL, f"qos_rules.update_{alias}{noun}_rule"),
+                _changes(resource, f"delete{said}", _ADMIN, Scope.ALL, f"qos_rules.delete_{alias}{noun}_rule"),
+            )
+        ),
+        _changes(resource, "create", _ADMIN, Scope.ALL, f"qos_rules.create_{noun}_rule"),
+    )
+
 
 RULES: Final = (
     _reads("version", "list", _ANYBODY, Scope.ALL, "discovery.list_versions"),
@@ -124,6 +143,19 @@ RULES: Final = (
     _changes("address group", "add addresses", _MEMBER, Scope.OWN, "address_groups.add_addresses"),
     _changes("address group", "remove addresses", _MEMBER, Scope.OWN, "address_groups.remove_addresses"),
     _changes("address group", "delete", _MEMBER, Scope.OWN, "address_groups.delete_address_group"),
+    _reads("QoS policy", "list", _READER, Scope.OWN, "qos.list_qos_policies"),
+    _reads("QoS policy", "show", _READER, Scope.OWN, "qos.show_qos_policy"),
+    _changes("QoS policy", "create", _ADMIN, Scope.ALL, "qos.create_qos_policy"),
+    _changes("QoS policy", "update", _ADMIN, Scope.ALL, "qos.update_qos_policy"),
+    _changes("QoS policy", "delete", _ADMIN, Scope.ALL, "qos.delete_qos_policy"),
+    *(rule for noun in ("bandwidth_limit", "dscp_marking") for rule in _ruling(noun)),
+    _changes("QoS rule", "create (minimum_bandwidth)", _ADMIN, Scope.ALL, "qos_rules.create_minimum_bandwidth_rule"),
+    _changes(
+        "QoS rule", "create (minimum_packet_rate)", _ADMIN, Scope.ALL, "qos_rules.create_minimum_packet_rate_rule"
+    ),
+    _changes("QoS rule", "create (packet_rate_limit)", _ADMIN, Scope.ALL, "qos_rules.create_packet_rate_limit_rule"),
+    _reads("QoS rule type", "list", _READER, Scope.ALL, "qos.list_qos_rule_types"),
+    _reads("QoS rule type", "show", _READER, Scope.ALL, "qos.show_qos_rule_type"),
     *(rule for noun in TAGGED for rule in _tagging(noun)),
     _reads("binding", "list", _ADMIN, Scope.ALL, "bindings.list_bindings"),
     _reads("binding", "show", _ADMIN, Scope.ALL, "bindings.show_binding"),
@@ -147,6 +179,7 @@ RULES: Final = (
     _reads("service provider", "list", _READER, Scope.ALL, "agents.list_service_providers"),
     _reads("IP availability", "list", _ADMIN, Scope.ALL, "availability.list_network_ip_availabilities"),
     _reads("IP availability", "show", _ADMIN, Scope.ALL, "availability.show_network_ip_availability"),
+    _reads("multicast", "show", _READER, Scope.OWN, "multicast.show_multicast"),
     _reads("move", "list", _READER, Scope.OWN, "operations.list_moves"),
     _reads("move", "show", _READER, Scope.OWN, "operations.show_move"),
     _reads("host", "list", _ADMIN, Scope.ALL, "operations.list_hosts"),

@@ -34,6 +34,7 @@ from controller.rest.port_forms import (
     attributes,
 )
 from controller.rest.preconditions import Conditions
+from controller.rest.qos import check_policy
 from controller.rest.security_groups import default_group
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
@@ -101,6 +102,8 @@ def blueprint(service: Service) -> APIBlueprint:
         network = service.world.network(port.network_id)
         _check_choices(sight, given, network, {own.ip for own in port.fixed_ips})
         _check_security(sight, given, network, port.port_security)
+        if given.says("qos_policy_id"):
+            check_policy(sight, port.qos_policy_id, given.qos_policy_id)
         service.submit(
             UpdatePort(
                 id=port.id,
@@ -116,6 +119,7 @@ def blueprint(service: Service) -> APIBlueprint:
                 port_security=given.port_security_enabled,
                 security_groups=None if given.security_groups is None else tuple(given.security_groups),
                 allowed_pairs=_pairs(given),
+                qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
             )
         )
         return {"port": show(port.id)}
@@ -194,6 +198,7 @@ def _intent(sight: Sight, given: PortCreate) -> CreatePort:
     network = sight.network(given.network_id)
     _check_binding(given)
     _check_choices(sight, given, network, set())
+    check_policy(sight, None, given.qos_policy_id)
     if given.mac_address is not None:
         require_owner("Setting mac_address", network, "mac_address")
     _check_security(sight, given, network, network.port_security)
@@ -275,6 +280,7 @@ def _creation(given: PortCreate, network: Network) -> CreatePort:
         security_groups=None if named is None else tuple(named),
         default_group=default_group(project) if named is None and not trusted else None,
         allowed_pairs=_pairs(given) or (),
+        qos_policy_id=given.qos_policy_id,
     )
 
 

@@ -36,6 +36,7 @@ class QuotaUpdate(Body):
     security_group: Maybe[Limit] = None
     security_group_rule: Maybe[Limit] = None
     address_group: Maybe[Limit] = None
+    qos_policy: Maybe[Limit] = None
     check_limit: Maybe[Flag] = Field(None, description="Refuse limits below what the project has.")
     force: Maybe[Flag] = Field(None, description="Take such limits even so.")
 
@@ -51,6 +52,7 @@ class QuotaShown(Shown):
     security_group: int
     security_group_rule: int
     address_group: int
+    qos_policy: int
 
 
 class QuotaOfShown(QuotaShown):
@@ -79,6 +81,7 @@ class DetailsShown(Shown):
     security_group: Detail
     security_group_rule: Detail
     address_group: Detail
+    qos_policy: Detail
 
 
 class QuotaBody(Body):

@@ -5,13 +5,16 @@ The index of policies, so that a change costs what it touches.  It checks nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from overlay.holdings import Holdings
+from overlay.policy.clauses import Clauses, Remote, RemoteKind
+from overlay.policy.members import Members
+from overlay.policy.presence import Presence
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.refusals import NotFound
-from overlay.values import Countable, Port
+from overlay.values import Countable, HostName, IpNetwork, Port
 
 Meaning: TypeAlias = tuple[object, ...]
 """What a rule says, whoever said it: two rules of one group with the same meaning are one too many."""
@@ -45,6 +48,10 @@ class Policies:
         self.users_of_addresses: dict[str, dict[str, None]] = {}
         self.default_of: dict[str, str] = {}
         self.meanings: dict[str, dict[Meaning, str]] = {}
+        self.clauses = Clauses()
+        self.members = Members()
+        self.presence = Presence()
+        self._naming: dict[IpNetwork, dict[str, None]] = {}
         self._holdings = holdings
 
     # --- looking up ---
@@ -117,6 +124,7 @@ class Policies:
                 self.users_of_remote[rule.remote_group_id][rule.id] = None
             if rule.remote_address_group_id is not None:
                 self.users_of_addresses[rule.remote_address_group_id][rule.id] = None
+            self.clauses.add(rule)
         self.rules[rule.id] = rule
 
     def drop_rule(self, rule_id: str) -> SecurityRule:
@@ -128,6 +136,7 @@ class Policies:
             del self.users_of_remote[rule.remote_group_id][rule_id]
         if rule.remote_address_group_id is not None:
             del self.users_of_addresses[rule.remote_address_group_id][rule_id]
+        self.clauses.remove(rule)
         return rule
 
     def put_address_group(self, group: AddressGroup) -> None:
@@ -135,13 +144,27 @@ class Policies:
         if group.id not in self.address_groups:
             self._holdings.add(Countable.ADDRESS_GROUP, group.project_id, group.id)
             self.users_of_addresses[group.id] = {}
+        else:
+            self._name(self.address_groups[group.id], no_more=True)
         self.address_groups[group.id] = group
+        self._name(group)
 
     def drop_address_group(self, group_id: str) -> None:
         """Remove an address group that no rule names."""
         group = self.address_groups.pop(group_id)
         self._holdings.drop(Countable.ADDRESS_GROUP, group.project_id, group_id)
         del self.users_of_addresses[group_id]
+        self._name(group, no_more=True)
+
+    def _name(self, group: AddressGroup, *, no_more: bool = False) -> None:
+        for prefix in group.prefixes:
+            named = self._naming.setdefault(prefix, {})
+            if no_more:
+                del named[group.id]
+            else:
+                named[group.id] = None
+            if not named:
+                del self._naming[prefix]
 
     # --- membership ---
 
@@ -157,3 +180,34 @@ class Policies:
         left = None if before is None else before.security_groups
         if left != after.security_groups:
             self.join(after.id, left, after.security_groups)
+        self.members.put(after)
+
+    def leave(self, port: Port) -> None:
+        """A port is no more; it stands nowhere already."""
+        self.join(port.id, port.security_groups, None)
+        self.members.drop(port.id)
+
+    def stand(self, port: Port, hosts: Iterable[HostName]) -> None:
+        """A port has its taps at these hosts now."""
+        groups = (port.security_groups or ()) if port.filtered else ()
+        self.presence.stand(port.id, port.network_id, hosts, groups)
+
+    # --- remote ends ---
+
+    def prefixes(self, remote: Remote, network_id: str, family: int) -> Iterator[str]:
+        """The addresses and prefixes of a remote end in a network, in words; one may come several times."""
+        if remote.kind is RemoteKind.PREFIX:
+            yield remote.key
+        elif remote.kind is RemoteKind.ADDRESSES:
+            yield from (str(each) for each in self.address_groups[remote.key].prefixes if each.version == family)
+        else:
+            found = self.members.prefixes(remote.key, network_id)
+            yield from (each for each in found if (":" in each) == (family == 6))  # noqa: PLR2004
+
+    def remotes_with(self, network_id: str, prefix: IpNetwork) -> Iterator[Remote]:
+        """The remote ends that an address or prefix of a network belongs to."""
+        yield Remote(RemoteKind.PREFIX, str(prefix))
+        for address_group in self._naming.get(prefix, ()):
+            yield Remote(RemoteKind.ADDRESSES, address_group)
+        for group_id in self.members.groups_with(network_id, str(prefix)):
+            yield Remote(RemoteKind.GROUP, group_id)
