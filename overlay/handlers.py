@@ -94,6 +94,7 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     policy.UpdateSecurityGroup: groups.update_group,
     policy.DeleteSecurityGroup: groups.delete_group,
     policy.CreateSecurityRule: rules.create_rule,
+    policy.CreateSecurityRules: rules.create_rules,
     policy.DeleteSecurityRule: rules.delete_rule,
     policy.CreateAddressGroup: groups.create_address_group,
     policy.UpdateAddressGroup: groups.update_address_group,

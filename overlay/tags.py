@@ -1,6 +1,6 @@
 """Which tags does an object have?
 
-Words that people hang on networks, subnets, ports, subnet pools, QoS policies, security groups and address groups to
+Words that people hang on networks, subnets, ports, subnet pools, security groups, address groups and QoS policies to
 find them again; they mean nothing to us.
 """
 

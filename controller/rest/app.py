@@ -152,11 +152,11 @@ def build(
         availability.blueprint(service),
         subnetpools.blueprint(service),
         rbac.blueprint(service),
-        qos.blueprint(service),
-        qos_rules.blueprint(service),
         security_groups.blueprint(service),
         security_group_rules.blueprint(service),
         address_groups.blueprint(service),
+        qos.blueprint(service),
+        qos_rules.blueprint(service),
         quotas.blueprint(service),
         lookup.blueprint(service),
         operations.blueprint(service),
@@ -220,10 +220,10 @@ def _see(service: Service) -> None:
         "port_id": sight.port,
         "subnetpool_id": sight.subnetpool,
         "policy_id": sight.share,
-        "qos_policy_id": sight.qos_policy,
         "security_group_id": sight.security_group,
         "security_group_rule_id": sight.security_rule,
         "address_group_id": sight.address_group,
+        "qos_policy_id": sight.qos_policy,
     }
     of_tags = (request.endpoint or "").partition("_tags.")[0]
     for field, id_ in (request.view_args or {}).items():

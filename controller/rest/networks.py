@@ -96,9 +96,9 @@ class NetworkUpdate(Body):
     admin_state_up: Maybe[Flag] = None
     shared: Maybe[Flag] = Field(None, description="With everybody. Operator only.")
     router_external: Maybe[NotExternal] = Field(None, alias="router:external")
-    qos_policy_id: Identity | None = Field(None, description="Null for none; kept when left out.")
     dns_domain: Maybe[Name] = None
     port_security_enabled: Maybe[Flag] = Field(None, description="Of ports that are made from now on.")
+    qos_policy_id: Identity | None = Field(None, description="Null for none; kept when left out.")
 
 
 class NetworkShown(RecordShown):
@@ -270,9 +270,9 @@ def blueprint(service: Service) -> APIBlueprint:
                 expected=header.expected,
                 shared=given.shared,
                 share_id=str(uuid.uuid4()),
-                qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
                 dns_domain=given.dns_domain,
                 port_security=given.port_security_enabled,
+                qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
             )
         )
         return {"network": show(network.id)}
@@ -315,7 +315,7 @@ def _creation(sight: Sight, given: NetworkCreate) -> CreateNetwork:
         mtu=given.mtu,
         description=given.description,
         admin_up=given.admin_state_up,
-        qos_policy_id=given.qos_policy_id,
         dns_domain=given.dns_domain,
         port_security=given.port_security_enabled,
+        qos_policy_id=given.qos_policy_id,
     )
