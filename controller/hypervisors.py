@@ -171,7 +171,7 @@ class Hypervisors:
             if not (delta.put or delta.remove) or name not in self.world.hosts:
                 continue
             channel = self.channel(name)
-            mods = Mods(meters=delta.meters, put=delta.put, remove=delta.remove)
+            mods = Mods(meters=delta.meters, zones=delta.zones, put=delta.put, remove=delta.remove)
             generations.append((name, channel.push(mods)))
             cost[channel.datapath_id] = len(mods)
         if partly:

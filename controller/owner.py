@@ -65,6 +65,7 @@ from overlay.changes import (
     ResetQuota,
     Tick,
 )
+from overlay.policy.changes import DeleteSecurityGroup
 from overlay.refusals import Conflict, NotFound, Refusal
 from overlay.tables.names import CookieKind, kind_of
 from overlay.values import HostName, PortStatus
@@ -260,6 +261,8 @@ class Owner:
             ]
             if change.name in self.world.quotas:
                 left.append(ResetQuota(change.name))
+            if (group_id := self.world.default_group(change.name)) is not None:
+                left.append(DeleteSecurityGroup(group_id, default=True))
             outcomes += [self.world.apply(intent, self._clock()) for intent in left]
         return Outcome.merge(outcomes)
 

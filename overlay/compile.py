@@ -7,30 +7,32 @@ compilation from scratch would give.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import chain
 from types import MappingProxyType
+from typing import Final
 
 from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
 from overlay.multicast import memberships
 from overlay.pipeline import METERS, PIPELINE
+from overlay.policy import flows as policy_flows
+from overlay.policy import units as policy_units
 from overlay.tables import (
     advertise,
     arp,
     arrive,
     classify,
     deliver,
+    filters,
     flood,
     forward,
     guard,
     guard_nd,
     neighbours,
-    receiver,
-    sender,
     services,
     storm,
 )
@@ -41,17 +43,27 @@ from overlay.world import World
 __all__ = ["PIPELINE", "Compiler", "Delta", "flows_of", "meters_of", "units_of"]
 
 
+_OF_POLICY: Final[Mapping[UnitKind, Callable[[World, HostName, str], Iterable[Flow]]]] = {
+    UnitKind.PEER: policy_flows.of_peer,
+    UnitKind.SERVICE: policy_flows.of_service,
+    UnitKind.CLAUSE: policy_flows.of_clause,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Delta:
     """What to change on one switch: flows to add or replace, flows to remove; first the meters that they need.
 
     A meter whose flow is removed stays: deleting it would take every flow that came to use it meanwhile along.  It
     meets no packet, and the next port of its number has it again.
+
+    :ivar zones: of which the switch is to forget the connections: they are of another port, or of a former life.
     """
 
     put: tuple[Flow, ...] = ()
     remove: tuple[Flow, ...] = ()
     meters: tuple[Meter, ...] = ()
+    zones: tuple[int, ...] = ()
 
 
 def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[Unit]:
@@ -74,6 +86,8 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
         for group in world.multicast_groups(network_id):
             for host in present:
                 yield memberships.unit(host, network_id, group)
+    for host in chosen:
+        yield from policy_units.units_at(world.policy, host, world.networks_on_host(host))
 
 
 def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
@@ -87,6 +101,8 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
         return tuple(_of_network(world, host, unit.key))
     if unit.kind is UnitKind.MULTICAST:
         return tuple(_of_group(world, host, *unit.key.rsplit("|", 1)))
+    if unit.kind in _OF_POLICY:
+        return tuple(_OF_POLICY[unit.kind](world, unit.host, unit.key))
     port = world.ports.get(unit.key)
     if port is None:
         return ()
@@ -120,13 +136,13 @@ def _static(world: World) -> Iterator[Flow]:
     yield advertise.complete(cookie)
     yield services.no_other_querier(cookie)
     yield services.miss(cookie)
-    yield sender.miss(cookie)
+    yield from filters.SENDER.static(cookie)
     yield arrive.miss(cookie)
     yield forward.miss(cookie)
     if not world.settings.flood_unregistered:
         yield from forward.unregistered(cookie)
     yield storm.miss(cookie)
-    yield receiver.miss(cookie)
+    yield from filters.RECEIVER.static(cookie)
 
 
 def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
@@ -173,6 +189,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
     yield classify.from_tap(cookie, tap, world.networks[port.network_id].vni, _allowance(world, tap.lane))
     yield deliver.to_tap(cookie, tap)
+    yield from policy_flows.of_tap(world.policy, tap.lane, port)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
         silenced = provenance(CookieKind.SILENCED, port.id)
@@ -240,6 +257,7 @@ class Compiler:
         self._world = world
         self._units: dict[Unit, tuple[Flow, ...]] = {}
         self._desired: dict[HostName, dict[FlowKey, Flow]] = {}
+        self._zones: dict[Unit, int] = {}
 
     def desired(self, host: HostName) -> Mapping[FlowKey, Flow]:
         """What a switch should hold: a view for reading."""
@@ -287,7 +305,22 @@ class Compiler:
                 del self._units[unit]
         if not desired:
             del self._desired[host]
-        return Delta(tuple(put), tuple(old.values()), self._allowances(put)) if put or old else None
+        zones = self._fresh_zones(unit for unit, _, _ in changed)
+        return Delta(tuple(put), tuple(old.values()), self._allowances(put), zones) if put or old else None
+
+    def _fresh_zones(self, units: Iterable[Unit]) -> tuple[int, ...]:
+        """The zones of taps that were not there before."""
+        fresh = []
+        for unit in units:
+            if unit.kind is not UnitKind.PORT:
+                continue
+            tap = self._world.footing(unit.key).tap_at(unit.host)
+            before = self._zones.pop(unit, None)
+            if tap is not None and self._world.ports[unit.key].filtered:
+                self._zones[unit] = tap.lane
+                if before != tap.lane:
+                    fresh.append(tap.lane)
+        return tuple(fresh)
 
     def _allowances(self, flows: Iterable[Flow]) -> tuple[Meter, ...]:
         """The meters that flows need beyond those that every switch has."""

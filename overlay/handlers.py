@@ -42,6 +42,8 @@ from overlay.changes import (
 from overlay.index import Index
 from overlay.multicast import memberships
 from overlay.multicast.changes import Joined, Left
+from overlay.policy import changes as policy
+from overlay.policy import groups, rules
 from overlay.recording import Recorder
 
 
@@ -72,6 +74,15 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     BindPassive: placement.bind_passive,
     Activate: placement.activate,
     Unbind: placement.unbind,
+    policy.CreateSecurityGroup: groups.create_group,
+    policy.MakeDefaultGroup: groups.make_default_group,
+    policy.UpdateSecurityGroup: groups.update_group,
+    policy.DeleteSecurityGroup: groups.delete_group,
+    policy.CreateSecurityRule: rules.create_rule,
+    policy.DeleteSecurityRule: rules.delete_rule,
+    policy.CreateAddressGroup: groups.create_address_group,
+    policy.UpdateAddressGroup: groups.update_address_group,
+    policy.DeleteAddressGroup: groups.delete_address_group,
     HostSeen: membership.seen,
     HostSnapshot: placement.snapshot,
     Plugged: placement.plugged,

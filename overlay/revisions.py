@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
+from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.refusals import Stale
 from overlay.values import Network, Port, Share, Subnet, SubnetPool
 
-Recorded = TypeVar("Recorded", Network, Subnet, Port, SubnetPool, Share)
+Recorded = TypeVar("Recorded", Network, Subnet, Port, SubnetPool, Share, SecurityGroup, SecurityRule, AddressGroup)
 """Whatever has a record."""
 
 
