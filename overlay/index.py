@@ -144,6 +144,10 @@ class Index:
         """Per host that has the network, the ports that stand there."""
         return self.presence.get(network_id, {})
 
+    def is_deaf(self, host: HostName) -> bool:
+        """Whether nothing can be heard of a host's ports, because its session is down or was never up."""
+        return self.readiness.is_lost(host) or host in self.readiness.absent
+
     def gone(self, host: HostName, port_id: str) -> bool:
         """Whether a port is known not to be plugged at a host."""
         return host in self.reporting and (host, port_id) not in self.attachments

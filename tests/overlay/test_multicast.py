@@ -14,6 +14,7 @@ from overlay.changes import (
     Activate,
     BindPassive,
     Change,
+    Confirmed,
     DeletePort,
     DocumentKind,
     HostBack,
@@ -303,7 +304,7 @@ def test_a_passive_port_joins_nothing(lab: Lab) -> None:
 
 
 def test_a_restart_forgets_no_member(lab: Lab) -> None:
-    """A world restored from its documents has the same members, renewed at its start, and the same flows."""
+    """A world restored from its documents has the same members and flows; time counts from a host's first sign."""
     join(lab, "c", ONE, SIX)
     join(lab, "a", SIX)
     again = World.restore(lab.stored.values(), 1000.0, lab.world.settings)
@@ -313,9 +314,12 @@ def test_a_restart_forgets_no_member(lab: Lab) -> None:
     compiler = Compiler(again)
     compiler.refresh(units_of(again))
     assert {host: dict(compiler.desired(host)) for host in HOSTS} == {host: lab.installed[host] for host in HOSTS}
-    again.apply(Tick(), 1129.0)
-    assert [(each.since, each.renewed) for each in again.memberships("red-c")] == [(0.0, 1000.0)] * 2
     again.apply(Tick(), 1130.0)
+    for host in HOSTS:
+        again.apply(Confirmed(host, 0), 1200.0)
+    again.apply(Tick(), 1329.0)
+    assert [(each.since, each.renewed) for each in again.memberships("red-c")] == [(0.0, 1200.0)] * 2
+    again.apply(Tick(), 1330.0)
     assert not tuple(again.multicast_networks())
 
 
