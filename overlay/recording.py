@@ -25,6 +25,8 @@ from overlay.multicast import memberships
 from overlay.policy import units
 from overlay.policy.presence import Spot
 from overlay.policy.values import AddressGroup, SecurityRule
+from overlay.qos.documents import write_qos_policy
+from overlay.qos.values import QosPolicy
 from overlay.revisions import Recorded, revised
 from overlay.values import HostName, Network, Port, Record, Share, Subnet, SubnetPool
 
@@ -102,6 +104,14 @@ class Recorder:
             pool = self.next_revision(DocumentKind.SUBNETPOOL, before, pool)
             self.index.put_subnetpool(pool)
             self.store(write_subnetpool(pool))
+
+    def put_qos_policy(self, policy: QosPolicy) -> None:
+        """Add or replace a QoS policy and store it."""
+        before = self.index.qos.by_id.get(policy.id)
+        if before != policy:
+            policy = self.next_revision(DocumentKind.QOS_POLICY, before, policy)
+            self.index.put_qos_policy(policy)
+            self.store(write_qos_policy(policy))
 
     def put_share(self, share: Share) -> None:
         """Add or replace a share and store it."""
@@ -199,7 +209,7 @@ class Recorder:
             self._compare(port_id, before, after, turned, waits=True)
 
     def reprogram(self, port_id: str) -> None:
-        """A port may send by other addresses than its own: soil what lets it."""
+        """Something that a port's program reads has changed: soil it wherever the port is plugged."""
         self.touch([port_id])
         for tap in self.index.footing(port_id).taps:
             self.soil(tap.host, UnitKind.PORT, port_id)

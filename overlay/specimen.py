@@ -43,13 +43,13 @@ _KINDS: Final = {
     CookieKind.SPOOFED: "per plugged port, counting what it may not say",
     CookieKind.ANNOUNCEMENT: "per passive port, until its move is activated",
     CookieKind.SILENCED: "per passive port, counting what it may not say yet",
-    CookieKind.ASKED_GROUPS: "per plugged port, for what it says of multicast groups",
-    CookieKind.MULTICAST: "per multicast group that somebody in a network listens to",
     CookieKind.REFUSED_OUT: "per filtered port, counting what its policy does not let it send",
     CookieKind.REFUSED_IN: "per filtered port, counting what its policy does not let it get",
     CookieKind.PEER: "per address that rules name as the remote end, in a network",
     CookieKind.SERVICE: "per service that rules name, in a network",
     CookieKind.CLAUSE: "per clause: the rules of a group that name one remote end",
+    CookieKind.ASKED_GROUPS: "per plugged port, for what it says of multicast groups",
+    CookieKind.MULTICAST: "per multicast group that somebody in a network listens to",
 }
 
 INTRODUCTION: Final = """\

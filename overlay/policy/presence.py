@@ -77,16 +77,12 @@ class Presence:
         """Whether the group is there."""
         return spot in self._counts
 
-    def hosts(self, group_id: str, network_id: str) -> Iterable[HostName]:
-        """The hosts of a group in a network."""
-        return self._hosts.get((group_id, network_id), {}).keys()
-
     def groups(self, host: HostName, network_id: str) -> Iterable[str]:
         """The groups of a network at a host."""
         return self._groups.get((host, network_id), {}).keys()
 
-    def spots(self, group_id: str) -> Iterator[Spot]:
-        """Wherever a group is."""
-        for network_id in self._networks.get(group_id, {}):
-            for host in self._hosts[group_id, network_id]:
-                yield Spot(host, network_id, group_id)
+    def spots(self, group_id: str, network_id: str | None = None) -> Iterator[Spot]:
+        """Wherever a group is, or wherever it is in one network."""
+        for network in self._networks.get(group_id, ()) if network_id is None else (network_id,):
+            for host in self._hosts.get((group_id, network), ()):
+                yield Spot(host, network, group_id)

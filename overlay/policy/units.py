@@ -67,11 +67,12 @@ def by_prefixes(policy: Policies, before: AddressGroup, after: AddressGroup) -> 
 
 def _by_remote(policy: Policies, remote: Remote, prefix: str, network_id: str | None) -> Iterator[Unit]:
     """The units of an address that belongs to a remote end, in one network or wherever the rules are."""
+    family = 6 if ":" in prefix else 4
     for clause in policy.clauses.having(remote):
-        if (":" in prefix) == (clause.family == 6):  # noqa: PLR2004
-            for spot in policy.presence.spots(clause.group_id):
-                if network_id in {None, spot.network_id}:
-                    yield peer_unit(spot.host, spot.network_id, prefix)
+        if clause.family != family:
+            continue
+        for spot in policy.presence.spots(clause.group_id, network_id):
+            yield peer_unit(spot.host, spot.network_id, prefix)
 
 
 def by_rule(policy: Policies, rule: SecurityRule) -> Iterator[Unit | Spot]:

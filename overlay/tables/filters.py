@@ -119,7 +119,7 @@ class Filter:
         yield self.first.flow(_MISS, {}, cookie=cookie, goto=self.onward)
         invalid = {"ct_state": (TRACKED | INVALID, TRACKED | INVALID)}
         yield self.state.flow(40, invalid, cookie=cookie, goto=self.refused.name)
-        ended = {"ct_state": (TRACKED | REPLY, TRACKED | REPLY), "ct_mark": ENDED}
+        ended: dict[str, FieldValue] = {"ct_state": (TRACKED | REPLY, TRACKED | REPLY), "ct_mark": ENDED}
         yield self.state.flow(30, ended, cookie=cookie, goto=self.refused.name)
         for bits in (ESTABLISHED | REPLY, RELATED):
             answer = {"ct_state": (TRACKED | bits, TRACKED | bits)}

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overlay.changes import CreateNetwork, CreatePort, CreateSubnet, DeletePort, UpdatePort
+from overlay.changes import CreateNetwork, CreatePort, CreateSubnet, DeletePort, Unit, UnitKind, UpdatePort
+from overlay.compile import flows_of
 from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
@@ -299,3 +300,21 @@ def test_nothing_is_left_of_a_policy(talk) -> None:
         talk.do(DeletePort(port))
     kinds = {flow.cookie >> 40 & 0xFF for held in talk.installed.values() for flow in held.values()}
     assert kinds <= {1, 2}
+
+
+def test_what_several_rules_or_ports_need_stays() -> None:
+    """A part of a service that two rules have, and a group of which two ports are at a host, stay for the other one."""
+    lab = lab_of([("g0",), ("g0",), ("g1",), None])
+    give(lab, 1, ("g0", Direction.INGRESS, 4, (6, 80, 83), {}))
+    give(lab, 2, ("g0", Direction.INGRESS, 4, (6, 80, 84), {}))
+    lab.do(DeleteSecurityRule("r2"), DeletePort("a"))
+    assert arrives(lab, *web(lab, "d", "b"))
+    assert not arrives(lab, *web(lab, "d", "b", 84))
+    assert dict(lab.installed) == lab.compiler.recompute()
+
+
+@pytest.mark.parametrize("kind", [UnitKind.PEER, UnitKind.SERVICE])
+def test_what_a_policy_says_of_no_network_is_nothing(talk, kind: UnitKind) -> None:
+    """A unit of a network that is no more has no flows."""
+    key = "gone|10.0.0.1/32" if kind is UnitKind.PEER else "gone|ingress|4|6|80|65535"
+    assert flows_of(talk.world, Unit(talk.hosts[0], kind, key)) == ()

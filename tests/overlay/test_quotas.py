@@ -25,6 +25,7 @@ from overlay.policy.changes import (
     MakeDefaultGroup,
 )
 from overlay.policy.values import Direction
+from overlay.qos.changes import CreateQosPolicy
 from overlay.refusals import Refusal
 from overlay.values import Countable, Mac, Quota, Shareable
 from overlay.world import Settings, World
@@ -38,6 +39,7 @@ ONE_MORE: dict[Countable, Change] = {
     Countable.SECURITY_GROUP: CreateSecurityGroup("g2", "a", ("g2-4", "g2-6")),
     Countable.SECURITY_GROUP_RULE: CreateSecurityRule("r2", "a", "g", Direction.INGRESS),
     Countable.ADDRESS_GROUP: CreateAddressGroup("d2", "a"),
+    Countable.QOS_POLICY: CreateQosPolicy("q2", "a"),
 }
 
 
@@ -53,6 +55,7 @@ def world() -> World:
     it.apply(CreateSecurityGroup("g", "a", ("g-4", "g-6")), 0)
     it.apply(DeleteSecurityRule("g-6"), 0)
     it.apply(CreateAddressGroup("d", "a"), 0)
+    it.apply(CreateQosPolicy("q", "a"), 0)
     return it
 
 
@@ -108,6 +111,7 @@ def test_limits_are_the_projects_own_or_the_default(world: World) -> None:
         Countable.SECURITY_GROUP: 1000,
         Countable.SECURITY_GROUP_RULE: 10_000,
         Countable.ADDRESS_GROUP: 1000,
+        Countable.QOS_POLICY: 100,
     }
     assert world.limits("a") == default
     world.apply(SetQuota("a", {Countable.PORT: 5}), 0)
