@@ -255,6 +255,7 @@ def test_limits_per_port() -> None:
     join(lab, "c", *GROUPS)
     assert [each.group for each in lab.world.memberships("red-c")] == list(GROUPS[:2])
     assert lab.world.refused_memberships("red-c") == 3
+    assert (lab.world.membership_count, lab.world.refusal_count) == (2, 3)
     lab.do(Left(H2, "red-c", (ONE,)))
     join(lab, "c", SIX)
     assert heard(lab, "a", SIX) == ["c"]
