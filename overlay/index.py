@@ -315,7 +315,7 @@ class Index:
         self._unnumber(port, port.fixed_ips)
         self.qos.use(User("port", port_id), port.qos_policy_id, None)
         self.readiness.drop(port_id)
-        self.listeners.refused.pop(port_id, None)
+        self.listeners.forget(port_id)
         self.shown.pop(port_id, None)
 
     def _number(self, port: Port, addresses: Iterable[FixedIp]) -> None:

@@ -33,7 +33,10 @@ def unit(host: HostName, network_id: str, group: IpAddress) -> Unit:
 
 
 def joined(index: Index, change: Joined, record: Recorder) -> None:
-    """A port listens to groups."""
+    """A port listens to groups: to so many, and to not many others in quick succession.
+
+    Each first report may change every host of the network.  Whoever was refused is heard when it is asked again.
+    """
     if not _is_heard(index, change):
         return
     port_id, listeners, settings = change.port_id, index.listeners, index.settings
@@ -43,9 +46,13 @@ def joined(index: Index, change: Joined, record: Recorder) -> None:
         known = listeners.since(port_id)
         if group in known:
             listeners.renew(port_id, group, record.now)
-        elif len(known) >= settings.groups_per_port or (
-            not listeners.audience(network_id, group)
-            and len(listeners.groups(network_id)) >= settings.groups_per_network
+        elif (
+            len(known) >= settings.groups_per_port
+            or (
+                not listeners.audience(network_id, group)
+                and len(listeners.groups(network_id)) >= settings.groups_per_network
+            )
+            or not listeners.pay(port_id, record.now, settings.groups_per_port)
         ):
             listeners.refused[port_id] = listeners.refused.get(port_id, 0) + 1
         else:

@@ -257,9 +257,26 @@ def test_limits_per_port() -> None:
     assert lab.world.refused_memberships("red-c") == 3
     assert (lab.world.membership_count, lab.world.refusal_count) == (2, 3)
     lab.do(Left(H2, "red-c", (ONE,)))
+    lab.now = 1.0
     join(lab, "c", SIX)
     assert heard(lab, "a", SIX) == ["c"]
     assert lab.world.refused_memberships("red-c") == 3
+
+
+def test_limits_of_haste() -> None:
+    """Whoever joins and leaves in haste is held to one group a second; renewing costs nothing."""
+    lab = furnished(Settings(groups_per_port=2))
+    joined = []
+    for lab.now in (0.0, 0.1, 0.2, 0.9, 1.0, 1.1, 2.0):
+        before = lab.world.refusal_count
+        join(lab, "c", ONE)
+        join(lab, "c", ONE)
+        lab.do(Left(H2, "red-c", (ONE,)))
+        joined.append(lab.world.refusal_count == before)
+    assert joined == [True, True, False, False, True, False, True]
+    lab.now = 100.0
+    join(lab, "c", ONE, TWIN)
+    assert (heard(lab, "a", ONE), heard(lab, "a", TWIN)) == (["c"], ["c"])
 
 
 def test_limits_per_network() -> None:
