@@ -149,6 +149,10 @@ class Index:
         """Per host that has the network, the ports that stand there."""
         return self.presence.get(network_id, {})
 
+    def is_deaf(self, host: HostName) -> bool:
+        """Whether nothing can be heard of a host's ports, because its session is down or was never up."""
+        return self.readiness.is_lost(host) or host in self.readiness.absent
+
     def gone(self, host: HostName, port_id: str) -> bool:
         """Whether a port is known not to be plugged at a host."""
         return host in self.reporting and (host, port_id) not in self.attachments
@@ -315,7 +319,7 @@ class Index:
         self._unnumber(port, port.fixed_ips)
         self.qos.use(User("port", port_id), port.qos_policy_id, None)
         self.readiness.drop(port_id)
-        self.listeners.refused.pop(port_id, None)
+        self.listeners.forget(port_id)
         self.shown.pop(port_id, None)
 
     def _number(self, port: Port, addresses: Iterable[FixedIp]) -> None:

@@ -14,7 +14,7 @@ from overlay.changes import Change, Confirmed, Document, HostSeen, Outcome, Plug
 from overlay.compile import Compiler, Delta
 from overlay.flow import PORT_CONTROLLER, Flow, FlowKey, Meter
 from overlay.pipeline import METERS
-from overlay.tables.names import CookieKind
+from overlay.tables.names import CookieKind, kind_of
 from overlay.values import DatapathId, Host, HostName, Mac
 from overlay.world import Settings, World
 from tests.model import packets
@@ -136,7 +136,7 @@ class Lab:
     def last_met(self, host: HostName, port_id: str, packet: Packet) -> CookieKind:
         """What kind the last flow is of that a VM's packet meets at its own host."""
         met = run(self.installed[host].values(), packet, self.world.attachments[host, port_id]).met
-        return CookieKind(met[-1].cookie >> 40 & 0xFF)
+        return CookieKind(kind_of(met[-1].cookie))
 
     # --- what packets do ---
 
