@@ -114,7 +114,7 @@ def test_another_rate_touches_no_flow(lab: Lab) -> None:
     lab.do(AddQosRule("gold", BandwidthLimit("up", 5_000)), UpdatePort("a", qos_policy_id="gold"))
     lab.change(UpdateQosRule("gold", "up", max_kbps=6_000))
     assert lab.world.pending("a") == {H1}
-    meter = Meter(SENDING_METERS + 2, 6_000, 600, MeterUnit.KILOBITS)
+    meter = Meter(SENDING_METERS + 2, 6_000, 1_500, MeterUnit.KILOBITS)
     assert lab.queues == {H1: [(lab.generation, Delta(meters=(meter,)))]}
     lab.settle()
     assert limits(lab, H1, 2)[0] == 6_000
