@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from overlay.multicast.changes import Joined, Left
+from overlay.policy.changes import PairRequest, PolicyIntent
 from overlay.qos.changes import QosIntent
 from overlay.values import (
     Countable,
@@ -50,9 +52,13 @@ class DocumentKind(StrEnum):
     NETWORK = "network"
     SUBNET = "subnet"
     HOST = "host"
+    ADDRESS_GROUP = "address_group"
+    SECURITY_GROUP = "security_group"
+    SECURITY_RULE = "security_group_rule"
     PORT = "port"
     MOVE = "move"
     SHARE = "rbac_policy"
+    MEMBERSHIPS = "memberships"
 
 
 # --- intents ---------------------------------------------------------------------------------------------------
@@ -76,6 +82,7 @@ class CreateNetwork:
     description: str = ""
     admin_up: bool = True
     tags: tuple[str, ...] = ()
+    port_security: bool = True
     qos_policy_id: str | None = None
 
 
@@ -98,6 +105,7 @@ class UpdateNetwork:
     expected: int | None = None
     shared: bool | None = None
     share_id: str = ""
+    port_security: bool | None = None
     qos_policy_id: str | Unchanged | None = UNCHANGED
 
 
@@ -192,10 +200,14 @@ class CreatePort:
         whose machines make their addresses of their MACs.
     :param host: where the port shall live (active binding); ``None`` waits for it to be plugged somewhere.
     :param guest: whether whoever asks may use the network only because it is shared with him: it must be so still.
+    :param port_security: ``None`` as the network says.
+    :param security_groups: ``None`` lets it talk to everybody, ``()`` to nobody.
 
     Refused: ``NetworkNotFound``, ``SubnetNotFound``, ``MacAddressInUse``, ``MacAddressGenerationFailure``,
     ``InvalidIpForSubnet``, ``InvalidIpForNetwork``, ``AllocationOnAutoAddressSubnet`` (400), ``IpAddressInUse``,
-    ``IpAddressGenerationFailure``, ``HostNotFound``, ``OverQuota``.
+    ``IpAddressGenerationFailure``, ``HostNotFound``, ``OverQuota``, ``SecurityGroupNotFound``,
+    ``PortSecurityAndIPRequiredForSecurityGroups``, ``DuplicateAddressPairInRequest``, ``AllowedAddressPairExhausted``
+    (400), ``AddressPairAndPortSecurityRequired`` (409).
     """
 
     id: str
@@ -212,6 +224,9 @@ class CreatePort:
     admin_up: bool = True
     tags: tuple[str, ...] = ()
     guest: bool = False
+    port_security: bool | None = None
+    security_groups: tuple[str, ...] | None = None
+    allowed_pairs: tuple[PairRequest, ...] = ()
     qos_policy_id: str | None = None
 
 
@@ -224,7 +239,8 @@ class UpdatePort:
     named, and a wish for any address of a subnet keeps one that it has there.  A bound port keeps its MAC.
 
     Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress``, ``PortBound`` (409), ``MacAddressInUse``, the
-    refusals of addresses as in :class:`CreatePort`, ``RevisionNumberConstraintFailed`` (412).
+    refusals of addresses and of security as in :class:`CreatePort`, ``PortSecurityPortHasSecurityGroup`` (409),
+    ``RevisionNumberConstraintFailed`` (412).
     """
 
     id: str
@@ -237,6 +253,9 @@ class UpdatePort:
     mac: Mac | None = None
     fixed_ips: tuple[FixedIpRequest, ...] | None = None
     expected: int | None = None
+    port_security: bool | None = None
+    security_groups: tuple[str, ...] | None = None
+    allowed_pairs: tuple[PairRequest, ...] | None = None
     qos_policy_id: str | Unchanged | None = UNCHANGED
 
 
@@ -335,7 +354,8 @@ class DeleteShare:
 class SetTags:
     """Tag an object or take tags away: first all of ``remove`` (``None`` is all that there are), then add.
 
-    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, QoS policies.
+    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, security groups, QoS
+        policies.
 
     Refused: the object's ``…NotFound``, ``TagNotFound`` (404, one of ``needed`` is not there),
     ``RevisionNumberConstraintFailed``.
@@ -425,6 +445,7 @@ Intent: TypeAlias = (
     | BindPassive
     | Activate
     | Unbind
+    | PolicyIntent
     | QosIntent
 )
 
@@ -523,7 +544,18 @@ class Tick:
 
 
 Event: TypeAlias = (
-    HostSeen | HostSnapshot | Plugged | Unplugged | HostLost | HostBack | Announced | Sent | Confirmed | Tick
+    HostSeen
+    | HostSnapshot
+    | Plugged
+    | Unplugged
+    | HostLost
+    | HostBack
+    | Announced
+    | Sent
+    | Confirmed
+    | Tick
+    | Joined
+    | Left
 )
 
 Change: TypeAlias = Intent | Event
@@ -539,12 +571,17 @@ class UnitKind(StrEnum):
     NETWORK = "network"
     PORT = "port"
     ADDRESS = "address"
+    PEER = "peer"
+    SERVICE = "service"
+    CLAUSE = "clause"
+    MULTICAST = "multicast"
 
 
 class Unit(NamedTuple):
     """The smallest thing that is compiled anew: all flows of one object on one host.
 
-    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS.
+    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS, ``network's id|group`` for
+    MULTICAST; for those of policies see ``overlay.policy.units``.
     """
 
     host: HostName

@@ -11,6 +11,7 @@ from typing import Any, Final
 from overlay.changes import Document, DocumentKind
 from overlay.moves import Move, Phase, Trigger
 from overlay.values import (
+    AddressPair,
     Countable,
     DatapathId,
     FixedIp,
@@ -46,7 +47,7 @@ def write_record(record: Record) -> dict[str, Any]:
 
 
 def read_record(body: dict[str, Any]) -> Record:
-    """Read it back out of an object's document."""
+    """Read back, out of an object's document, what is kept of every object."""
     written = body.get("record")
     if written is None:
         return _UNWRITTEN
@@ -114,6 +115,7 @@ def write_network(network: Network) -> Document:
         "mtu": network.mtu,
         "description": network.description,
         "admin_up": network.admin_up,
+        "port_security": network.port_security,
         "qos_policy_id": network.qos_policy_id,
         "record": write_record(network.record),
     }
@@ -182,6 +184,9 @@ def write_port(port: Port) -> Document:
         "device_owner": port.device_owner,
         "description": port.description,
         "admin_up": port.admin_up,
+        "port_security": port.port_security,
+        "security_groups": None if port.security_groups is None else list(port.security_groups),
+        "allowed_pairs": [[str(pair.mac), str(pair.network)] for pair in port.allowed_pairs],
         "qos_policy_id": port.qos_policy_id,
         "record": write_record(port.record),
     }
@@ -190,10 +195,15 @@ def write_port(port: Port) -> Document:
 
 def read_port(port_id: str, body: dict[str, Any]) -> Port:
     """Read a port back."""
+    groups = body.get("security_groups")
     parsed = {
         "mac": Mac.parse(body["mac"]),
         "fixed_ips": tuple(FixedIp(subnet, ip_address(ip)) for subnet, ip in body["fixed_ips"]),
         "host": None if body["host"] is None else HostName(body["host"]),
+        "security_groups": None if groups is None else tuple(groups),
+        "allowed_pairs": tuple(
+            AddressPair(Mac.parse(mac), ip_network(network)) for mac, network in body.get("allowed_pairs", ())
+        ),
         "record": read_record(body),
     }
     return Port(port_id, **{**body, **parsed})

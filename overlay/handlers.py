@@ -40,6 +40,10 @@ from overlay.changes import (
     UpdateSubnetPool,
 )
 from overlay.index import Index
+from overlay.multicast import memberships
+from overlay.multicast.changes import Joined, Left
+from overlay.policy import changes as policy
+from overlay.policy import groups, rules
 from overlay.qos import intents as qos
 from overlay.qos.changes import (
     AddQosRule,
@@ -54,6 +58,7 @@ from overlay.recording import Recorder
 
 def _tick(index: Index, _change: Tick, record: Recorder) -> None:
     record.touch(index.moves)
+    memberships.expire(index, record)
 
 
 HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
@@ -84,6 +89,15 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     BindPassive: placement.bind_passive,
     Activate: placement.activate,
     Unbind: placement.unbind,
+    policy.CreateSecurityGroup: groups.create_group,
+    policy.MakeDefaultGroup: groups.make_default_group,
+    policy.UpdateSecurityGroup: groups.update_group,
+    policy.DeleteSecurityGroup: groups.delete_group,
+    policy.CreateSecurityRule: rules.create_rule,
+    policy.DeleteSecurityRule: rules.delete_rule,
+    policy.CreateAddressGroup: groups.create_address_group,
+    policy.UpdateAddressGroup: groups.update_address_group,
+    policy.DeleteAddressGroup: groups.delete_address_group,
     HostSeen: membership.seen,
     HostSnapshot: placement.snapshot,
     Plugged: placement.plugged,
@@ -94,5 +108,7 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     Sent: membership.sent,
     Confirmed: membership.confirmed,
     Tick: _tick,
+    Joined: memberships.joined,
+    Left: memberships.left,
 }
 """Each checks everything before it changes anything."""

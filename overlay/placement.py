@@ -30,6 +30,7 @@ from overlay.documents import write_move
 from overlay.index import Index
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
 from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses, follow_mac
+from overlay.policy.ports import check_security, chosen_groups, chosen_pairs, secured
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.revisions import fresh
@@ -45,7 +46,7 @@ HISTORY: Final = 200
 
 def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
     """Make a port; if it is plugged somewhere already, it is bound there."""
-    index.network(change.network_id)
+    network = index.network(change.network_id)
     if change.guest:
         check_guest(index, change.network_id, change.project_id)
     if change.id in index.ports:
@@ -57,39 +58,40 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         fixed_ips = default_addresses(index, change.network_id, mac)
     else:
         fixed_ips = choose_addresses(index, change.network_id, change.fixed_ips, mac)
-    index.holdings.charge(Countable.PORT, change.project_id)
-    record.put_port(
-        Port(
-            change.id,
-            change.network_id,
-            change.project_id,
-            change.name,
-            mac,
-            fixed_ips,
-            change.host,
-            change.device_id,
-            change.device_owner,
-            change.description,
-            change.admin_up,
-            record.born(change.tags),
-            change.qos_policy_id,
-        )
+    port = Port(
+        change.id,
+        change.network_id,
+        change.project_id,
+        change.name,
+        mac,
+        fixed_ips,
+        change.host,
+        change.device_id,
+        change.device_owner,
+        change.description,
+        change.admin_up,
+        record.born(change.tags),
+        network.port_security if change.port_security is None else change.port_security,
+        chosen_groups(index, change.project_id, change.security_groups),
+        chosen_pairs(mac, change.allowed_pairs),
+        change.qos_policy_id,
     )
+    check_security(port)
+    index.holdings.charge(Countable.PORT, change.project_id)
+    record.put_port(port)
     record.refoot(change.id)
     for host in tuple(index.places.get(change.id, ())):
         appeared(index, host, change.id, record)
 
 
 def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
-    """Change a port's texts, addresses, admin state or host."""
+    """Change a port's texts, addresses, security, admin state or host."""
     port = fresh(index.port(change.id), change.expected)
     host = port.host if isinstance(change.host, Unchanged) else change.host
     if host != port.host:
         _known(index, host)
         if change.id in index.moves:
             raise _moving(index.moves[change.id])
-    policy = port.qos_policy_id if isinstance(change.qos_policy_id, Unchanged) else change.qos_policy_id
-    index.qos.check(policy)
     mac, fixed_ips = port.mac, port.fixed_ips
     if change.mac is not None and change.mac != mac:
         mac = change.mac
@@ -108,12 +110,13 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         device_id=port.device_id if change.device_id is None else change.device_id,
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
         admin_up=port.admin_up if change.admin_up is None else change.admin_up,
-        qos_policy_id=policy,
+        qos_policy_id=_policy(index, port, change),
     )
+    port = secured(index, port, change)
     record.put_port(port)
     if port.fixed_ips != before.fixed_ips:
         record.readdress(port.id)
-    if port.qos_policy_id != before.qos_policy_id:
+    elif _programme(port) != _programme(before):
         record.reprogram(port.id)
     if port.admin_up != before.admin_up:
         record.refoot(port.id)
@@ -123,6 +126,19 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         _begin(index, port, host, Trigger.REBIND, record, automatic=True)
     else:
         _bind(index, index.ports[port.id], host, record)
+
+
+def _programme(port: Port) -> tuple[object, ...]:
+    """What a port's flows and meters depend on besides its addresses."""
+    return port.port_security, port.allowed_pairs, port.qos_policy_id
+
+
+def _policy(index: Index, port: Port, change: UpdatePort) -> str | None:
+    """The QoS policy that a port is to have of its own."""
+    if isinstance(change.qos_policy_id, Unchanged):
+        return port.qos_policy_id
+    index.qos.check(change.qos_policy_id)
+    return change.qos_policy_id
 
 
 def _check_unbound(port: Port, mac: Mac) -> None:
@@ -137,7 +153,7 @@ def _check_unbound(port: Port, mac: Mac) -> None:
 
 def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:
     """Remove a port, whatever it is doing."""
-    fresh(index.port(change.id), change.expected)
+    port = fresh(index.port(change.id), change.expected)
     move = index.moves.get(change.id)
     if move is not None:
         record.put_move(move.entering(Phase.CANCELLED, record.now, "port deleted"))
@@ -146,6 +162,7 @@ def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:
     record.lift(change.id)
     index.drop_port(change.id)
     record.store(Document(DocumentKind.PORT, change.id, None))
+    record.policy_changed(ports=((port, None),))
     _trim(index, record)
 
 

@@ -9,11 +9,11 @@ from pydantic import AfterValidator, BaseModel, Field
 from controller.rest.fields import Body, Count, Flag, Identity, Maybe, Name, RecordShown, Shown, refused
 from controller.rest.listing import Attributes, ListQuery, Numbers, PageLinks, RecordQuery, Truths, Values, recorded
 from controller.rest.sight import Sight
+from overlay.policy.values import Direction
 from overlay.qos.values import (
     DSCP_MARKS,
     KBPS_MOST,
     BandwidthLimit,
-    Direction,
     DscpMarking,
     QosPolicy,
     QosRule,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from overlay.qos.values import Direction, QosRule
+from overlay.policy.values import Direction
+from overlay.qos.values import QosRule
 
 
 @dataclass(frozen=True, slots=True)

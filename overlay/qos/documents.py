@@ -6,7 +6,8 @@ from typing import Any
 
 from overlay.changes import Document, DocumentKind
 from overlay.documents import read_record, write_record
-from overlay.qos.values import BandwidthLimit, Direction, DscpMarking, QosPolicy, QosRule
+from overlay.policy.values import Direction
+from overlay.qos.values import BandwidthLimit, DscpMarking, QosPolicy, QosRule
 
 
 def write_qos_policy(policy: QosPolicy) -> Document:

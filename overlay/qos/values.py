@@ -9,15 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
+from overlay.policy.values import Direction
 from overlay.refusals import Invalid
 from overlay.values import Record
-
-
-class Direction(StrEnum):
-    """Which way packets go, as the machine sees it."""
-
-    EGRESS = "egress"
-    INGRESS = "ingress"
 
 
 class RuleType(StrEnum):

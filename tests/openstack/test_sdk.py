@@ -82,7 +82,7 @@ def test_ports(tour: Any) -> None:
 
 def test_qos_policies(tour: Any) -> None:
     """Policies and their rules are made, found, given to ports and networks, changed and deleted."""
-    assert tour("operator", "policies", "red") == {
+    assert tour("op", "policies", "red") == {
         "made": ["gold", "d", True, False, True],
         "found": True,
         "listed": ["gold"],

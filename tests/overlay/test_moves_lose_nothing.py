@@ -89,8 +89,8 @@ def test_passive_port_is_silent_but_for_its_announcement(lab: Lab) -> None:
     for announcement in (packets.rarp(own), packets.arp(own, address, address)):
         (arrival,) = lab.send(H2, MOVING, announcement)
         assert arrival.port_id == ""
-    punted = [flow for flow in lab.installed[H2].values() if ToController() in flow.actions]
-    assert [flow.meter for flow in punted] == [ANNOUNCEMENTS_METER] * 2
+    punted = [flow for flow in lab.installed[H2].values() if flow.meter == ANNOUNCEMENTS_METER]
+    assert [flow.actions for flow in punted] == [(ToController(),)] * 2
 
 
 def test_target_may_send_from_delivering_on(lab: Lab) -> None:

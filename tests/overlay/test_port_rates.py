@@ -55,7 +55,8 @@ def test_every_tap_has_a_meter_of_its_own() -> None:
     assert lab.meters[H1] == {meter.meter_id: meter for meter in meters_of(lab.world, H1)}
     assert lab.meters[H1][SENDING_METERS + 2] == Meter(SENDING_METERS + 2, 20_000, 5_000, MeterUnit.KILOBITS)
     others = set(lab.installed[H1].values()) - set(flows.values())
-    assert {flow.meter for flow in others} <= {None, *(meter.meter_id for meter in METERS)}
+    asking = {ASKING_METERS + 2, ASKING_METERS + 3}
+    assert {flow.meter for flow in others} <= {None, *(meter.meter_id for meter in METERS), *asking}
 
 
 def test_without_a_rate_the_flows_are_as_ever() -> None:

@@ -21,7 +21,8 @@ from overlay.changes import (
     UpdatePort,
 )
 from overlay.compile import Delta
-from overlay.flow import Meter, MeterUnit
+from overlay.flow import Meter, MeterUnit, ToController
+from overlay.policy.values import Direction
 from overlay.qos.changes import (
     AddQosRule,
     CreateQosPolicy,
@@ -30,9 +31,9 @@ from overlay.qos.changes import (
     UpdateQosPolicy,
     UpdateQosRule,
 )
-from overlay.qos.values import DSCP_MARKS, BandwidthLimit, Direction, DscpMarking
+from overlay.qos.values import DSCP_MARKS, BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
-from overlay.tables.names import ASKING_METERS, RECEIVING_METERS, SENDING_METERS, STORM_METERS
+from overlay.tables.names import ASKING_METERS, IN_LANE, RECEIVING_METERS, SENDING_METERS, STORM_METERS
 from overlay.values import HostName, Mac, Shareable, Vni
 from overlay.world import Settings, World
 from tests.model.lab import Lab
@@ -75,6 +76,15 @@ def test_the_operators_settings_hold_for_every_port(lab: Lab) -> None:
                 STORM_METERS: Meter(STORM_METERS + lane, 300, 300),
                 ASKING_METERS: Meter(ASKING_METERS + lane, 40, 40),
             }
+
+
+def test_whatever_is_asked_of_the_controller_is_metered(lab: Lab) -> None:
+    """No flow hands packets to the controller but by a meter, and what an active port asks goes by its lane's own."""
+    asked = [flow for host in (H1, H2) for flow in lab.installed[host].values() if ToController() in flow.actions]
+    assert asked
+    for flow in asked:
+        (lane,) = (condition.value for condition in flow.match if condition.field == IN_LANE)
+        assert flow.meter == ASKING_METERS + lane, flow
 
 
 def test_a_policy_limits_both_directions(lab: Lab) -> None:

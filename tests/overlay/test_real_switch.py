@@ -18,8 +18,9 @@ import pytest
 from overlay.changes import BindPassive, CreateNetwork, CreatePort, CreateSubnet, HostSeen, Plugged
 from overlay.compile import Compiler, units_of
 from overlay.flow import MeterUnit
+from overlay.policy.values import Direction
 from overlay.qos.changes import AddQosRule, CreateQosPolicy
-from overlay.qos.values import BandwidthLimit, Direction, DscpMarking
+from overlay.qos.values import BandwidthLimit, DscpMarking
 from overlay.values import DatapathId, Host, HostName, Mac, Vni
 from overlay.world import World
 from tests.model import frames
