@@ -354,8 +354,8 @@ class DeleteShare:
 class SetTags:
     """Tag an object or take tags away: first all of ``remove`` (``None`` is all that there are), then add.
 
-    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, security groups, QoS
-        policies.
+    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, security groups.
+    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, QoS policies.
 
     Refused: the object's ``…NotFound``, ``TagNotFound`` (404, one of ``needed`` is not there),
     ``RevisionNumberConstraintFailed``.

@@ -92,6 +92,8 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         _known(index, host)
         if change.id in index.moves:
             raise _moving(index.moves[change.id])
+    policy = port.qos_policy_id if isinstance(change.qos_policy_id, Unchanged) else change.qos_policy_id
+    index.qos.check(policy)
     mac, fixed_ips = port.mac, port.fixed_ips
     if change.mac is not None and change.mac != mac:
         mac = change.mac
@@ -110,13 +112,13 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         device_id=port.device_id if change.device_id is None else change.device_id,
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
         admin_up=port.admin_up if change.admin_up is None else change.admin_up,
-        qos_policy_id=_policy(index, port, change),
+        qos_policy_id=policy,
     )
     port = secured(index, port, change)
     record.put_port(port)
     if port.fixed_ips != before.fixed_ips:
         record.readdress(port.id)
-    elif _programme(port) != _programme(before):
+    elif _program(port) != _program(before):
         record.reprogram(port.id)
     if port.admin_up != before.admin_up:
         record.refoot(port.id)
@@ -128,17 +130,9 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         _bind(index, index.ports[port.id], host, record)
 
 
-def _programme(port: Port) -> tuple[object, ...]:
-    """What a port's flows and meters depend on besides its addresses."""
-    return port.port_security, port.allowed_pairs, port.qos_policy_id
-
-
-def _policy(index: Index, port: Port, change: UpdatePort) -> str | None:
-    """The QoS policy that a port is to have of its own."""
-    if isinstance(change.qos_policy_id, Unchanged):
-        return port.qos_policy_id
-    index.qos.check(change.qos_policy_id)
-    return change.qos_policy_id
+def _program(port: Port) -> tuple[object, ...]:
+    """What a tap's program reads of a port, besides its addresses."""
+    return (port.port_security, port.allowed_pairs, port.qos_policy_id)
 
 
 def _check_unbound(port: Port, mac: Mac) -> None:

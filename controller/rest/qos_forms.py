@@ -10,15 +10,7 @@ from controller.rest.fields import Body, Count, Flag, Identity, Maybe, Name, Rec
 from controller.rest.listing import Attributes, ListQuery, Numbers, PageLinks, RecordQuery, Truths, Values, recorded
 from controller.rest.sight import Sight
 from overlay.policy.values import Direction
-from overlay.qos.values import (
-    DSCP_MARKS,
-    KBPS_MOST,
-    BandwidthLimit,
-    DscpMarking,
-    QosPolicy,
-    QosRule,
-    RuleType,
-)
+from overlay.qos.values import DSCP_MARKS, KBPS_MOST, BandwidthLimit, DscpMarking, QosPolicy, QosRule, RuleType
 from overlay.values import Shareable
 
 

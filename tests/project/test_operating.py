@@ -16,9 +16,8 @@ from controller.fabric.plan import PortRef
 from controller.fabric.routes import Link
 from controller.fabric_cli import command
 from controller.settings import parse
-from overlay.qos.meters import meters_of_lane
-from overlay.qos.values import UNSAID
-from overlay.settings import Settings
+from overlay.qos.meters import bandwidth
+from overlay.qos.values import BandwidthLimit
 from overlay.values import DatapathId
 
 PAGE = (Path(__file__).parents[2] / "docs/operating.md").read_text()
@@ -89,19 +88,6 @@ def test_no_link_is_damped_for_longer_than_is_told() -> None:
 
 def test_the_burst_of_a_limited_port_is_told() -> None:
     """A limited port may send at once what the page says, and no port is limited by default."""
-    assert "the allowance of a quarter of a second at once, 600 kbit at least" in PAGE
-    for rate, burst in ((64, 600), (2_400, 600), (10_000, 2_500)):
-        meter = meters_of_lane(1, UNSAID, Settings(port_rate_kbps=rate)).sending
-        assert meter is not None
-        assert meter.burst == burst
+    assert "the allowance of a tenth of a second at once, 600 kbit at least" in PAGE
+    assert [bandwidth(1, BandwidthLimit("", rate)).burst for rate in (64, 6_000, 10_000)] == [600, 600, 1_000]
     assert parse({}).overlay.port_rate_kbps == 0
-
-
-def test_the_limits_that_protect_others_are_told() -> None:
-    """What the page gives as the settings' defaults is so, and a second's worth may come at once."""
-    default = parse({}).overlay
-    assert f"storm_pps = {default.storm_pps} " in PAGE
-    assert f"asking_pps = {default.asking_pps} " in PAGE
-    meters = meters_of_lane(1, UNSAID, Settings(storm_pps=default.storm_pps, asking_pps=default.asking_pps))
-    assert meters.storm is not None
-    assert (meters.storm.burst, meters.asking.burst) == (default.storm_pps, default.asking_pps)
