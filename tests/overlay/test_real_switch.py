@@ -17,7 +17,7 @@ import pytest
 
 from overlay.changes import BindPassive, CreateNetwork, CreatePort, CreateSubnet, HostSeen, Plugged, UpdatePort
 from overlay.compile import Compiler, units_of
-from overlay.flow import MeterUnit
+from overlay.flow import Meter, MeterUnit
 from overlay.policy.changes import PairRequest
 from overlay.policy.values import Direction
 from overlay.qos.changes import AddQosRule, CreateQosPolicy
@@ -96,6 +96,10 @@ class Switch:
 
     def ofctl(self, command: str, *rest: str) -> str:
         return self.run("ovs-ofctl", "-O", "OpenFlow15", command, f"unix:{self.where}/ovt-int.mgmt", *rest)
+
+    def add(self, meter: Meter) -> None:
+        band = f"band=type=drop,rate={meter.rate},burst_size={meter.burst}"
+        self.ofctl("add-meter", f"meter={meter.meter_id},{UNITS[meter.unit]},burst,{band}")
 
     def start(self) -> None:
         self.run("ip", "netns", "add", self.namespace)
@@ -179,8 +183,7 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]:
         compiler = Compiler(here)
         compiler.refresh(units_of(here))
         for meter in compiler.meters(HERE):
-            band = f"band=type=drop,rate={meter.rate},burst_size={meter.burst}"
-            it.ofctl("add-meter", f"meter={meter.meter_id},{UNITS[meter.unit]},burst,{band}")
+            it.add(meter)
         flows = it.where / "flows"
         flows.write_text("\n".join(map(ofctl, compiler.desired(HERE).values())))
         it.run(*("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flows", f"unix:{it.where}/ovt-int.mgmt", str(flows)))
