@@ -297,9 +297,18 @@ class Port:
         return self.port_security and self.security_groups is not None
 
 
+class HostKind(StrEnum):
+    """What a host's tunnel endpoint is for."""
+
+    HYPERVISOR = "hypervisor"
+    EDGE = "edge"
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """A hypervisor that has joined: its br-int, and the LA that VXLAN packets to it are addressed to.
+
+    An edge switch is one too, to the machines that are wired to it; its bridge is br-vtep.
 
     ``tunnel_port`` is the OpenFlow number of br-int's VXLAN port, ``None`` until Open vSwitch has given it one.
     ``answers_nd`` is whether its datapath can rewrite a neighbour solicitation into an advertisement (the
@@ -311,6 +320,7 @@ class Host:
     datapath_id: DatapathId
     tunnel_port: int | None = None
     answers_nd: bool = True
+    kind: HostKind = HostKind.HYPERVISOR
 
 
 class PortStatus(StrEnum):
