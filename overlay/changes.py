@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.values import (
     Countable,
     Host,
@@ -48,6 +49,7 @@ class DocumentKind(StrEnum):
     NETWORK = "network"
     SUBNET = "subnet"
     HOST = "host"
+    TRUNK = "trunk"
     PORT = "port"
     MOVE = "move"
     SHARE = "rbac_policy"
@@ -72,6 +74,7 @@ class CreateNetwork:
     description: str = ""
     admin_up: bool = True
     tags: tuple[str, ...] = ()
+    vlan_transparent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +220,8 @@ class UpdatePort:
     named, and a wish for any address of a subnet keeps one that it has there.  A bound port keeps its MAC.
 
     Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress``, ``PortBound`` (409), ``MacAddressInUse``, the
-    refusals of addresses as in :class:`CreatePort`, ``RevisionNumberConstraintFailed`` (412).
+    refusals of addresses as in :class:`CreatePort`, ``PortInUseAsSubPort`` (409, a sub-port lives where its parent
+    does), ``RevisionNumberConstraintFailed`` (412).
     """
 
     id: str
@@ -234,7 +238,11 @@ class UpdatePort:
 
 @dataclass(frozen=True, slots=True)
 class DeletePort:
-    """Remove a port, whatever it is doing.  Refused: ``PortNotFound``, ``RevisionNumberConstraintFailed`` (412)."""
+    """Remove a port, whatever it is doing.
+
+    Refused: ``PortNotFound``, ``PortInUseAsTrunkParent``, ``PortInUseAsSubPort`` (409),
+    ``RevisionNumberConstraintFailed`` (412).
+    """
 
     id: str
     expected: int | None = None
@@ -327,7 +335,7 @@ class DeleteShare:
 class SetTags:
     """Tag an object or take tags away: first all of ``remove`` (``None`` is all that there are), then add.
 
-    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools.
+    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, trunks.
 
     Refused: the object's ``…NotFound``, ``TagNotFound`` (404, one of ``needed`` is not there),
     ``RevisionNumberConstraintFailed``.
@@ -365,7 +373,7 @@ class BindPassive:
     """Prepare a second host for a port (an inactive binding): the move's first step.
 
     Refused: ``PortNotFound``, ``HostNotFound`` (400), ``PortBindingAlreadyExists``, ``PortNotBound``,
-    ``PortMoveInProgress`` (409).
+    ``PortMoveInProgress``, ``PortInUseAsSubPort`` (409, a sub-port moves with its parent; likewise below).
     """
 
     port_id: str
@@ -417,6 +425,11 @@ Intent: TypeAlias = (
     | BindPassive
     | Activate
     | Unbind
+    | CreateTrunk
+    | UpdateTrunk
+    | DeleteTrunk
+    | AddSubPorts
+    | RemoveSubPorts
 )
 
 

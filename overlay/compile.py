@@ -28,6 +28,7 @@ from overlay.tables import (
     guard_nd,
     neighbours,
     receiver,
+    reply,
     sender,
     services,
     storm,
@@ -111,6 +112,7 @@ def _static() -> Iterator[Flow]:
     yield arp.miss(cookie)
     yield neighbours.miss(cookie)
     yield advertise.complete(cookie)
+    yield reply.miss(cookie)
     yield services.miss(cookie)
     yield sender.miss(cookie)
     yield arrive.miss(cookie)
@@ -144,8 +146,15 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         return
     cookie = provenance(CookieKind.PORT, port.id)
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
-    yield classify.from_tap(cookie, tap, world.networks[port.network_id].vni, _allowance(world, tap.lane))
+    network, allowance = world.networks[port.network_id], _allowance(world, tap.lane)
+    yield classify.from_tap(cookie, tap, network.vni, allowance, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap)
+    if tap.vid:
+        yield reply.to_vlan(cookie, tap)
+    elif not network.vlan_transparent:
+        yield classify.refused(provenance(CookieKind.TAGGED, port.id), tap.ofport)
+    if tap.vid or world.trunk_led_by(port.id) is not None:
+        yield from deliver.turned_round(cookie, tap)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
         silenced = provenance(CookieKind.SILENCED, port.id)

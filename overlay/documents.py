@@ -35,7 +35,7 @@ _UNWRITTEN: Final = Record(1)
 """That of objects that were stored before there were records."""
 
 
-def _write_record(record: Record) -> dict[str, Any]:
+def write_record(record: Record) -> dict[str, Any]:
     return {
         "revision": record.revision,
         "created_at": record.created_at,
@@ -44,7 +44,7 @@ def _write_record(record: Record) -> dict[str, Any]:
     }
 
 
-def _read_record(body: dict[str, Any]) -> Record:
+def read_record(body: dict[str, Any]) -> Record:
     written = body.get("record")
     if written is None:
         return _UNWRITTEN
@@ -74,7 +74,7 @@ def write_subnetpool(pool: SubnetPool) -> Document:
         "is_default": pool.is_default,
         "default_quota": pool.default_quota,
         "description": pool.description,
-        "record": _write_record(pool.record),
+        "record": write_record(pool.record),
     }
     return Document(DocumentKind.SUBNETPOOL, pool.id, body)
 
@@ -82,7 +82,7 @@ def write_subnetpool(pool: SubnetPool) -> Document:
 def read_subnetpool(pool_id: str, body: dict[str, Any]) -> SubnetPool:
     """Read a subnet pool back."""
     prefixes = tuple(map(ip_network, body["prefixes"]))
-    return SubnetPool(pool_id, **{**body, "prefixes": prefixes, "record": _read_record(body)})
+    return SubnetPool(pool_id, **{**body, "prefixes": prefixes, "record": read_record(body)})
 
 
 def write_share(share: Share) -> Document:
@@ -92,14 +92,14 @@ def write_share(share: Share) -> Document:
         "object_type": share.object_type.value,
         "object_id": share.object_id,
         "target_project": share.target_project,
-        "record": _write_record(share.record),
+        "record": write_record(share.record),
     }
     return Document(DocumentKind.SHARE, share.id, body)
 
 
 def read_share(share_id: str, body: dict[str, Any]) -> Share:
     """Read a share back."""
-    parsed = {"object_type": Shareable(body["object_type"]), "record": _read_record(body)}
+    parsed = {"object_type": Shareable(body["object_type"]), "record": read_record(body)}
     return Share(share_id, **{**body, **parsed})
 
 
@@ -112,14 +112,15 @@ def write_network(network: Network) -> Document:
         "mtu": network.mtu,
         "description": network.description,
         "admin_up": network.admin_up,
-        "record": _write_record(network.record),
+        "vlan_transparent": network.vlan_transparent,
+        "record": write_record(network.record),
     }
     return Document(DocumentKind.NETWORK, network.id, body)
 
 
 def read_network(network_id: str, body: dict[str, Any]) -> Network:
     """Read a network back."""
-    return Network(network_id, **{**body, "vni": Vni(body["vni"]), "record": _read_record(body)})
+    return Network(network_id, **{**body, "vni": Vni(body["vni"]), "record": read_record(body)})
 
 
 def write_subnet(subnet: Subnet) -> Document:
@@ -138,7 +139,7 @@ def write_subnet(subnet: Subnet) -> Document:
         "ipv6_ra_mode": subnet.ipv6_ra_mode and subnet.ipv6_ra_mode.value,
         "ipv6_address_mode": subnet.ipv6_address_mode and subnet.ipv6_address_mode.value,
         "subnetpool_id": subnet.subnetpool_id,
-        "record": _write_record(subnet.record),
+        "record": write_record(subnet.record),
     }
     return Document(DocumentKind.SUBNET, subnet.id, body)
 
@@ -157,7 +158,7 @@ def read_subnet(subnet_id: str, body: dict[str, Any]) -> Subnet:
         ),
         "ipv6_ra_mode": _read_mode(body.get("ipv6_ra_mode")),
         "ipv6_address_mode": _read_mode(body.get("ipv6_address_mode")),
-        "record": _read_record(body),
+        "record": read_record(body),
     }
     return Subnet(subnet_id, **{**body, **parsed})
 
@@ -179,7 +180,7 @@ def write_port(port: Port) -> Document:
         "device_owner": port.device_owner,
         "description": port.description,
         "admin_up": port.admin_up,
-        "record": _write_record(port.record),
+        "record": write_record(port.record),
     }
     return Document(DocumentKind.PORT, port.id, body)
 
@@ -190,7 +191,7 @@ def read_port(port_id: str, body: dict[str, Any]) -> Port:
         "mac": Mac.parse(body["mac"]),
         "fixed_ips": tuple(FixedIp(subnet, ip_address(ip)) for subnet, ip in body["fixed_ips"]),
         "host": None if body["host"] is None else HostName(body["host"]),
-        "record": _read_record(body),
+        "record": read_record(body),
     }
     return Port(port_id, **{**body, **parsed})
 

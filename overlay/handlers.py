@@ -41,6 +41,8 @@ from overlay.changes import (
 )
 from overlay.index import Index
 from overlay.recording import Recorder
+from overlay.trunks import intents as trunks
+from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 
 
 def _tick(index: Index, _change: Tick, record: Recorder) -> None:
@@ -69,6 +71,11 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     BindPassive: placement.bind_passive,
     Activate: placement.activate,
     Unbind: placement.unbind,
+    CreateTrunk: trunks.create_trunk,
+    UpdateTrunk: trunks.update_trunk,
+    DeleteTrunk: trunks.delete_trunk,
+    AddSubPorts: trunks.add_sub_ports,
+    RemoveSubPorts: trunks.remove_sub_ports,
     HostSeen: membership.seen,
     HostSnapshot: placement.snapshot,
     Plugged: placement.plugged,

@@ -20,6 +20,7 @@ DEFAULT_QUOTAS: Final[Mapping[Countable, int]] = MappingProxyType(
         Countable.PORT: 50_000,
         Countable.SUBNETPOOL: 100,
         Countable.RBAC_POLICY: 1000,
+        Countable.TRUNK: 1000,
     }
 )
 """Enough for a big project, and few enough that one that runs wild does not take everything."""

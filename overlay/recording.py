@@ -22,6 +22,8 @@ from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_chang
 from overlay.index import Index
 from overlay.moves import Move, Phase
 from overlay.revisions import Recorded, revised
+from overlay.trunks.documents import write_trunk
+from overlay.trunks.values import Trunk
 from overlay.values import HostName, Network, Port, Record, Share, Subnet, SubnetPool
 
 _BINDINGS_CHANGE: Final = frozenset(Phase) - {Phase.READY, Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE}
@@ -107,6 +109,14 @@ class Recorder:
         self.index.drop_share(share_id)
         self.store(Document(DocumentKind.SHARE, share_id, None))
 
+    def put_trunk(self, trunk: Trunk) -> None:
+        """Add or replace a trunk and store it."""
+        before = self.index.trunks.by_id.get(trunk.id)
+        if before != trunk:
+            trunk = self._revised(DocumentKind.TRUNK, before, trunk)
+            self.index.put_trunk(trunk)
+            self.store(write_trunk(trunk))
+
     def put_port(self, port: Port) -> None:
         """Add or replace a port and store it."""
         before = self.index.ports.get(port.id)
@@ -124,8 +134,8 @@ class Recorder:
 
     def put_move(self, move: Move) -> None:
         """Replace a move, store it and tell of its phase; its port has other bindings by it."""
-        if move.phase in _BINDINGS_CHANGE:
-            port = self.index.ports[move.port_id]
+        for port_id in self.index.trunks.convoy(move.port_id) if move.phase in _BINDINGS_CHANGE else ():
+            port = self.index.ports[port_id]
             self._store_port(self._revised(DocumentKind.PORT, port, port))
         self.index.put_move(move)
         self.store(write_move(move))
@@ -133,11 +143,19 @@ class Recorder:
         self.touch([move.port_id])
 
     def refoot(self, port_id: str) -> None:
-        """A port's home, move or taps have changed: soil what reads its place."""
-        before, after, turned = self.index.refoot(port_id)
+        """A port's home, move or taps have changed: soil what reads its place, and that of its sub-ports."""
+        for each in self.index.trunks.convoy(port_id):
+            before, after, turned = self.index.refoot(each)
+            self.touch([each])
+            if before != after or turned:
+                self._compare(each, before, after, turned, waits=True)
+
+    def reprogram(self, port_id: str) -> None:
+        """A port shares its taps with others now, or does so no more."""
         self.touch([port_id])
-        if before != after or turned:
-            self._compare(port_id, before, after, turned, waits=True)
+        for tap in self.index.footing(port_id).taps:
+            self.soil(tap.host, UnitKind.PORT, port_id)
+            self.wait(tap.host, port_id)
 
     def readdress(self, port_id: str) -> None:
         """A port has other addresses: soil what answers for them, and what lets it send by them."""

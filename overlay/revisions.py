@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from overlay.refusals import Stale
+from overlay.trunks.values import Trunk
 from overlay.values import Network, Port, Share, Subnet, SubnetPool
 
-Recorded = TypeVar("Recorded", Network, Subnet, Port, SubnetPool, Share)
+Recorded = TypeVar("Recorded", Network, Subnet, Port, SubnetPool, Share, Trunk)
 """Whatever has a record."""
 
 

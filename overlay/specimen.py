@@ -26,6 +26,8 @@ from overlay.describe import document
 from overlay.flow import Flow
 from overlay.pipeline import PIPELINE
 from overlay.tables.names import REGISTERS, CookieKind
+from overlay.trunks.changes import CreateTrunk
+from overlay.trunks.values import SubPort
 from overlay.values import DatapathId, Host, HostName, Mac, Vni
 from overlay.world import World
 
@@ -40,13 +42,14 @@ _KINDS: Final = {
     CookieKind.SPOOFED: "per plugged port, counting what it may not say",
     CookieKind.ANNOUNCEMENT: "per passive port, until its move is activated",
     CookieKind.SILENCED: "per passive port, counting what it may not say yet",
+    CookieKind.TAGGED: "per plugged port, counting what it sends with a tag that it has not",
 }
 
 INTRODUCTION: Final = """\
 Every hypervisor's `br-int` holds these tables; a packet meets them in this order. This document is printed from their
 declaration (`overlay/pipeline.py`, `overlay/tables/`), and the sample flows are compiled from a small world: network
 100 with port `a` here (OpenFlow port 2), port `b` at a host with LA 10.0.2.11, a port that is being prepared to come
-here (port 4), and one that has just moved away. Port 1 is the VXLAN tunnel."""
+here (port 4), and one that has just moved away. Port `a` is the parent of a trunk whose VLAN 7 is another port. Port 1 is the VXLAN tunnel."""
 
 
 def _do(world: World, change: Change) -> None:
@@ -72,6 +75,8 @@ def _world() -> World:
         _do(world, BindPassive(port_id, target))
         _do(world, Plugged(target, port_id, 4))
     _do(world, Activate("leaving", _THERE))
+    _do(world, CreatePort("sub", "project", "net", mac=Mac(0x02_00_00_00_00_00 + 20)))
+    _do(world, CreateTrunk("trunk", "project", "a", sub_ports=(SubPort("sub", 7),)))
     return world
 
 

@@ -1,6 +1,6 @@
 """Which tags does an object have?
 
-Words that people hang on networks, subnets, ports and subnet pools to find them again; they mean nothing to us.
+Words that people hang on networks, subnets, ports, subnet pools and trunks to find them again; they mean nothing to us.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ def set_tags(index: Index, change: SetTags, record: Recorder) -> None:
             record.put_port(_tagged(index.port(change.id), change))
         case DocumentKind.SUBNETPOOL:
             record.put_subnetpool(_tagged(index.subnetpool(change.id), change))
+        case DocumentKind.TRUNK:
+            record.put_trunk(_tagged(index.trunks.find(change.id), change))
         case _:
             raise Invalid(f"tags: a {change.kind} has no tags", field="tags", kind="InvalidInput")
 

@@ -44,6 +44,7 @@ def create_network(index: Index, change: CreateNetwork, record: Recorder) -> Non
             change.description,
             change.admin_up,
             record.born(change.tags),
+            change.vlan_transparent,
         )
     )
 

@@ -119,6 +119,8 @@ class Network:
     """A tenant's layer-2 broadcast domain, carried as one VNI.
 
     A network that is administratively down carries nothing: none of its ports may send or be sent to.
+
+    :ivar vlan_transparent: whether it carries frames with a VLAN tag; if not, they end at the port that sends them.
     """
 
     id: str
@@ -129,6 +131,7 @@ class Network:
     description: str = ""
     admin_up: bool = True
     record: Record = Record()
+    vlan_transparent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,7 @@ class Countable(StrEnum):
     PORT = "port"
     SUBNETPOOL = "subnetpool"
     RBAC_POLICY = "rbac_policy"
+    TRUNK = "trunk"
 
 
 UNLIMITED: Final = -1

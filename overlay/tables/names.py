@@ -64,6 +64,7 @@ class CookieKind(IntEnum):
     SPOOFED = 5
     ANNOUNCEMENT = 6
     SILENCED = 7
+    TAGGED = 24
 
 
 _UUID_START: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{2}")
