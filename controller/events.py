@@ -48,11 +48,12 @@ class PortCounters(NamedTuple):
 class Mods:
     """What to change on one switch, in the order in which a bundle must hold it.
 
-    Meters go first and outside of the bundle (Open vSwitch bundles no meter mods); then groups are put, flows are put,
-    flows removed, groups removed.
+    Meters go first and outside of the bundle (Open vSwitch bundles no meter mods), and so do the zones of which it is
+    to forget the connections; then groups are put, flows are put, flows removed, groups removed.
     """
 
     meters: tuple[Meter, ...] = ()
+    zones: tuple[int, ...] = ()
     put_groups: tuple[Group, ...] = ()
     changed_groups: tuple[Group, ...] = ()
     put: tuple[Flow, ...] = ()
@@ -62,7 +63,18 @@ class Mods:
     def __len__(self) -> int:
         """How many messages of change this is."""
         return sum(
-            map(len, (self.meters, self.put_groups, self.changed_groups, self.put, self.remove, self.remove_groups))
+            map(
+                len,
+                (
+                    self.meters,
+                    self.zones,
+                    self.put_groups,
+                    self.changed_groups,
+                    self.put,
+                    self.remove,
+                    self.remove_groups,
+                ),
+            )
         )
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from overlay.multicast.changes import Joined, Left
+from overlay.policy.changes import PairRequest, PolicyIntent
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.values import (
     Countable,
@@ -49,10 +51,14 @@ class DocumentKind(StrEnum):
     NETWORK = "network"
     SUBNET = "subnet"
     HOST = "host"
+    ADDRESS_GROUP = "address_group"
+    SECURITY_GROUP = "security_group"
+    SECURITY_RULE = "security_group_rule"
     TRUNK = "trunk"
     PORT = "port"
     MOVE = "move"
     SHARE = "rbac_policy"
+    MEMBERSHIPS = "memberships"
 
 
 # --- intents ---------------------------------------------------------------------------------------------------
@@ -74,6 +80,7 @@ class CreateNetwork:
     description: str = ""
     admin_up: bool = True
     tags: tuple[str, ...] = ()
+    port_security: bool = True
     vlan_transparent: bool = False
 
 
@@ -96,6 +103,7 @@ class UpdateNetwork:
     expected: int | None = None
     shared: bool | None = None
     share_id: str = ""
+    port_security: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +197,14 @@ class CreatePort:
         whose machines make their addresses of their MACs.
     :param host: where the port shall live (active binding); ``None`` waits for it to be plugged somewhere.
     :param guest: whether whoever asks may use the network only because it is shared with him: it must be so still.
+    :param port_security: ``None`` as the network says.
+    :param security_groups: ``None`` lets it talk to everybody, ``()`` to nobody.
 
     Refused: ``NetworkNotFound``, ``SubnetNotFound``, ``MacAddressInUse``, ``MacAddressGenerationFailure``,
     ``InvalidIpForSubnet``, ``InvalidIpForNetwork``, ``AllocationOnAutoAddressSubnet`` (400), ``IpAddressInUse``,
-    ``IpAddressGenerationFailure``, ``HostNotFound``, ``OverQuota``.
+    ``IpAddressGenerationFailure``, ``HostNotFound``, ``OverQuota``, ``SecurityGroupNotFound``,
+    ``PortSecurityAndIPRequiredForSecurityGroups``, ``DuplicateAddressPairInRequest``, ``AllowedAddressPairExhausted``
+    (400), ``AddressPairAndPortSecurityRequired`` (409).
     """
 
     id: str
@@ -209,6 +221,9 @@ class CreatePort:
     admin_up: bool = True
     tags: tuple[str, ...] = ()
     guest: bool = False
+    port_security: bool | None = None
+    security_groups: tuple[str, ...] | None = None
+    allowed_pairs: tuple[PairRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +235,8 @@ class UpdatePort:
     named, and a wish for any address of a subnet keeps one that it has there.  A bound port keeps its MAC.
 
     Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress``, ``PortBound`` (409), ``MacAddressInUse``, the
-    refusals of addresses as in :class:`CreatePort`, ``PortInUseAsSubPort`` (409, a sub-port lives where its parent
-    does), ``RevisionNumberConstraintFailed`` (412).
+    refusals of addresses and of security as in :class:`CreatePort`, ``PortSecurityPortHasSecurityGroup`` (409),
+    ``PortInUseAsSubPort`` (409, a sub-port lives where its parent does), ``RevisionNumberConstraintFailed`` (412).
     """
 
     id: str
@@ -234,6 +249,9 @@ class UpdatePort:
     mac: Mac | None = None
     fixed_ips: tuple[FixedIpRequest, ...] | None = None
     expected: int | None = None
+    port_security: bool | None = None
+    security_groups: tuple[str, ...] | None = None
+    allowed_pairs: tuple[PairRequest, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +353,8 @@ class DeleteShare:
 class SetTags:
     """Tag an object or take tags away: first all of ``remove`` (``None`` is all that there are), then add.
 
-    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, trunks.
+    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, security groups,
+        trunks.
 
     Refused: the object's ``…NotFound``, ``TagNotFound`` (404, one of ``needed`` is not there),
     ``RevisionNumberConstraintFailed``.
@@ -425,6 +444,7 @@ Intent: TypeAlias = (
     | BindPassive
     | Activate
     | Unbind
+    | PolicyIntent
     | CreateTrunk
     | UpdateTrunk
     | DeleteTrunk
@@ -527,7 +547,18 @@ class Tick:
 
 
 Event: TypeAlias = (
-    HostSeen | HostSnapshot | Plugged | Unplugged | HostLost | HostBack | Announced | Sent | Confirmed | Tick
+    HostSeen
+    | HostSnapshot
+    | Plugged
+    | Unplugged
+    | HostLost
+    | HostBack
+    | Announced
+    | Sent
+    | Confirmed
+    | Tick
+    | Joined
+    | Left
 )
 
 Change: TypeAlias = Intent | Event
@@ -543,12 +574,17 @@ class UnitKind(StrEnum):
     NETWORK = "network"
     PORT = "port"
     ADDRESS = "address"
+    PEER = "peer"
+    SERVICE = "service"
+    CLAUSE = "clause"
+    MULTICAST = "multicast"
 
 
 class Unit(NamedTuple):
     """The smallest thing that is compiled anew: all flows of one object on one host.
 
-    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS.
+    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS, ``network's id|group`` for
+    MULTICAST; for those of policies see ``overlay.policy.units``.
     """
 
     host: HostName

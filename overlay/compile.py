@@ -7,29 +7,33 @@ compilation from scratch would give.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from itertools import chain
 from types import MappingProxyType
+from typing import Final
 
 from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
+from overlay.multicast import memberships
 from overlay.pipeline import METERS, PIPELINE
+from overlay.policy import flows as policy_flows
+from overlay.policy import units as policy_units
 from overlay.tables import (
     advertise,
     arp,
     arrive,
     classify,
     deliver,
+    filters,
     flood,
     forward,
     guard,
     guard_nd,
     neighbours,
-    receiver,
     reply,
-    sender,
     services,
     storm,
 )
@@ -40,17 +44,27 @@ from overlay.world import World
 __all__ = ["PIPELINE", "Compiler", "Delta", "flows_of", "meters_of", "units_of"]
 
 
+_OF_POLICY: Final[Mapping[UnitKind, Callable[[World, HostName, str], Iterable[Flow]]]] = {
+    UnitKind.PEER: policy_flows.of_peer,
+    UnitKind.SERVICE: policy_flows.of_service,
+    UnitKind.CLAUSE: policy_flows.of_clause,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Delta:
     """What to change on one switch: flows to add or replace, flows to remove; first the meters that they need.
 
     A meter whose flow is removed stays: deleting it would take every flow that came to use it meanwhile along.  It
     meets no packet, and the next port of its number has it again.
+
+    :ivar zones: of which the switch is to forget the connections: they are of another port, or of a former life.
     """
 
     put: tuple[Flow, ...] = ()
     remove: tuple[Flow, ...] = ()
     meters: tuple[Meter, ...] = ()
+    zones: tuple[int, ...] = ()
 
 
 def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[Unit]:
@@ -70,6 +84,11 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
         for port in world.ports_of_network(network_id):
             for host in present:
                 yield Unit(host, UnitKind.ADDRESS, port.id)
+        for group in world.multicast_groups(network_id):
+            for host in present:
+                yield memberships.unit(host, network_id, group)
+    for host in chosen:
+        yield from policy_units.units_at(world.policy, host, world.networks_on_host(host))
 
 
 def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
@@ -78,9 +97,13 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
     if host is None:
         return ()
     if unit.kind is UnitKind.BASE:
-        return tuple(_static())
+        return tuple(_static(world))
     if unit.kind is UnitKind.NETWORK:
         return tuple(_of_network(world, host, unit.key))
+    if unit.kind in _OF_POLICY:
+        return tuple(_OF_POLICY[unit.kind](world, unit.host, unit.key))
+    if unit.kind is UnitKind.MULTICAST:
+        return tuple(_of_group(world, host, *unit.key.rsplit("|", 1)))
     port = world.ports.get(unit.key)
     if port is None:
         return ()
@@ -106,19 +129,22 @@ def _allowance(world: World, lane: int) -> Meter | None:
     return classify.allowance(lane, rate) if rate else None
 
 
-def _static() -> Iterator[Flow]:
+def _static(world: World) -> Iterator[Flow]:
     cookie = provenance(CookieKind.STATIC)
     yield from guard.neighbour_talk(cookie)
     yield arp.miss(cookie)
     yield neighbours.miss(cookie)
     yield advertise.complete(cookie)
+    yield services.no_other_querier(cookie)
     yield reply.miss(cookie)
     yield services.miss(cookie)
-    yield sender.miss(cookie)
+    yield from filters.SENDER.static(cookie)
     yield arrive.miss(cookie)
     yield forward.miss(cookie)
+    if not world.settings.flood_unregistered:
+        yield from forward.unregistered(cookie)
     yield storm.miss(cookie)
-    yield receiver.miss(cookie)
+    yield from filters.RECEIVER.static(cookie)
 
 
 def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
@@ -129,14 +155,31 @@ def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
     cookie = provenance(CookieKind.NETWORK, network_id)
     if host.tunnel_port is not None:
         yield classify.from_tunnel(cookie, host.tunnel_port, vni)
+    lanes = _local_lanes(world, host, world.standing(host.name, network_id))
+    others = (world.hosts[other].la for other in world.hosts_with_network(network_id) if other != host.name)
+    yield flood.flood(cookie, vni, lanes, host.tunnel_port, sorted(others))
+
+
+def _of_group(world: World, host: Host, network_id: str, group: str) -> Iterator[Flow]:
+    """Those who listen to a multicast group; where a listener is about to arrive, there as well."""
+    audience = world.audience(network_id, address := ip_address(group))
+    if not audience or not world.has_network(host.name, network_id):
+        return
+    lanes = _local_lanes(world, host, audience.get(host.name, ()))
+    others = sorted(world.hosts[other].la for other in audience if other != host.name)
+    cookie = provenance(CookieKind.MULTICAST, network_id)
+    yield forward.group(cookie, world.networks[network_id].vni, address, lanes, host.tunnel_port, others)
+
+
+def _local_lanes(world: World, host: Host, ports: Iterable[str]) -> list[int]:
+    """Where a host delivers itself what is for these ports."""
     lanes = []
-    for port_id in world.standing(host.name, network_id):
+    for port_id in ports:
         at = world.footing(port_id)
         tap = at.tap_at(host.name)
         if tap is not None and host.name in at.local:
             lanes.append(tap.lane)
-    others = (world.hosts[other].la for other in world.hosts_with_network(network_id) if other != host.name)
-    yield flood.flood(cookie, vni, sorted(lanes), host.tunnel_port, sorted(others))
+    return sorted(lanes)
 
 
 def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
@@ -149,6 +192,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     network, allowance = world.networks[port.network_id], _allowance(world, tap.lane)
     yield classify.from_tap(cookie, tap, network.vni, allowance, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap)
+    yield from policy_flows.of_tap(world.policy, tap.lane, port)
     if tap.vid:
         yield reply.to_vlan(cookie, tap)
     elif not network.vlan_transparent:
@@ -165,6 +209,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     yield from guard.own(cookie, tap.lane, port.mac, ipv4, ipv6)
     yield guard.announcement_over(cookie, tap.lane, port.mac)
     yield from guard_nd.own(cookie, tap.lane, port.mac, ipv6)
+    yield from services.groups(provenance(CookieKind.ASKED_GROUPS, port.id), tap.lane)
     spoofed = provenance(CookieKind.SPOOFED, port.id)
     yield guard.refused(spoofed, tap.lane)
     yield guard_nd.refused(spoofed, tap.lane)
@@ -221,6 +266,7 @@ class Compiler:
         self._world = world
         self._units: dict[Unit, tuple[Flow, ...]] = {}
         self._desired: dict[HostName, dict[FlowKey, Flow]] = {}
+        self._zones: dict[Unit, int] = {}
 
     def desired(self, host: HostName) -> Mapping[FlowKey, Flow]:
         """What a switch should hold: a view for reading."""
@@ -268,7 +314,22 @@ class Compiler:
                 del self._units[unit]
         if not desired:
             del self._desired[host]
-        return Delta(tuple(put), tuple(old.values()), self._allowances(put)) if put or old else None
+        zones = self._fresh_zones(unit for unit, _, _ in changed)
+        return Delta(tuple(put), tuple(old.values()), self._allowances(put), zones) if put or old else None
+
+    def _fresh_zones(self, units: Iterable[Unit]) -> tuple[int, ...]:
+        """The zones of taps that were not there before."""
+        fresh = []
+        for unit in units:
+            if unit.kind is not UnitKind.PORT:
+                continue
+            tap = self._world.footing(unit.key).tap_at(unit.host)
+            before = self._zones.pop(unit, None)
+            if tap is not None and self._world.ports[unit.key].filtered:
+                self._zones[unit] = tap.lane
+                if before != tap.lane:
+                    fresh.append(tap.lane)
+        return tuple(fresh)
 
     def _allowances(self, flows: Iterable[Flow]) -> tuple[Meter, ...]:
         """The meters that flows need beyond those that every switch has."""

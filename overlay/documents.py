@@ -11,6 +11,7 @@ from typing import Any, Final
 from overlay.changes import Document, DocumentKind
 from overlay.moves import Move, Phase, Trigger
 from overlay.values import (
+    AddressPair,
     Countable,
     DatapathId,
     FixedIp,
@@ -36,6 +37,7 @@ _UNWRITTEN: Final = Record(1)
 
 
 def write_record(record: Record) -> dict[str, Any]:
+    """Write down what is kept of every object."""
     return {
         "revision": record.revision,
         "created_at": record.created_at,
@@ -45,6 +47,7 @@ def write_record(record: Record) -> dict[str, Any]:
 
 
 def read_record(body: dict[str, Any]) -> Record:
+    """Read back, out of an object's document, what is kept of every object."""
     written = body.get("record")
     if written is None:
         return _UNWRITTEN
@@ -112,6 +115,7 @@ def write_network(network: Network) -> Document:
         "mtu": network.mtu,
         "description": network.description,
         "admin_up": network.admin_up,
+        "port_security": network.port_security,
         "vlan_transparent": network.vlan_transparent,
         "record": write_record(network.record),
     }
@@ -180,6 +184,9 @@ def write_port(port: Port) -> Document:
         "device_owner": port.device_owner,
         "description": port.description,
         "admin_up": port.admin_up,
+        "port_security": port.port_security,
+        "security_groups": None if port.security_groups is None else list(port.security_groups),
+        "allowed_pairs": [[str(pair.mac), str(pair.network)] for pair in port.allowed_pairs],
         "record": write_record(port.record),
     }
     return Document(DocumentKind.PORT, port.id, body)
@@ -187,10 +194,15 @@ def write_port(port: Port) -> Document:
 
 def read_port(port_id: str, body: dict[str, Any]) -> Port:
     """Read a port back."""
+    groups = body.get("security_groups")
     parsed = {
         "mac": Mac.parse(body["mac"]),
         "fixed_ips": tuple(FixedIp(subnet, ip_address(ip)) for subnet, ip in body["fixed_ips"]),
         "host": None if body["host"] is None else HostName(body["host"]),
+        "security_groups": None if groups is None else tuple(groups),
+        "allowed_pairs": tuple(
+            AddressPair(Mac.parse(mac), ip_network(network)) for mac, network in body.get("allowed_pairs", ())
+        ),
         "record": read_record(body),
     }
     return Port(port_id, **{**body, **parsed})

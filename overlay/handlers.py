@@ -40,6 +40,10 @@ from overlay.changes import (
     UpdateSubnetPool,
 )
 from overlay.index import Index
+from overlay.multicast import memberships
+from overlay.multicast.changes import Joined, Left
+from overlay.policy import changes as policy
+from overlay.policy import groups, rules
 from overlay.recording import Recorder
 from overlay.trunks import intents as trunks
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
@@ -47,6 +51,7 @@ from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, Remove
 
 def _tick(index: Index, _change: Tick, record: Recorder) -> None:
     record.touch(index.moves)
+    memberships.expire(index, record)
 
 
 HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
@@ -71,6 +76,15 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     BindPassive: placement.bind_passive,
     Activate: placement.activate,
     Unbind: placement.unbind,
+    policy.CreateSecurityGroup: groups.create_group,
+    policy.MakeDefaultGroup: groups.make_default_group,
+    policy.UpdateSecurityGroup: groups.update_group,
+    policy.DeleteSecurityGroup: groups.delete_group,
+    policy.CreateSecurityRule: rules.create_rule,
+    policy.DeleteSecurityRule: rules.delete_rule,
+    policy.CreateAddressGroup: groups.create_address_group,
+    policy.UpdateAddressGroup: groups.update_address_group,
+    policy.DeleteAddressGroup: groups.delete_address_group,
     CreateTrunk: trunks.create_trunk,
     UpdateTrunk: trunks.update_trunk,
     DeleteTrunk: trunks.delete_trunk,
@@ -86,5 +100,7 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     Sent: membership.sent,
     Confirmed: membership.confirmed,
     Tick: _tick,
+    Joined: memberships.joined,
+    Left: memberships.left,
 }
 """Each checks everything before it changes anything."""

@@ -6,7 +6,7 @@ are ordered sets.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -20,6 +20,9 @@ DEFAULT_QUOTAS: Final[Mapping[Countable, int]] = MappingProxyType(
         Countable.PORT: 50_000,
         Countable.SUBNETPOOL: 100,
         Countable.RBAC_POLICY: 1000,
+        Countable.SECURITY_GROUP: 1000,
+        Countable.SECURITY_GROUP_RULE: 10_000,
+        Countable.ADDRESS_GROUP: 1000,
         Countable.TRUNK: 1000,
     }
 )
@@ -56,9 +59,9 @@ class Holdings:
         """All projects that have something, or a quota of their own."""
         return frozenset(self.quotas).union(*self._ids.values())
 
-    def first(self, project: str) -> tuple[Countable, str] | None:
-        """What something is, and its id, that a project has; ``None`` when it has nothing."""
-        return next(((kind, id_) for kind in Countable for id_ in self.ids(kind, project)), None)
+    def first(self, project: str, besides: Container[str] = ()) -> tuple[Countable, str] | None:
+        """What something is, and its id, that a project has besides these; ``None`` when it has nothing."""
+        return next(((kind, id_) for kind in Countable for id_ in self.ids(kind, project) if id_ not in besides), None)
 
     def usage(self, project: str) -> dict[Countable, int]:
         """How many of each a project has."""
@@ -69,11 +72,11 @@ class Holdings:
         own = self.quotas.get(project)
         return self.defaults if own is None else {**self.defaults, **own.limits}
 
-    def charge(self, kind: Countable, project: str) -> None:
-        """Check that a project may have one more.
+    def charge(self, kind: Countable, project: str, more: int = 1) -> None:
+        """Check that a project may have one more, or several.
 
         :raises Conflict: ``OverQuota``.
         """
         limit = self.limits(project)[kind] if project in self.quotas else self.defaults[kind]
-        if limit != UNLIMITED and len(self.ids(kind, project)) >= limit:
+        if limit != UNLIMITED and len(self.ids(kind, project)) + more > limit:
             raise Conflict(f"Quota exceeded for resources: ['{kind}'].", field=kind, kind="OverQuota")

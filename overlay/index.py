@@ -17,6 +17,8 @@ from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, Plug, footing
 from overlay.holdings import Holdings
 from overlay.moves import SWITCHING, Move
+from overlay.multicast.listeners import Listeners
+from overlay.policy.index import Policies
 from overlay.readiness import Readiness
 from overlay.refusals import NotFound
 from overlay.settings import Settings
@@ -70,6 +72,7 @@ class Index:
         self.tenants_of: dict[str, dict[str, int]] = {}
         self.holdings = Holdings(settings.quotas)
         self.shares = Shares()
+        self.policy = Policies(self.holdings)
         self.trunks = Trunks()
         self.cuts: dict[str, Cuts] = {}
         self.default_pools: dict[int, str] = {}
@@ -94,6 +97,7 @@ class Index:
         self.stale: dict[tuple[HostName, str], str] = {}
 
         self.readiness = Readiness()
+        self.listeners = Listeners()
         self.shown: dict[str, PortStatus] = {}
 
     # --- looking up ---
@@ -277,6 +281,8 @@ class Index:
         """Add or replace; the network never changes."""
         before = self.ports.get(port.id)
         self.ports[port.id] = port
+        self.policy.follow(before, port)
+        self.policy.stand(port, [tap.host for tap in self.footing(port.id).taps])
         if before is None:
             self.ports_of[port.network_id][port.id] = None
             self.holdings.add(Countable.PORT, port.project_id, port.id)
@@ -299,6 +305,7 @@ class Index:
     def drop_port(self, port_id: str) -> None:
         """Remove a port that stands nowhere any more."""
         port = self.ports.pop(port_id)
+        self.policy.leave(port)
         self._leave_home(port)
         del self.ports_of[port.network_id][port_id], self.mac_owner[port.network_id, port.mac]
         self.holdings.drop(Countable.PORT, port.project_id, port_id)
@@ -308,6 +315,7 @@ class Index:
             del tenants[port.project_id]
         self._unnumber(port, port.fixed_ips)
         self.readiness.drop(port_id)
+        self.listeners.refused.pop(port_id, None)
         self.shown.pop(port_id, None)
 
     def _number(self, port: Port, addresses: Iterable[FixedIp]) -> None:
@@ -429,6 +437,7 @@ class Index:
             self.footings.pop(port_id, None)
         else:
             self.footings[port_id] = after
+        self.policy.stand(port, [tap.host for tap in after.taps])
         turned = self._stand(port.network_id, port_id, set(after.hosts) - set(before.hosts))
         turned |= self._step_off(port.network_id, port_id, set(before.hosts) - set(after.hosts))
         return before, after, turned
@@ -436,6 +445,7 @@ class Index:
     def lift(self, port_id: str) -> tuple[Footing, set[HostName]]:
         """Let a port stand nowhere.  :returns: the footing before, and the hosts that lost its network."""
         before = self.footings.pop(port_id, NOWHERE)
+        self.policy.stand(self.ports[port_id], ())
         return before, self._step_off(self.ports[port_id].network_id, port_id, before.hosts)
 
     def _stand(self, network_id: str, port_id: str, hosts: Iterable[HostName]) -> set[HostName]:

@@ -30,6 +30,7 @@ from overlay.documents import write_move
 from overlay.index import Index
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
 from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses, follow_mac
+from overlay.policy.ports import check_security, chosen_groups, chosen_pairs, secured
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.revisions import fresh
@@ -45,7 +46,7 @@ HISTORY: Final = 200
 
 def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
     """Make a port; if it is plugged somewhere already, it is bound there."""
-    index.network(change.network_id)
+    network = index.network(change.network_id)
     if change.guest:
         check_guest(index, change.network_id, change.project_id)
     if change.id in index.ports:
@@ -56,30 +57,33 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         fixed_ips = default_addresses(index, change.network_id, mac)
     else:
         fixed_ips = choose_addresses(index, change.network_id, change.fixed_ips, mac)
-    index.holdings.charge(Countable.PORT, change.project_id)
-    record.put_port(
-        Port(
-            change.id,
-            change.network_id,
-            change.project_id,
-            change.name,
-            mac,
-            fixed_ips,
-            change.host,
-            change.device_id,
-            change.device_owner,
-            change.description,
-            change.admin_up,
-            record.born(change.tags),
-        )
+    port = Port(
+        change.id,
+        change.network_id,
+        change.project_id,
+        change.name,
+        mac,
+        fixed_ips,
+        change.host,
+        change.device_id,
+        change.device_owner,
+        change.description,
+        change.admin_up,
+        record.born(change.tags),
+        network.port_security if change.port_security is None else change.port_security,
+        chosen_groups(index, change.project_id, change.security_groups),
+        chosen_pairs(mac, change.allowed_pairs),
     )
+    check_security(port)
+    index.holdings.charge(Countable.PORT, change.project_id)
+    record.put_port(port)
     record.refoot(change.id)
     for host in tuple(index.places.get(change.id, ())):
         appeared(index, host, change.id, record)
 
 
 def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
-    """Change a port's texts, addresses, admin state or host."""
+    """Change a port's texts, addresses, security, admin state or host."""
     port = fresh(index.port(change.id), change.expected)
     host = port.host if isinstance(change.host, Unchanged) else change.host
     if host != port.host:
@@ -106,9 +110,12 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
         admin_up=port.admin_up if change.admin_up is None else change.admin_up,
     )
+    port = secured(index, port, change)
     record.put_port(port)
     if port.fixed_ips != before.fixed_ips:
         record.readdress(port.id)
+    elif (port.port_security, port.allowed_pairs) != (before.port_security, before.allowed_pairs):
+        record.reprogram(port.id)
     if port.admin_up != before.admin_up:
         record.refoot(port.id)
     if host == port.host:
@@ -158,6 +165,7 @@ def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:
     record.lift(change.id)
     index.drop_port(change.id)
     record.store(Document(DocumentKind.PORT, change.id, None))
+    record.policy_changed(ports=((port, None),))
     _trim(index, record)
 
 

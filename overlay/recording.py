@@ -21,6 +21,10 @@ from overlay.documents import (
 from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
 from overlay.index import Index
 from overlay.moves import Move, Phase
+from overlay.multicast import memberships
+from overlay.policy import units
+from overlay.policy.presence import Spot
+from overlay.policy.values import AddressGroup, SecurityRule
 from overlay.revisions import Recorded, revised
 from overlay.trunks.documents import write_trunk
 from overlay.trunks.values import Trunk
@@ -28,6 +32,11 @@ from overlay.values import HostName, Network, Port, Record, Share, Subnet, Subne
 
 _BINDINGS_CHANGE: Final = frozenset(Phase) - {Phase.READY, Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE}
 """The phases whose beginning changes which bindings a port has, or which of them is the active one."""
+
+
+def _standing(port: Port) -> tuple[object, ...]:
+    """What a policy reads of a port."""
+    return (port.port_security, port.security_groups, port.mac, port.fixed_ips, port.allowed_pairs)
 
 
 class Recorder:
@@ -76,7 +85,7 @@ class Recorder:
         """Add or replace a network and store it."""
         before = self.index.networks.get(network.id)
         if before != network:
-            network = self._revised(DocumentKind.NETWORK, before, network)
+            network = self.next_revision(DocumentKind.NETWORK, before, network)
             self.index.put_network(network)
             self.store(write_network(network))
 
@@ -84,7 +93,7 @@ class Recorder:
         """Add or replace a subnet and store it."""
         before = self.index.subnets.get(subnet.id)
         if before != subnet:
-            subnet = self._revised(DocumentKind.SUBNET, before, subnet)
+            subnet = self.next_revision(DocumentKind.SUBNET, before, subnet)
             self.index.put_subnet(subnet)
             self.store(write_subnet(subnet))
 
@@ -92,7 +101,7 @@ class Recorder:
         """Add or replace a subnet pool and store it."""
         before = self.index.subnetpools.get(pool.id)
         if before != pool:
-            pool = self._revised(DocumentKind.SUBNETPOOL, before, pool)
+            pool = self.next_revision(DocumentKind.SUBNETPOOL, before, pool)
             self.index.put_subnetpool(pool)
             self.store(write_subnetpool(pool))
 
@@ -100,7 +109,7 @@ class Recorder:
         """Add or replace a share and store it."""
         before = self.index.shares.by_id.get(share.id)
         if before != share:
-            share = self._revised(DocumentKind.SHARE, before, share)
+            share = self.next_revision(DocumentKind.SHARE, before, share)
             self.index.put_share(share)
             self.store(write_share(share))
 
@@ -113,7 +122,7 @@ class Recorder:
         """Add or replace a trunk and store it."""
         before = self.index.trunks.by_id.get(trunk.id)
         if before != trunk:
-            trunk = self._revised(DocumentKind.TRUNK, before, trunk)
+            trunk = self.next_revision(DocumentKind.TRUNK, before, trunk)
             self.index.put_trunk(trunk)
             self.store(write_trunk(trunk))
 
@@ -121,14 +130,63 @@ class Recorder:
         """Add or replace a port and store it."""
         before = self.index.ports.get(port.id)
         if before != port:
-            self._store_port(self._revised(DocumentKind.PORT, before, port))
+            self._store_port(self.next_revision(DocumentKind.PORT, before, port))
+            if before is None or _standing(before) != _standing(port):
+                self.policy_changed(ports=((before, port),))
         self.touch([port.id])
+
+    def policy_changed(
+        self,
+        *,
+        ports: Iterable[tuple[Port | None, Port | None]] = (),
+        added: Iterable[SecurityRule] = (),
+        removed: Iterable[SecurityRule] = (),
+        prefixes: Iterable[tuple[AddressGroup, AddressGroup]] = (),
+    ) -> None:
+        """Have the switches follow a policy that has changed, in the index already.
+
+        :param ports: before and after, where groups, addresses or whether they are checked differ; None where a port
+            was not there, or is no more.
+        :param added: rules that are new; ``removed`` those that are gone.
+        :param prefixes: address groups before and after.
+        """
+        policy = self.index.policy
+        for before, after in ports:
+            read = {unit for port in (before, after) if port is not None for unit in units.by_port(policy, port)}
+            self._dirty |= read
+            if after is not None:
+                if before is not None and before.filtered | after.filtered:
+                    self.reprogram(after.id)
+                for host in {unit.host for unit in read}:
+                    self.wait(host, after.id)
+        for rule in (*added, *removed):
+            for each in units.by_rule(policy, rule):
+                if isinstance(each, Spot):
+                    self._soil_members(each)
+                else:
+                    self._dirty.add(each)
+        for old, new in prefixes:
+            self._dirty.update(units.by_prefixes(policy, old, new))
+        self._follow_groups()
+
+    def _soil_members(self, spot: Spot) -> None:
+        """The ports of a group at a host are members of other clauses now."""
+        for port_id in self.index.policy.members.ports(spot.group_id, spot.network_id):
+            if self.index.footing(port_id).tap_at(spot.host) is not None:
+                self.soil(spot.host, UnitKind.PORT, port_id)
+
+    def _follow_groups(self) -> None:
+        """Where a group has come to a host or gone from it, its clauses have flows, or none any more."""
+        policy = self.index.policy
+        for spot in policy.presence.turned():
+            for clause in policy.clauses.of(spot.group_id):
+                self._dirty.update(units.units_for(policy, spot, clause))
 
     def _store_port(self, port: Port) -> None:
         self.index.put_port(port)
         self.store(write_port(port))
 
-    def _revised(self, kind: DocumentKind, before: Recorded | None, after: Recorded) -> Recorded:
+    def next_revision(self, kind: DocumentKind, before: Recorded | None, after: Recorded) -> Recorded:
         """What is to be put: the next revision, of which one change makes but one."""
         return after if before is None or (kind, after.id) in self._documents else revised(after, self.now)
 
@@ -136,7 +194,7 @@ class Recorder:
         """Replace a move, store it and tell of its phase; its port has other bindings by it."""
         for port_id in self.index.trunks.convoy(move.port_id) if move.phase in _BINDINGS_CHANGE else ():
             port = self.index.ports[port_id]
-            self._store_port(self._revised(DocumentKind.PORT, port, port))
+            self._store_port(self.next_revision(DocumentKind.PORT, port, port))
         self.index.put_move(move)
         self.store(write_move(move))
         self.tell(NoticeKind.MOVE_PHASE, move.id, move.phase)
@@ -146,12 +204,13 @@ class Recorder:
         """A port's home, move or taps have changed: soil what reads its place, and that of its sub-ports."""
         for each in self.index.trunks.convoy(port_id):
             before, after, turned = self.index.refoot(each)
+            self._follow_groups()
             self.touch([each])
             if before != after or turned:
                 self._compare(each, before, after, turned, waits=True)
 
     def reprogram(self, port_id: str) -> None:
-        """A port shares its taps with others now, or does so no more."""
+        """A port may send by other addresses, or shares its taps with others now: soil what lets it."""
         self.touch([port_id])
         for tap in self.index.footing(port_id).taps:
             self.soil(tap.host, UnitKind.PORT, port_id)
@@ -160,10 +219,7 @@ class Recorder:
     def readdress(self, port_id: str) -> None:
         """A port has other addresses: soil what answers for them, and what lets it send by them."""
         index = self.index
-        self.touch([port_id])
-        for tap in index.footing(port_id).taps:
-            self.soil(tap.host, UnitKind.PORT, port_id)
-            self.wait(tap.host, port_id)
+        self.reprogram(port_id)
         for host in index.present_on(index.ports[port_id].network_id) if index.footing(port_id).pointer else ():
             self.soil(host, UnitKind.ADDRESS, port_id)
             self.wait(host, port_id)
@@ -171,6 +227,7 @@ class Recorder:
     def lift(self, port_id: str) -> None:
         """A port stands nowhere any more and is about to be dropped."""
         before, turned = self.index.lift(port_id)
+        self._follow_groups()
         self._compare(port_id, before, NOWHERE, turned, waits=False)
 
     def _compare(self, port_id: str, before: Footing, after: Footing, turned: set[HostName], *, waits: bool) -> None:
@@ -191,9 +248,10 @@ class Recorder:
             )
         if turned:
             soiled.update(Unit(host, UnitKind.NETWORK, network_id) for host in (*present, *turned))
+        soiled |= memberships.follow(index, self, port_id, before, after)
         for host in {unit.host for unit in soiled} if waits else ():
             self.wait(host, port_id)
-        self._dirty |= soiled
+        self._dirty |= soiled | memberships.of_network(index, network_id, turned)
         for host in turned:
             self._dirty.update(Unit(host, UnitKind.ADDRESS, port) for port in index.ports_of[network_id])
 

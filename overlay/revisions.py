@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
+from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.refusals import Stale
 from overlay.trunks.values import Trunk
 from overlay.values import Network, Port, Share, Subnet, SubnetPool
 
-Recorded = TypeVar("Recorded", Network, Subnet, Port, SubnetPool, Share, Trunk)
+Recorded = TypeVar(
+    "Recorded", Network, Subnet, Port, SubnetPool, Share, SecurityGroup, SecurityRule, AddressGroup, Trunk
+)
 """Whatever has a record."""
 
 

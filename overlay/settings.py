@@ -23,6 +23,10 @@ class Settings:
     :param move_timeout: seconds after which a move that was not activated fails.
     :param port_rate_kbps: what each port may send into its network, in kbit/s; 0 is no limit.
     :param underlay_mtu: the largest IP packet that the underlay carries from host to host, in bytes.
+    :param flood_unregistered: whether everybody gets what is sent to a multicast group that nobody has joined.
+    :param groups_per_port: how many multicast groups a port can join.
+    :param groups_per_network: how many multicast groups can be joined in a network.
+    :param listening: seconds for which a port that does not say so again is taken to listen to a group.
     :param quotas: how many of each a project may have that has no quota of its own, -1 for any number.
     """
 
@@ -33,6 +37,10 @@ class Settings:
     port_rate_kbps: int = 0
     underlay_mtu: int = 1500
     quotas: Mapping[Countable, int] = field(default_factory=lambda: DEFAULT_QUOTAS)
+    flood_unregistered: bool = False
+    groups_per_port: int = 64
+    groups_per_network: int = 1024
+    listening: float = 130.0
 
     @property
     def network_mtu(self) -> int:

@@ -24,8 +24,11 @@ from overlay.changes import (
 from overlay.compile import Compiler, units_of
 from overlay.describe import document
 from overlay.flow import Flow
+from overlay.multicast.changes import Joined
 from overlay.pipeline import PIPELINE
-from overlay.tables.names import REGISTERS, CookieKind
+from overlay.policy.changes import CreateSecurityRule, MakeDefaultGroup
+from overlay.policy.values import Direction
+from overlay.tables.names import REGISTERS, TCP, CookieKind
 from overlay.trunks.changes import CreateTrunk
 from overlay.trunks.values import SubPort
 from overlay.values import DatapathId, Host, HostName, Mac, Vni
@@ -42,6 +45,13 @@ _KINDS: Final = {
     CookieKind.SPOOFED: "per plugged port, counting what it may not say",
     CookieKind.ANNOUNCEMENT: "per passive port, until its move is activated",
     CookieKind.SILENCED: "per passive port, counting what it may not say yet",
+    CookieKind.REFUSED_OUT: "per filtered port, counting what its policy does not let it send",
+    CookieKind.REFUSED_IN: "per filtered port, counting what its policy does not let it get",
+    CookieKind.PEER: "per address that rules name as the remote end, in a network",
+    CookieKind.SERVICE: "per service that rules name, in a network",
+    CookieKind.CLAUSE: "per clause: the rules of a group that name one remote end",
+    CookieKind.ASKED_GROUPS: "per plugged port, for what it says of multicast groups",
+    CookieKind.MULTICAST: "per multicast group that somebody in a network listens to",
     CookieKind.TAGGED: "per plugged port, counting what it sends with a tag that it has not",
 }
 
@@ -49,7 +59,9 @@ INTRODUCTION: Final = """\
 Every hypervisor's `br-int` holds these tables; a packet meets them in this order. This document is printed from their
 declaration (`overlay/pipeline.py`, `overlay/tables/`), and the sample flows are compiled from a small world: network
 100 with port `a` here (OpenFlow port 2), port `b` at a host with LA 10.0.2.11, a port that is being prepared to come
-here (port 4), and one that has just moved away. Port `a` is the parent of a trunk whose VLAN 7 is another port. Port 1 is the VXLAN tunnel."""
+here (port 4), and one that has just moved away. All are in their project's default group, which lets TCP in to ports
+80 and 81 besides what its own members send. Port `a` is the parent of a trunk, of which VLAN 7 is another port. Port 1
+is the VXLAN tunnel."""
 
 
 def _do(world: World, change: Change) -> None:
@@ -68,13 +80,19 @@ def _world() -> World:
     _do(world, CreateSubnet("four", "project", "net", ip_network("192.168.0.0/24")))
     _do(world, CreateSubnet("six", "project", "net", ip_network("2001:db8::/64")))
     homes = (("a", _HERE, 2), ("b", _THERE, 2), ("coming", _THERE, 3), ("leaving", _HERE, 3))
+    _do(world, MakeDefaultGroup("project", "default", ("out4", "out6", "in4", "in6")))
+    web = {"direction": Direction.INGRESS, "protocol": TCP, "port_min": 80, "port_max": 81}
+    _do(world, CreateSecurityRule("web", "project", "default", **web))  # type: ignore[arg-type]
     for number, (port_id, host, ofport) in enumerate(homes, start=10):
-        _do(world, CreatePort(port_id, "project", "net", mac=Mac(0x02_00_00_00_00_00 + number), host=host))
+        mac = Mac(0x02_00_00_00_00_00 + number)
+        _do(world, CreatePort(port_id, "project", "net", mac=mac, host=host, security_groups=("default",)))
         _do(world, Plugged(host, port_id, ofport))
     for port_id, target in (("coming", _HERE), ("leaving", _THERE)):
         _do(world, BindPassive(port_id, target))
         _do(world, Plugged(target, port_id, 4))
     _do(world, Activate("leaving", _THERE))
+    for host, port_id in ((_HERE, "a"), (_THERE, "b")):
+        _do(world, Joined(host, port_id, (IPv4Address("239.1.1.1"),)))
     _do(world, CreatePort("sub", "project", "net", mac=Mac(0x02_00_00_00_00_00 + 20)))
     _do(world, CreateTrunk("trunk", "project", "a", sub_ports=(SubPort("sub", 7),)))
     return world

@@ -1,6 +1,7 @@
 """Which tags does an object have?
 
-Words that people hang on networks, subnets, ports, subnet pools and trunks to find them again; they mean nothing to us.
+Words that people hang on networks, subnets, ports, subnet pools, security groups and trunks to find them again; they
+mean nothing to us.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Final
 
 from overlay.changes import DocumentKind, SetTags
 from overlay.index import Index
+from overlay.policy.keeping import put_group
 from overlay.recording import Recorder
 from overlay.refusals import Invalid, NotFound
 from overlay.revisions import Recorded, fresh
@@ -27,6 +29,8 @@ def set_tags(index: Index, change: SetTags, record: Recorder) -> None:
             record.put_subnet(_tagged(index.subnet(change.id), change))
         case DocumentKind.PORT:
             record.put_port(_tagged(index.port(change.id), change))
+        case DocumentKind.SECURITY_GROUP:
+            put_group(record, _tagged(index.policy.group(change.id), change))
         case DocumentKind.SUBNETPOOL:
             record.put_subnetpool(_tagged(index.subnetpool(change.id), change))
         case DocumentKind.TRUNK:

@@ -44,13 +44,14 @@ def create_network(index: Index, change: CreateNetwork, record: Recorder) -> Non
             change.description,
             change.admin_up,
             record.born(change.tags),
+            change.port_security,
             change.vlan_transparent,
         )
     )
 
 
 def update_network(index: Index, change: UpdateNetwork, record: Recorder) -> None:
-    """Change a network's texts, MTU or admin state, or whether everybody may use it."""
+    """Change a network's texts, MTU or admin state, whether its ports are checked, or whether everybody may use it."""
     network = fresh(index.network(change.id), change.expected)
     _check_mtu(index, change.mtu)
     if change.shared is not None:
@@ -62,6 +63,7 @@ def update_network(index: Index, change: UpdateNetwork, record: Recorder) -> Non
             description=network.description if change.description is None else change.description,
             mtu=network.mtu if change.mtu is None else change.mtu,
             admin_up=network.admin_up if change.admin_up is None else change.admin_up,
+            port_security=network.port_security if change.port_security is None else change.port_security,
         )
     )
     for port_id in index.ports_of[change.id] if change.admin_up not in {None, network.admin_up} else ():

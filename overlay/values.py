@@ -120,6 +120,7 @@ class Network:
 
     A network that is administratively down carries nothing: none of its ports may send or be sent to.
 
+    :ivar port_security: what ports have that do not say.
     :ivar vlan_transparent: whether it carries frames with a VLAN tag; if not, they end at the port that sends them.
     """
 
@@ -131,6 +132,7 @@ class Network:
     description: str = ""
     admin_up: bool = True
     record: Record = Record()
+    port_security: bool = True
     vlan_transparent: bool = False
 
 
@@ -229,6 +231,9 @@ class Countable(StrEnum):
     PORT = "port"
     SUBNETPOOL = "subnetpool"
     RBAC_POLICY = "rbac_policy"
+    SECURITY_GROUP = "security_group"
+    SECURITY_GROUP_RULE = "security_group_rule"
+    ADDRESS_GROUP = "address_group"
     TRUNK = "trunk"
 
 
@@ -253,10 +258,24 @@ class FixedIp:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressPair:
+    """What a port may send by, and be sent to by, besides its own addresses (a virtual IP of several machines).
+
+    :ivar mac: the port's own one where none was said.
+    """
+
+    mac: Mac
+    network: IpNetwork
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """A virtual machine's attachment: the owner of one MAC and some IPs (its AA) in one network.
 
     ``host`` is where the port lives now (the active binding), ``None`` while unbound.
+
+    :ivar port_security: whether its frames are checked for its addresses, and by its groups.
+    :ivar security_groups: sorted; ``()`` allows nothing, ``None`` everything (no policy was ever asked for).
     """
 
     id: str
@@ -271,6 +290,14 @@ class Port:
     description: str = ""
     admin_up: bool = True
     record: Record = Record()
+    port_security: bool = True
+    security_groups: tuple[str, ...] | None = None
+    allowed_pairs: tuple[AddressPair, ...] = ()
+
+    @property
+    def filtered(self) -> bool:
+        """Whether groups decide with whom it may talk."""
+        return self.port_security and self.security_groups is not None
 
 
 @dataclass(frozen=True, slots=True)

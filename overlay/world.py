@@ -7,7 +7,7 @@ else there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -36,6 +36,18 @@ from overlay.footing import Footing, Plug
 from overlay.handlers import HANDLERS
 from overlay.index import Index
 from overlay.moves import Move, Phase, deadline
+from overlay.multicast import memberships
+from overlay.multicast.documents import write_memberships
+from overlay.multicast.values import Membership
+from overlay.policy.documents import (
+    read_address_group,
+    read_group,
+    read_rule,
+    write_address_group,
+    write_group,
+    write_rule,
+)
+from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.recording import Recorder
 from overlay.settings import Settings
 from overlay.trunks.documents import read_trunk, write_trunk
@@ -73,6 +85,7 @@ class World:
     The public mappings are views for reading; iteration is in order of creation.
 
     :ivar attachments: (host, port id) to OpenFlow port number.
+    :ivar policy: what the compiler reads of security groups; for reading.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -83,6 +96,10 @@ class World:
         self.ports: Mapping[str, Port] = MappingProxyType(index.ports)
         self.subnetpools: Mapping[str, SubnetPool] = MappingProxyType(index.subnetpools)
         self.shares: Mapping[str, Share] = MappingProxyType(index.shares.by_id)
+        self.policy = policy = index.policy
+        self.security_groups: Mapping[str, SecurityGroup] = MappingProxyType(policy.groups)
+        self.security_rules: Mapping[str, SecurityRule] = MappingProxyType(policy.rules)
+        self.address_groups: Mapping[str, AddressGroup] = MappingProxyType(policy.address_groups)
         self.default_limits: Mapping[Countable, int] = MappingProxyType(index.holdings.defaults)
         self.quotas: Mapping[str, Quota] = MappingProxyType(index.holdings.quotas)
         self.trunks: Mapping[str, Trunk] = MappingProxyType(index.trunks.by_id)
@@ -90,7 +107,7 @@ class World:
         self.attachments: Mapping[tuple[HostName, str], int] = MappingProxyType(index.attachments)
 
     @classmethod
-    def restore(cls, documents: Iterable[Document], now: float, settings: Settings | None = None) -> World:  # noqa: ARG003
+    def restore(cls, documents: Iterable[Document], now: float, settings: Settings | None = None) -> World:
         """Build the world that these documents were stored from; moves go on where they stood.
 
         Attachments are not stored: hosts report them by ``HostSnapshot``.  All hosts count as pending until they
@@ -114,6 +131,9 @@ class World:
             (DocumentKind.SUBNET, read_subnet, index.put_subnet),
             (DocumentKind.HOST, read_host, index.put_host),
             (DocumentKind.SHARE, read_share, index.put_share),
+            (DocumentKind.ADDRESS_GROUP, read_address_group, index.policy.put_address_group),
+            (DocumentKind.SECURITY_GROUP, read_group, index.policy.put_group),
+            (DocumentKind.SECURITY_RULE, read_rule, index.policy.put_rule),
             (DocumentKind.TRUNK, read_trunk, index.put_trunk),
         )
         for kind, read, put in simple:
@@ -125,8 +145,10 @@ class World:
             index.put_port(read_port(id_, body))
             index.refoot(id_)
             index.shown[id_] = index.status(id_)
+        memberships.restore(index, bodies[DocumentKind.MEMBERSHIPS], now)
         for pool in index.pools.values():
             pool.resume()
+        index.policy.presence.turned()
         return world
 
     def apply(self, change: Change, now: float) -> Outcome:
@@ -174,6 +196,42 @@ class World:
         pool_id = self._index.default_pools.get(version)
         return None if pool_id is None else self.subnetpools[pool_id]
 
+    def security_group(self, group_id: str) -> SecurityGroup:
+        """Look up.  :raises NotFound: ``SecurityGroupNotFound``."""
+        return self._index.policy.group(group_id)
+
+    def security_rule(self, rule_id: str) -> SecurityRule:
+        """Look up.  :raises NotFound: ``SecurityGroupRuleNotFound``."""
+        return self._index.policy.rule(rule_id)
+
+    def address_group(self, group_id: str) -> AddressGroup:
+        """Look up.  :raises NotFound: ``AddressGroupNotFound``."""
+        return self._index.policy.address_group(group_id)
+
+    def default_group(self, project: str) -> str | None:
+        """The id of a project's default group, if it has been made."""
+        return self._index.policy.default_of.get(project)
+
+    def rules_of(self, group_id: str) -> tuple[SecurityRule, ...]:
+        """The rules of a group."""
+        return self._index.policy.rules_in(group_id)
+
+    def ports_in(self, group_id: str) -> tuple[Port, ...]:
+        """The ports of a group."""
+        return tuple(self.ports[port_id] for port_id in self._index.policy.ports_in.get(group_id, ()))
+
+    def security_groups_of_project(self, project: str) -> tuple[SecurityGroup, ...]:
+        """A project's security groups."""
+        return tuple(self.security_groups[id_] for id_ in self._index.holdings.ids(Countable.SECURITY_GROUP, project))
+
+    def security_rules_of_project(self, project: str) -> tuple[SecurityRule, ...]:
+        """A project's rules."""
+        ids = self._index.holdings.ids(Countable.SECURITY_GROUP_RULE, project)
+        return tuple(self.security_rules[id_] for id_ in ids)
+
+    def address_groups_of_project(self, project: str) -> tuple[AddressGroup, ...]:
+        """A project's address groups."""
+        return tuple(self.address_groups[id_] for id_ in self._index.holdings.ids(Countable.ADDRESS_GROUP, project))
     def trunk(self, trunk_id: str) -> Trunk:
         """Look up.  :raises NotFound: ``TrunkNotFound``."""
         return self._index.trunks.find(trunk_id)
@@ -231,8 +289,13 @@ class World:
         return self._index.holdings.usage(project)
 
     def owned(self, project: str) -> tuple[Countable, str] | None:
-        """What something is, and its id, that a project has; ``None`` when it has nothing."""
-        return self._index.holdings.first(project)
+        """What something is, and its id, that a project has; ``None`` when it has nothing.
+
+        Its default group does not count, which it has never asked for.
+        """
+        policy = self._index.policy
+        default = policy.default_of.get(project, "")
+        return self._index.holdings.first(project, {default, *policy.rules_of.get(default, ())})
 
     def limits(self, project: str) -> Mapping[Countable, int]:
         """How many of each a project may have: by its own quota, or the default one."""
@@ -330,6 +393,35 @@ class World:
         """The id of the port that is plugged as an OpenFlow port of a host, or as a VLAN of it."""
         return self._index.taps.get(host, {}).get((ofport, vid))
 
+    def multicast_networks(self) -> Iterable[str]:
+        """The ids of the networks in which somebody listens to a multicast group."""
+        return self._index.listeners.networks()
+
+    def multicast_groups(self, network_id: str) -> Collection[IpAddress]:
+        """The multicast groups that somebody in a network listens to."""
+        return self._index.listeners.groups(network_id)
+
+    def audience(self, network_id: str, group: IpAddress) -> Mapping[HostName, Collection[str]]:
+        """Per host the ids of the ports that listen to a multicast group there: where a port moves, at both ends."""
+        return self._index.listeners.audience(network_id, group)
+
+    def memberships(self, port_id: str) -> tuple[Membership, ...]:
+        """What a port listens to."""
+        return tuple(self._index.listeners.memberships(port_id))
+
+    @property
+    def membership_count(self) -> int:
+        """How many memberships there are."""
+        return len(self._index.listeners)
+
+    @property
+    def refusal_count(self) -> int:
+        """How many reports of all ports were beyond a limit."""
+        return sum(self._index.listeners.refused.values())
+
+    def refused_memberships(self, port_id: str) -> int:
+        """How many reports of a port were beyond a limit."""
+        return self._index.listeners.refused.get(port_id, 0)
     def port_in_lane(self, host: HostName, lane: int) -> str | None:
         """The id of the port that has this number on a host."""
         return self._index.lanes.get(host, {}).get(lane)
@@ -391,14 +483,19 @@ class World:
 
     def documents(self) -> tuple[Document, ...]:
         """The whole world as it is stored."""
+        listeners = self._index.listeners
         return (
             *map(write_quota, self.quotas.values()),
             *map(write_subnetpool, self.subnetpools.values()),
             *map(write_network, self.networks.values()),
             *map(write_subnet, self.subnets.values()),
             *map(write_host, self.hosts.values()),
+            *map(write_address_group, self.address_groups.values()),
+            *map(write_group, self.security_groups.values()),
+            *map(write_rule, self.security_rules.values()),
             *map(write_trunk, self.trunks.values()),
             *map(write_port, self.ports.values()),
             *map(write_move, self.moves()),
             *map(write_share, self.shares.values()),
+            *(write_memberships(port_id, listeners.since(port_id)) for port_id in listeners.ports()),
         )

@@ -51,6 +51,7 @@ class Kind(IntEnum):
     """OFPT_*: the messages that we make or read ourselves."""
 
     ERROR = 1
+    EXPERIMENTER = 4
     PACKET_OUT = 13
     FLOW_MOD = 14
     GROUP_MOD = 15
@@ -112,6 +113,10 @@ _GROUP_REQUEST: Final = Struct("!I4x")
 _METER_REQUEST: Final = Struct("!I4x")
 _PORT_REQUEST: Final = Struct("!I4x")
 _BUNDLED_FLOW_MOD: Final = Struct(BUNDLE_ADD.format + FLOW_MOD.format[1:])
+_FLUSH_ZONE: Final = Struct("!BBHIII6xH")
+_NICIRA: Final = 0x2320
+_CT_FLUSH_ZONE: Final = 29
+"""NXT_CT_FLUSH_ZONE (openflow/nicira-ext.h)."""
 _MARKED_FLOWS: Final = _FLOW_REQUEST.pack(_ALL_TABLES, ANY, ANY, COOKIE_MARK, COOKIE_MARK_MASK) + encode_match(())
 
 
@@ -173,6 +178,11 @@ def meter_mod(meter: Meter, command: Command, xid: int) -> bytes:
     band = METER_BAND.pack(DROP, 16, meter.rate, meter.burst) if command != Command.DELETE else b""
     flags = METER_UNITS[meter.unit] | BURST if command != Command.DELETE else 0
     return METER_MOD.pack(VERSION, Kind.METER_MOD, 16 + len(band), xid, command, flags, meter.meter_id) + band
+
+
+def flush_zone(zone: int, xid: int) -> bytes:
+    """Encode that the switch forgets the connections of a zone."""
+    return _FLUSH_ZONE.pack(VERSION, Kind.EXPERIMENTER, _FLUSH_ZONE.size, xid, _NICIRA, _CT_FLUSH_ZONE, zone)
 
 
 def bundle_control(control: BundleControl, bundle: int, xid: int) -> bytes:

@@ -85,14 +85,14 @@ class OpenFlowSession:
     def send(self, mods: Mods, ticket: int) -> None:
         """Send as one atomic bundle followed by a barrier; never blocks (encoding and writing go on behind).
 
-        A meter is modified, or else added, outside of the bundle: it stays when the bundle is refused.  A flow that is
-        put replaces a foreign one of the same table, priority and match; a removal never meets a foreign flow.
+        A meter is modified, or else added, and a zone is flushed outside of the bundle: that stays when it is refused.
+        A flow that is put replaces a foreign one of the same table, priority and match; a removal never meets one.
         """
         if not self._open:
             return
         self.sent.add(mods)
         self._tally.add(self._id, mods)
-        sending = _Sending(ticket, self._xid(), bundled=len(mods) > len(mods.meters))
+        sending = _Sending(ticket, self._xid(), bundled=len(mods) > len(mods.meters) + len(mods.zones))
         self._sendings[sending.xid] = sending
         self._outbox.put(_fill(mods, sending))
 
@@ -243,6 +243,8 @@ def _fill(mods: Mods, sending: _Sending) -> Iterator[bytes]:
     for meter in mods.meters:
         # Deleting a meter would delete its flows, and there is no "modify or add": one of these two is refused.
         yield codec.meter_mod(meter, Command.MODIFY, xid) + codec.meter_mod(meter, Command.ADD, xid)
+    for zone in mods.zones:
+        yield codec.flush_zone(zone, xid)
     if sending.bundled:
         yield codec.bundle_control(BundleControl.OPEN, xid, xid)
         for group in mods.put_groups:

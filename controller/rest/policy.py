@@ -127,6 +127,7 @@ RULES: Final = (
     _reads("service provider", "list", _READER, Scope.ALL, "agents.list_service_providers"),
     _reads("IP availability", "list", _ADMIN, Scope.ALL, "availability.list_network_ip_availabilities"),
     _reads("IP availability", "show", _ADMIN, Scope.ALL, "availability.show_network_ip_availability"),
+    _reads("multicast", "show", _READER, Scope.OWN, "multicast.show_multicast"),
     _reads("move", "list", _READER, Scope.OWN, "operations.list_moves"),
     _reads("move", "show", _READER, Scope.OWN, "operations.show_move"),
     _reads("host", "list", _ADMIN, Scope.ALL, "operations.list_hosts"),

@@ -28,7 +28,12 @@ ARP: Final = 0x0806
 RARP: Final = 0x8035
 IPV4: Final = 0x0800
 IPV6: Final = 0x86DD
+ICMP: Final = 1
+TCP: Final = 6
+UDP: Final = 17
 ICMPV6: Final = 58
+SCTP: Final = 132
+IGMP: Final = 2
 ARP_REQUEST: Final = 1
 ARP_REPLY: Final = 2
 
@@ -36,6 +41,10 @@ ROUTER_ADVERTISEMENT: Final = 134
 NEIGHBOUR_SOLICITATION: Final = 135
 NEIGHBOUR_ADVERTISEMENT: Final = 136
 REDIRECT: Final = 137
+LISTENER_REPORT: Final = 131
+LISTENER_DONE: Final = 132
+ROUTER_SOLICITATION: Final = 133
+LISTENER_QUERY: Final = 130
 LISTENER_REPORT_V2: Final = 143
 
 ANNOUNCEMENTS_METER: Final = 1
@@ -55,7 +64,7 @@ SHARED: Final = 4096
 
 
 class CookieKind(IntEnum):
-    """What the 8 kind bits of a cookie mean; the object is a network or a port."""
+    """What the 8 kind bits of a cookie mean; the object is a network, a port, or a security group."""
 
     STATIC = 1
     NETWORK = 2
@@ -64,6 +73,13 @@ class CookieKind(IntEnum):
     SPOOFED = 5
     ANNOUNCEMENT = 6
     SILENCED = 7
+    REFUSED_OUT = 8
+    REFUSED_IN = 9
+    PEER = 10
+    SERVICE = 11
+    CLAUSE = 12
+    MULTICAST = 16
+    ASKED_GROUPS = 17
     TAGGED = 24
 
 
@@ -75,6 +91,11 @@ def object_number(object_id: str) -> int:
     if _UUID_START.match(object_id):
         return int(object_id[:8] + object_id[9:11], 16)
     return int.from_bytes(blake2b(object_id.encode(), digest_size=5).digest(), "big")
+
+
+def kind_of(cookie: int) -> int:
+    """The kind of a cookie of ours."""
+    return cookie >> 40 & 0xFF
 
 
 @lru_cache(maxsize=SHARED)

@@ -21,6 +21,8 @@ from overlay.flow import (
 
 _SPELLING = {
     "ip_proto": "nw_proto",
+    "icmpv4_type": "icmp_type",
+    "icmpv4_code": "icmp_code",
     "ipv4_src": "nw_src",
     "ipv4_dst": "nw_dst",
     "ipv6_nd_target": "nd_target",
@@ -31,7 +33,7 @@ _SPELLING = {
     "tun_ipv4_src": "tun_src",
 }
 
-_FIRST = {"eth_type", "ip_proto", "icmpv6_type"}  # what others depend on
+_FIRST = {"eth_type", "ip_proto", "icmpv4_type", "icmpv6_type"}  # what others depend on
 
 
 def _value(field: str, value: int) -> str:

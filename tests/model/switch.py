@@ -133,8 +133,10 @@ class _Switch:
                 if (flow := self._only(table, {**now, "conj_id": conj_id})) is not None
             ]
             if hard or whole:
-                (flow,) = {flow.key: flow for flow in (*hard, *whole)}.values()
-                return flow
+                found = {flow.key: flow for flow in (*hard, *whole)}.values()
+                (_,) = {(flow.actions, flow.goto) for flow in found}  # a switch takes any conjunction that is whole
+                assert len(hard) <= 1
+                return next(iter(found))
         return None
 
     def _only(self, table: int, now: Packet) -> Flow | None:

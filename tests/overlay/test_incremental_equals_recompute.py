@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -46,6 +46,20 @@ from overlay.changes import (
     UpdateSubnetPool,
 )
 from overlay.compile import Compiler, units_of
+from overlay.multicast.changes import Joined, Left
+from overlay.policy.changes import (
+    CreateAddressGroup,
+    CreateSecurityGroup,
+    CreateSecurityRule,
+    DeleteAddressGroup,
+    DeleteSecurityGroup,
+    DeleteSecurityRule,
+    MakeDefaultGroup,
+    PairRequest,
+    UpdateAddressGroup,
+    UpdateSecurityGroup,
+)
+from overlay.policy.values import Direction
 from overlay.refusals import Refusal
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.trunks.values import SubPort
@@ -62,8 +76,29 @@ SUBNETS = {"four": ip_network("10.0.0.0/29"), "other": ip_network("10.0.0.4/30")
 TRUNKS = st.sampled_from(["trunk0", "trunk1"])
 SUB_PORTS = st.lists(st.builds(SubPort, PORTS, st.integers(0, 3)), min_size=1, max_size=2)
 TEXTS = st.sampled_from([None, "a", "b"])
+GROUPS = st.sampled_from(["one", "two", "default-p"])
+ADDRESSES = "addresses"
+PAIRS = st.sampled_from(
+    [
+        (),
+        (PairRequest(ip_network("10.0.0.6/32")),),
+        (PairRequest(ip_network("10.0.0.0/30"), Mac(5)), PairRequest(ip_network("2001:db8::/64"))),
+    ]
+)
 UPS = st.sampled_from([None, True, False])
 PROJECTS = st.sampled_from(["p", "q"])
+MULTICAST = st.lists(
+    st.sampled_from(list(map(ip_address, ("239.0.0.1", "239.0.0.2", "ff05::1", "224.0.0.9")))), max_size=3
+)
+MEAGRE = Settings(
+    vni_first=1,
+    vni_last=2,
+    grace=1.0,
+    move_timeout=30.0,
+    groups_per_port=2,
+    groups_per_network=2,
+    listening=40.0,
+)
 WISHES = st.none() | st.lists(st.sampled_from(["four", "six", "10.0.0.3", "10.0.0.9"]), max_size=2)
 
 
@@ -81,7 +116,7 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lab = Lab(4, Settings(vni_first=1, vni_last=2, grace=1.0, move_timeout=30.0))
+        self.lab = Lab(4, MEAGRE)
 
     @initialize()
     def furnish(self) -> None:
@@ -201,12 +236,80 @@ class Lives(RuleBasedStateMachine):
         self.apply(ResetQuota("p") if limit is None else SetQuota("p", {kind: limit}))
 
     @rule(
-        what=st.sampled_from([("network", "red"), ("subnet", "red-four"), ("port", "port1"), ("subnetpool", "pool")]),
+        what=st.sampled_from(
+            [
+                ("network", "red"),
+                ("subnet", "red-four"),
+                ("port", "port1"),
+                ("subnetpool", "pool"),
+                ("security_group", "one"),
+            ]
+        ),
         tag=st.sampled_from([(), ("x",)]),
     )
     def tag(self, what: tuple[str, str], tag: tuple[str, ...]) -> None:
         self.apply(SetTags(DocumentKind(what[0]), what[1], add=tag, remove=None))
 
+    @rule(port=PORTS, secure=UPS, groups=st.none() | st.lists(GROUPS, max_size=2), pairs=st.none() | PAIRS)
+    def secure(
+        self, port: str, secure: bool | None, groups: list[str] | None, pairs: tuple[PairRequest, ...] | None
+    ) -> None:
+        chosen = None if groups is None else tuple(groups)
+        self.apply(UpdatePort(port, port_security=secure, security_groups=chosen, allowed_pairs=pairs))
+
+    @rule(network=NETWORKS, secure=UPS)
+    def secure_network(self, network: str, secure: bool | None) -> None:
+        self.apply(UpdateNetwork(network, port_security=secure))
+
+    @rule(group=GROUPS, project=PROJECTS, text=TEXTS, delete=st.booleans())
+    def judge_group(self, group: str, project: str, text: str | None, delete: bool) -> None:
+        self.apply(MakeDefaultGroup(project, f"default-{project}", tuple(f"{project}-{n}" for n in range(4))))
+        made = CreateSecurityGroup(group, project, (f"{group}-out4", f"{group}-out6"))
+        if delete:
+            self.apply(DeleteSecurityGroup(group, default=True))
+        elif not group.startswith("default"):
+            self.apply(made)
+        self.apply(UpdateSecurityGroup(group, name=text))
+
+    @rule(
+        number=st.integers(0, 5),
+        group=GROUPS,
+        direction=st.sampled_from(list(Direction)),
+        family=st.sampled_from([4, 6]),
+        service=st.sampled_from([(None, None, None), (6, 80, 80), (17, 1, 3), (1, 8, None), (58, 128, 0), (6, 3, 2)]),
+        remote=st.sampled_from([None, "one", "two", ADDRESSES, *POOL]),
+    )
+    def allow(  # noqa: PLR0917  (a rule of hypothesis)
+        self,
+        number: int,
+        group: str,
+        direction: Direction,
+        family: int,
+        service: tuple[int | None, int | None, int | None],
+        remote: str | IPv4Network | None,
+    ) -> None:
+        known = self.lab.world.security_groups.get(group)
+        made = CreateSecurityRule(
+            f"rule{number}",
+            "p" if known is None else known.project_id,
+            group,
+            direction,
+            family,
+            *service,
+            remote_group_id=remote if remote in {"one", "two"} else None,
+            remote_prefix=remote if isinstance(remote, IPv4Network) else None,
+            remote_address_group_id=ADDRESSES if remote == ADDRESSES else None,
+        )
+        self.apply(made)
+
+    @rule(rule=st.sampled_from([*(f"rule{number}" for number in range(6)), "one-out4", "p-2"]))
+    def disallow(self, rule: str) -> None:
+        self.apply(DeleteSecurityRule(rule))
+
+    @rule(add=st.sampled_from([(), POOL, GROWTH]), remove=st.sampled_from([(), POOL]), delete=st.booleans())
+    def judge_addresses(self, add: tuple[IPv4Network, ...], remove: tuple[IPv4Network, ...], delete: bool) -> None:
+        self.apply(CreateAddressGroup(ADDRESSES, "p"))
+        self.apply(DeleteAddressGroup(ADDRESSES) if delete else UpdateAddressGroup(ADDRESSES, add=add, remove=remove))
     @rule(trunk=TRUNKS, parent=PORTS, subs=SUB_PORTS, up=st.booleans())
     def create_trunk(self, trunk: str, parent: str, subs: list[SubPort], up: bool) -> None:
         self.apply(CreateTrunk(trunk, "p", parent, sub_ports=tuple(subs), admin_up=up))
@@ -243,6 +346,11 @@ class Lives(RuleBasedStateMachine):
     @rule(port=PORTS, host=HOSTS)
     def unplug(self, port: str, host: HostName) -> None:
         self.apply(Unplugged(host, port))
+
+    @rule(port=PORTS, host=HOSTS, groups=MULTICAST, how=st.sampled_from([Joined, Joined, Left]))
+    def report(self, port: str, host: HostName, groups: list[IPv4Address | IPv6Address], how: type) -> None:
+        home = self.lab.world.ports[port].host if port in self.lab.world.ports else None
+        self.apply(how(home or host, port, tuple(groups)))
 
     @rule(host=HOSTS, ports=st.lists(PORTS, unique=True, max_size=4), first=st.integers(2, 4))
     def snapshot(self, host: HostName, ports: list[str], first: int) -> None:
@@ -290,9 +398,17 @@ class Lives(RuleBasedStateMachine):
                     (Countable.PORT, world.ports),
                     (Countable.SUBNETPOOL, world.subnetpools),
                     (Countable.RBAC_POLICY, world.shares),
+                    (Countable.SECURITY_GROUP, world.security_groups),
+                    (Countable.SECURITY_GROUP_RULE, world.security_rules),
+                    (Countable.ADDRESS_GROUP, world.address_groups),
                     (Countable.TRUNK, world.trunks),
                 )
             }
+        for group_id in world.security_groups:
+            members = {port.id for port in world.ports.values() if group_id in (port.security_groups or ())}
+            assert {port.id for port in world.ports_in(group_id)} == members
+            said = {rule.id for rule in world.security_rules.values() if rule.group_id == group_id}
+            assert {rule.id for rule in world.rules_of(group_id)} == said
         for subnet_id, subnet in world.subnets.items():
             used = [
                 fixed.ip for port in world.ports.values() for fixed in port.fixed_ips if fixed.subnet_id == subnet_id

@@ -17,7 +17,16 @@ from overlay.changes import (
     ResetQuota,
     SetQuota,
 )
+from overlay.policy.changes import (
+    CreateAddressGroup,
+    CreateSecurityGroup,
+    CreateSecurityRule,
+    DeleteSecurityRule,
+    MakeDefaultGroup,
+)
+from overlay.policy.values import Direction
 from overlay.refusals import Refusal
+from overlay.trunks.changes import CreateTrunk, DeleteTrunk
 from overlay.values import Countable, Mac, Quota, Shareable
 from overlay.world import Settings, World
 
@@ -27,6 +36,10 @@ ONE_MORE: dict[Countable, Change] = {
     Countable.PORT: CreatePort("p2", "a", "n", mac=Mac(2)),
     Countable.SUBNETPOOL: CreateSubnetPool("o2", "a", "", (ip_network("10.0.0.0/8"),)),
     Countable.RBAC_POLICY: CreateShare("r2", "a", Shareable.NETWORK, "n", "c"),
+    Countable.TRUNK: CreateTrunk("t2", "a", "parent"),
+    Countable.SECURITY_GROUP: CreateSecurityGroup("g2", "a", ("g2-4", "g2-6")),
+    Countable.SECURITY_GROUP_RULE: CreateSecurityRule("r2", "a", "g", Direction.INGRESS),
+    Countable.ADDRESS_GROUP: CreateAddressGroup("d2", "a"),
 }
 
 
@@ -39,12 +52,17 @@ def world() -> World:
     it.apply(CreatePort("p", "a", "n", mac=Mac(1)), 0)
     it.apply(CreateSubnetPool("o", "a", "", (ip_network("10.0.0.0/8"),)), 0)
     it.apply(CreateShare("r", "a", Shareable.NETWORK, "n", "b"), 0)
+    it.apply(CreateSecurityGroup("g", "a", ("g-4", "g-6")), 0)
+    it.apply(DeleteSecurityRule("g-6"), 0)
+    it.apply(CreateAddressGroup("d", "a"), 0)
+    it.apply(CreateTrunk("t", "a", "p"), 0)
     return it
 
 
 @pytest.mark.parametrize("kind", list(Countable))
 def test_no_more_than_the_quota(world: World, kind: Countable) -> None:
     """One more than the quota is refused in Neutron's words; other projects have their own, and -1 is no limit."""
+    world.apply(CreatePort("parent", "b", "n", mac=Mac(9)), 0)
     world.apply(SetQuota("a", {kind: 1}), 0)
     before = world.documents()
     with pytest.raises(Refusal) as refusal:
@@ -55,6 +73,17 @@ def test_no_more_than_the_quota(world: World, kind: Countable) -> None:
     world.apply(SetQuota("a", {kind: -1}), 0)
     world.apply(ONE_MORE[kind], 0)
     assert world.usage("a")[kind] == 2
+
+
+def test_a_group_counts_with_its_rules(world: World) -> None:
+    """A group that would bring more rules than the quota leaves is refused; a default group never is."""
+    world.apply(SetQuota("a", {Countable.SECURITY_GROUP: 2, Countable.SECURITY_GROUP_RULE: 2}), 0)
+    before = world.documents()
+    with pytest.raises(Refusal, match="security_group_rule"):
+        world.apply(ONE_MORE[Countable.SECURITY_GROUP], 0)
+    assert world.documents() == before
+    world.apply(MakeDefaultGroup("a", "default", ("1", "2", "3", "4")), 0)
+    assert world.usage("a")[Countable.SECURITY_GROUP_RULE] == 5
 
 
 def test_what_is_had_is_counted(world: World) -> None:
@@ -80,6 +109,10 @@ def test_limits_are_the_projects_own_or_the_default(world: World) -> None:
         Countable.PORT: 50_000,
         Countable.SUBNETPOOL: 100,
         Countable.RBAC_POLICY: 1000,
+        Countable.SECURITY_GROUP: 1000,
+        Countable.SECURITY_GROUP_RULE: 10_000,
+        Countable.ADDRESS_GROUP: 1000,
+        Countable.TRUNK: 1000,
     }
     assert world.limits("a") == default
     world.apply(SetQuota("a", {Countable.PORT: 5}), 0)
@@ -102,6 +135,7 @@ def test_a_lower_quota_takes_nothing_away(world: World) -> None:
     world.apply(DeletePort("p2"), 0)
     with pytest.raises(Refusal, match="Quota exceeded"):
         world.apply(CreatePort("p3", "a", "n", mac=Mac(3)), 0)
+    world.apply(DeleteTrunk("t"), 0)
     world.apply(DeletePort("p"), 0)
     world.apply(CreatePort("p3", "a", "n", mac=Mac(3)), 0)
 
@@ -148,3 +182,7 @@ def test_what_a_project_owns() -> None:
     world.apply(CreateShare("s", "b", Shareable.NETWORK, "n", "c"), 0.0)
     assert world.owned("b") == (Countable.RBAC_POLICY, "s")
     assert world.owned("c") is None
+    world.apply(MakeDefaultGroup("c", "default", ("1", "2", "3", "4")), 0.0)
+    assert world.owned("c") is None
+    world.apply(CreateSecurityGroup("g", "c", ("5", "6")), 0.0)
+    assert world.owned("c") == (Countable.SECURITY_GROUP, "g")

@@ -85,6 +85,7 @@ REQUESTS: dict[str, tuple[str, str, object]] = {
     "bindings.update_binding": ("PUT", "/v2.0/ports/{port}/bindings/h1", {"binding": {"vnic_type": "normal"}}),
     "bindings.activate_binding": ("PUT", "/v2.0/ports/{moving}/bindings/h2/activate", None),
     "bindings.delete_binding": ("DELETE", "/v2.0/ports/{moving}/bindings/h2", None),
+    "multicast.show_multicast": ("GET", "/v1/networks/{network}/multicast", None),
     "operations.list_moves": ("GET", "/v1/moves", None),
     "operations.show_move": ("GET", "/v1/moves/{move}", None),
     "operations.list_hosts": ("GET", "/v1/hosts", None),

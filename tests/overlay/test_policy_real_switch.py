@@ -1,0 +1,221 @@
+"""Open vSwitch itself decides about real packets as Neutron's rules do, and remembers what it has decided."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import struct
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
+import pytest
+
+from overlay.changes import Confirmed, CreateNetwork, CreatePort, CreateSubnet, HostSeen, Plugged
+from overlay.compile import Compiler, Delta, units_of
+from overlay.policy.changes import CreateSecurityGroup, CreateSecurityRule, DeleteSecurityRule
+from overlay.policy.values import Direction
+from overlay.tables.names import CookieKind
+from overlay.values import DatapathId, Host, Vni
+from overlay.world import World
+from tests.model import frames
+from tests.model.ofctl import ofctl
+from tests.overlay.test_real_switch import HERE, IP4, IP6, MACS, TAPS, Switch
+
+pytestmark = pytest.mark.root
+
+SYN, ACK = 0x02, 0x10
+RULES = {
+    "web": {"direction": Direction.INGRESS, "protocol": 6, "port_min": 80, "port_max": 83},
+    "dns": {
+        "direction": Direction.INGRESS,
+        "protocol": 17,
+        "port_min": 53,
+        "port_max": 53,
+        "remote_group_id": "clients",
+    },
+    "ping": {"direction": Direction.INGRESS, "protocol": 1, "port_min": 8, "port_max": 0},
+    "ping6": {"direction": Direction.INGRESS, "family": 6, "protocol": 58, "port_min": 128},
+    "sixth": {
+        "direction": Direction.INGRESS,
+        "family": 6,
+        "protocol": 17,
+        "remote_prefix": ip_network(f"{IPv6Address(IP6['a'])}/128"),
+    },
+}
+
+
+def four(protocol: int, body: bytes, source: str, target: str) -> bytes:
+    """An IPv4 frame between two of the machines."""
+    head = struct.pack("!BBHHHBBHII", 0x45, 0, 20 + len(body), 1, 0, 64, protocol, 0, IP4[source], IP4[target])
+    head = head[:10] + struct.pack("!H", frames.checksum(head)) + head[12:]
+    return MACS[target].to_bytes(6) + MACS[source].to_bytes(6) + b"\x08\x00" + head + body
+
+
+def six(protocol: int, body: bytes, source: str, target: str) -> bytes:
+    """An IPv6 frame between two of the machines."""
+    head = struct.pack("!IHBB", 6 << 28, len(body), protocol, 64) + IP6[source].to_bytes(16) + IP6[target].to_bytes(16)
+    return MACS[target].to_bytes(6) + MACS[source].to_bytes(6) + b"\x86\xdd" + head + body
+
+
+def tcp(source: str, target: str, ports: tuple[int, int], flags: int, numbers: tuple[int, int] = (0, 0)) -> bytes:
+    """A TCP segment without data."""
+    body = struct.pack("!HHIIBBHHH", *ports, *numbers, 5 << 4, flags, 1000, 0, 0)
+    pseudo = struct.pack("!IIBBH", IP4[source], IP4[target], 0, 6, len(body))
+    return four(6, body[:16] + struct.pack("!H", frames.checksum(pseudo + body)) + body[18:], source, target)
+
+
+def udp(source: str, target: str, ports: tuple[int, int]) -> bytes:
+    """A UDP datagram without data or checksum."""
+    return four(17, struct.pack("!HHHH", *ports, 8, 0), source, target)
+
+
+def icmp(source: str, target: str, kind: int, code: int = 0) -> bytes:
+    """An ICMP message with an identifier."""
+    body = struct.pack("!BBHHH", kind, code, 0, 7, 1)
+    return four(1, body[:2] + struct.pack("!H", frames.checksum(body)) + body[4:], source, target)
+
+
+def udp6(source: str, target: str, ports: tuple[int, int]) -> bytes:
+    """A UDP datagram by IPv6."""
+    body = struct.pack("!HHHH", *ports, 8, 0)
+    total = frames.checksum(_pseudo(source, target, 17, body) + body)
+    return six(17, body[:6] + struct.pack("!H", total), source, target)
+
+
+def icmp6(source: str, target: str, kind: int) -> bytes:
+    """An ICMPv6 message with an identifier."""
+    body = struct.pack("!BBHHH", kind, 0, 0, 7, 1)
+    total = frames.checksum(_pseudo(source, target, 58, body) + body)
+    return six(58, body[:2] + struct.pack("!H", total) + body[4:], source, target)
+
+
+def _pseudo(source: str, target: str, protocol: int, body: bytes) -> bytes:
+    return IP6[source].to_bytes(16) + IP6[target].to_bytes(16) + struct.pack("!II", len(body), protocol)
+
+
+class Place:
+    """A world of two machines at one switch, which holds what is compiled."""
+
+    def __init__(self, switch: Switch) -> None:
+        self.switch = switch
+        self.world = World()
+        self.compiler = Compiler(self.world)
+        self.do(HostSeen(Host(HERE, IPv4Address("127.0.0.1"), DatapathId(1), 1)))
+        self.do(Confirmed(HERE, 0))
+        self.do(CreateNetwork("net", "p", vni=Vni(100)))
+        self.do(CreateSubnet("four", "p", "net", ip_network("10.0.0.0/24")))
+        self.do(CreateSubnet("six", "p", "net", ip_network("2001:db8::/64")))
+        for group in ("clients", "servers"):
+            self.do(CreateSecurityGroup(group, "p", (f"{group}4", f"{group}6"), group))
+        for name, groups in (("a", ("clients",)), ("b", ("servers",))):
+            self.do(CreatePort(name, "p", "net", mac=MACS[name], host=HERE, security_groups=groups))
+            self.do(Plugged(HERE, name, TAPS[name]))
+        for name, rule in RULES.items():
+            self.do(CreateSecurityRule(name, "p", "servers", **rule))
+        self.install(self.compiler.refresh(units_of(self.world)).get(HERE, Delta()))
+
+    def do(self, change: object) -> None:
+        """Apply a change and bring the switch up to date."""
+        outcome = self.world.apply(change, 0)
+        self.install(self.compiler.refresh(outcome.dirty).get(HERE, Delta()))
+
+    def install(self, delta: Delta) -> None:
+        """Change flows, as one bundle."""
+        lines = [f"add {ofctl(flow)}" for flow in delta.put]
+        lines += [f"delete_strict {ofctl(flow).partition(',actions=')[0]}" for flow in delta.remove]
+        lines = [line if line.startswith("add") else re.sub(",cookie=[^,]*", "", line) for line in lines]
+        flows = self.switch.where / "change"
+        flows.write_text("\n".join(lines))
+        remote = f"unix:{self.switch.where}/ovt-int.mgmt"
+        if lines:
+            self.switch.run("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flows", remote, str(flows))
+
+    def hears(self, source: str, target: str, frame: bytes) -> bool:
+        """Whether a frame gets to a machine; what else it hears is not looked at."""
+        while select.select([self.switch.files[target]], [], [], 0)[0]:
+            os.read(self.switch.files[target], 2000)
+        os.write(self.switch.files[source], frame)
+        while select.select([self.switch.files[target]], [], [], 0.3)[0]:
+            if os.read(self.switch.files[target], 2000) == frame:
+                return True
+        return False
+
+    def refused(self, kind: CookieKind) -> int:
+        """How many packets were counted as refused."""
+        mask = 0xFFFFFF << 40
+        text = self.switch.ofctl("dump-flows", f"cookie={0x564C << 48 | kind << 40:#x}/{mask:#x}")
+        return sum(int(part.split("=")[1]) for part in text.replace(",", " ").split() if part.startswith("n_packets="))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The place."""
+    it = Switch(tmp_path_factory.mktemp("ovs"), f"ovp-{os.getpid()}")
+    try:
+        it.start()
+        it.ofctl("add-meter", "meter=1,pktps,burst,band=type=drop,rate=100,burst_size=20")
+        yield Place(it)
+    finally:
+        it.stop()
+
+
+SAMPLES: dict[str, tuple[Callable[[], bytes], bool]] = {
+    "a service that is allowed": (lambda: tcp("a", "b", (1001, 80), SYN), True),
+    "the last of a range": (lambda: tcp("a", "b", (1002, 83), SYN), True),
+    "the one after a range": (lambda: tcp("a", "b", (1003, 84), SYN), False),
+    "the one before a range": (lambda: tcp("a", "b", (1004, 79), SYN), False),
+    "the same port of another protocol": (lambda: udp("a", "b", (1005, 80)), False),
+    "a service for a group's members": (lambda: udp("a", "b", (1006, 53)), True),
+    "another of that protocol": (lambda: udp("a", "b", (1007, 54)), False),
+    "an ICMP type and code": (lambda: icmp("a", "b", 8), True),
+    "another ICMP type": (lambda: icmp("a", "b", 13), False),
+    "an ICMPv6 type": (lambda: icmp6("a", "b", 128), True),
+    "a protocol from a prefix": (lambda: udp6("a", "b", (1008, 99)), True),
+}
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_the_switch_decides_as_the_rules_do(place: Place, sample: str) -> None:
+    """What a rule allows arrives; what none does is dropped and counted at the receiver."""
+    make, allowed = SAMPLES[sample]
+    before = place.refused(CookieKind.REFUSED_IN)
+    assert place.hears("a", "b", make()) == allowed
+    if not allowed:
+        wait = 0
+        while place.refused(CookieKind.REFUSED_IN) == before and wait < 50:
+            select.select([], [], [], 0.1)
+            wait += 1
+        assert place.refused(CookieKind.REFUSED_IN) == before + 1
+
+
+def test_the_other_way_round_nothing_begins(place: Place) -> None:
+    """The clients' group lets nothing in: only answers pass."""
+    assert not place.hears("b", "a", tcp("b", "a", (80, 2001), SYN))
+    assert place.hears("a", "b", udp("a", "b", (2002, 53)))
+    assert place.hears("b", "a", udp("b", "a", (53, 2002)))
+    assert not place.hears("b", "a", udp("b", "a", (53, 2003)))
+
+
+def test_a_connection_ends_with_its_rule(place: Place) -> None:
+    """A TCP connection that was going on stops when its rule goes, both ways; another one does not."""
+    place.do(CreateSecurityRule("tls", "p", "servers", Direction.INGRESS, 4, 6, 443, 443))
+    for port in (443, 80):
+        assert place.hears("a", "b", tcp("a", "b", (3001, port), SYN, (100, 0)))
+        assert place.hears("b", "a", tcp("b", "a", (port, 3001), SYN | ACK, (500, 101)))
+        assert place.hears("a", "b", tcp("a", "b", (3001, port), ACK, (101, 501)))
+    place.do(DeleteSecurityRule("tls"))
+    assert not place.hears("a", "b", tcp("a", "b", (3001, 443), ACK, (101, 501)))
+    assert not place.hears("b", "a", tcp("b", "a", (443, 3001), ACK, (501, 101)))
+    assert place.hears("a", "b", tcp("a", "b", (3001, 80), ACK, (101, 501)))
+    assert place.hears("b", "a", tcp("b", "a", (80, 3001), ACK, (501, 101)))
+
+
+def test_broadcast_passes_the_receivers_policy(place: Place) -> None:
+    """A broadcast that a rule allows arrives, one that none does not."""
+
+    def broadcast(frame: bytes) -> bytes:
+        return b"\xff" * 6 + frame[6:]
+
+    assert place.hears("a", "b", broadcast(udp("a", "b", (4001, 53))))
+    assert not place.hears("a", "b", broadcast(udp("a", "b", (4002, 54))))
