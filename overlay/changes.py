@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import PairRequest, PolicyIntent
+from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.values import (
     Countable,
     Host,
@@ -53,6 +54,7 @@ class DocumentKind(StrEnum):
     ADDRESS_GROUP = "address_group"
     SECURITY_GROUP = "security_group"
     SECURITY_RULE = "security_group_rule"
+    TRUNK = "trunk"
     PORT = "port"
     MOVE = "move"
     SHARE = "rbac_policy"
@@ -79,6 +81,7 @@ class CreateNetwork:
     admin_up: bool = True
     tags: tuple[str, ...] = ()
     port_security: bool = True
+    vlan_transparent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +236,7 @@ class UpdatePort:
 
     Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress``, ``PortBound`` (409), ``MacAddressInUse``, the
     refusals of addresses and of security as in :class:`CreatePort`, ``PortSecurityPortHasSecurityGroup`` (409),
-    ``RevisionNumberConstraintFailed`` (412).
+    ``PortInUseAsSubPort`` (409, a sub-port lives where its parent does), ``RevisionNumberConstraintFailed`` (412).
     """
 
     id: str
@@ -253,7 +256,11 @@ class UpdatePort:
 
 @dataclass(frozen=True, slots=True)
 class DeletePort:
-    """Remove a port, whatever it is doing.  Refused: ``PortNotFound``, ``RevisionNumberConstraintFailed`` (412)."""
+    """Remove a port, whatever it is doing.
+
+    Refused: ``PortNotFound``, ``PortInUseAsTrunkParent``, ``PortInUseAsSubPort`` (409),
+    ``RevisionNumberConstraintFailed`` (412).
+    """
 
     id: str
     expected: int | None = None
@@ -346,7 +353,8 @@ class DeleteShare:
 class SetTags:
     """Tag an object or take tags away: first all of ``remove`` (``None`` is all that there are), then add.
 
-    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, security groups.
+    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, security groups,
+        trunks.
 
     Refused: the object's ``…NotFound``, ``TagNotFound`` (404, one of ``needed`` is not there),
     ``RevisionNumberConstraintFailed``.
@@ -384,7 +392,7 @@ class BindPassive:
     """Prepare a second host for a port (an inactive binding): the move's first step.
 
     Refused: ``PortNotFound``, ``HostNotFound`` (400), ``PortBindingAlreadyExists``, ``PortNotBound``,
-    ``PortMoveInProgress`` (409).
+    ``PortMoveInProgress``, ``PortInUseAsSubPort`` (409, a sub-port moves with its parent; likewise below).
     """
 
     port_id: str
@@ -437,6 +445,11 @@ Intent: TypeAlias = (
     | Activate
     | Unbind
     | PolicyIntent
+    | CreateTrunk
+    | UpdateTrunk
+    | DeleteTrunk
+    | AddSubPorts
+    | RemoveSubPorts
 )
 
 

@@ -33,6 +33,7 @@ from overlay.tables import (
     guard,
     guard_nd,
     neighbours,
+    reply,
     services,
     storm,
 )
@@ -135,6 +136,7 @@ def _static(world: World) -> Iterator[Flow]:
     yield neighbours.miss(cookie)
     yield advertise.complete(cookie)
     yield services.no_other_querier(cookie)
+    yield reply.miss(cookie)
     yield services.miss(cookie)
     yield from filters.SENDER.static(cookie)
     yield arrive.miss(cookie)
@@ -187,9 +189,16 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         return
     cookie = provenance(CookieKind.PORT, port.id)
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
-    yield classify.from_tap(cookie, tap, world.networks[port.network_id].vni, _allowance(world, tap.lane))
+    network, allowance = world.networks[port.network_id], _allowance(world, tap.lane)
+    yield classify.from_tap(cookie, tap, network.vni, allowance, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap)
     yield from policy_flows.of_tap(world.policy, tap.lane, port)
+    if tap.vid:
+        yield reply.to_vlan(cookie, tap)
+    elif not network.vlan_transparent:
+        yield classify.refused(provenance(CookieKind.TAGGED, port.id), tap.ofport)
+    if tap.vid or world.trunk_led_by(port.id) is not None:
+        yield from deliver.turned_round(cookie, tap)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
         silenced = provenance(CookieKind.SILENCED, port.id)

@@ -116,6 +116,7 @@ def write_network(network: Network) -> Document:
         "description": network.description,
         "admin_up": network.admin_up,
         "port_security": network.port_security,
+        "vlan_transparent": network.vlan_transparent,
         "record": write_record(network.record),
     }
     return Document(DocumentKind.NETWORK, network.id, body)

@@ -45,6 +45,8 @@ from overlay.multicast.changes import Joined, Left
 from overlay.policy import changes as policy
 from overlay.policy import groups, rules
 from overlay.recording import Recorder
+from overlay.trunks import intents as trunks
+from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 
 
 def _tick(index: Index, _change: Tick, record: Recorder) -> None:
@@ -83,6 +85,11 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     policy.CreateAddressGroup: groups.create_address_group,
     policy.UpdateAddressGroup: groups.update_address_group,
     policy.DeleteAddressGroup: groups.delete_address_group,
+    CreateTrunk: trunks.create_trunk,
+    UpdateTrunk: trunks.update_trunk,
+    DeleteTrunk: trunks.delete_trunk,
+    AddSubPorts: trunks.add_sub_ports,
+    RemoveSubPorts: trunks.remove_sub_ports,
     HostSeen: membership.seen,
     HostSnapshot: placement.snapshot,
     Plugged: placement.plugged,

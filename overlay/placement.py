@@ -6,7 +6,7 @@ this module gathers the facts.  Each function checks everything before it change
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -87,6 +87,7 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
     port = fresh(index.port(change.id), change.expected)
     host = port.host if isinstance(change.host, Unchanged) else change.host
     if host != port.host:
+        _check_own_place(index, port)
         _known(index, host)
         if change.id in index.moves:
             raise _moving(index.moves[change.id])
@@ -135,9 +136,27 @@ def _check_unbound(port: Port, mac: Mac) -> None:
         )
 
 
+def _check_own_place(index: Index, port: Port) -> None:
+    """A sub-port is where its parent is."""
+    trunk = index.trunks.carrying(port.id)
+    if trunk is not None:
+        raise Conflict(
+            f"binding:host_id: Port {port.id} is currently a subport for trunk {trunk.id}, it goes where port"
+            f" {trunk.port_id} goes.",
+            field="binding:host_id",
+            kind="PortInUseAsSubPort",
+        )
+
+
 def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:
-    """Remove a port, whatever it is doing."""
+    """Remove a port, whatever it is doing, unless a trunk needs it."""
     port = fresh(index.port(change.id), change.expected)
+    for trunk, noun, kind in (
+        (index.trunks.carrying(port.id), "subport", "PortInUseAsSubPort"),
+        (index.trunks.led_by(port.id), "parent port", "PortInUseAsTrunkParent"),
+    ):
+        if trunk is not None:
+            raise Conflict(f"Port {port.id} is currently a {noun} for trunk {trunk.id}.", field="port_id", kind=kind)
     move = index.moves.get(change.id)
     if move is not None:
         record.put_move(move.entering(Phase.CANCELLED, record.now, "port deleted"))
@@ -153,6 +172,7 @@ def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:
 def bind_passive(index: Index, change: BindPassive, record: Recorder) -> None:
     """Prepare a second host for a port."""
     port = index.port(change.port_id)
+    _check_own_place(index, port)
     _known(index, change.host)
     move = index.moves.get(port.id)
     if change.host == port.host or (move is not None and change.host == move.target):
@@ -195,6 +215,7 @@ def active_host(port: Port, move: Move | None) -> HostName | None:
 
 def _inactive_binding(index: Index, port_id: str, host: HostName) -> Move:
     port, move = index.port(port_id), index.moves.get(port_id)
+    _check_own_place(index, port)
     if host == active_host(port, move):
         raise Conflict(
             f"binding: host {host} is the active binding of port {port_id} already",
@@ -226,7 +247,7 @@ def _moving(move: Move) -> Conflict:
 
 def plugged(index: Index, change: Plugged, record: Recorder) -> None:
     """A tap has an OpenFlow port."""
-    _taps(index, change.host, {change.port_id: change.ofport}, record)
+    _taps(index, change.host, {change.port_id: (change.ofport, 0)}, record)
 
 
 def unplugged(index: Index, change: Unplugged, record: Recorder) -> None:
@@ -236,43 +257,66 @@ def unplugged(index: Index, change: Unplugged, record: Recorder) -> None:
 
 def snapshot(index: Index, change: HostSnapshot, record: Recorder) -> None:
     """All taps of a host at once."""
-    taps: dict[str, int | None] = dict.fromkeys(index.taps.get(change.host, {}).values())
+    taps: dict[str, tuple[int, int] | None] = dict.fromkeys(index.tellers.get(change.host, {}).values())
     taps.update({port_id: None for host, port_id in index.stale if host == change.host})
-    taps.update(change.plugged)
+    taps.update({port_id: (ofport, 0) for port_id, ofport in change.plugged})
     if change.host not in index.reporting:
         index.reporting.add(change.host)
         record.touch(port_id for port_id, move in index.moves.items() if change.host in (move.source, move.target))
     _taps(index, change.host, taps, record)
 
 
-def _taps(index: Index, host: HostName, taps: Mapping[str, int | None], record: Recorder) -> None:
+def _taps(index: Index, host: HostName, taps: Mapping[str, tuple[int, int] | None], record: Recorder) -> None:
     """Bring the taps of a host up to date, all of them before anything follows from it."""
-    changed = {port_id: ofport for port_id, ofport in taps.items() if index.attachments.get((host, port_id)) != ofport}
-    evicted = {
-        other: None
-        for ofport in changed.values()
-        if ofport is not None
-        and (other := index.taps.get(host, {}).get((ofport, 0))) is not None
-        and other not in changed
-    }
-    changed.update(evicted)
-    for port_id in changed:
-        index.detach(host, port_id)
-    for port_id, ofport in changed.items():
-        if ofport is not None:
-            index.attach(host, port_id, ofport)
-    for port_id, ofport in {**taps, **evicted}.items():
-        if ofport is None:
+    told = {**taps, **dict.fromkeys(index.tell(host, taps))}
+    for port_id in _plug(index, host, (each for port_id in told for each in index.trunks.convoy(port_id))):
+        if port_id in index.ports:
+            record.refoot(port_id)
+    for port_id, tap in told.items():
+        if tap is None:
             _unstale(index, host, port_id, record)
         if port_id in index.ports:
             record.refoot(port_id)
-            if ofport is not None:
+            if tap is not None:
                 appeared(index, host, port_id, record)
+
+
+def replug(index: Index, port_id: str, record: Recorder) -> None:
+    """A port has become a sub-port, or is one no more: it is plugged by another tap now."""
+    own = index.told.get(port_id, {})
+    for host in {**own, **index.told.get(index.trunks.leader(port_id), {}), **index.places.get(port_id, {})}:
+        for other in _plug(index, host, [port_id]):
+            record.refoot(other)
+    record.refoot(port_id)
+    for host in tuple(own):
+        appeared(index, host, port_id, record)
+
+
+def _plug(index: Index, host: HostName, port_ids: Iterable[str]) -> Iterable[str]:
+    """Plug ports of a host as they are to be plugged by now.
+
+    :returns: those that are plugged otherwise than before, among them ports whose lane is a tap's number now.
+    """
+    changed = {port_id: index.wanted(host, port_id) for port_id in port_ids}
+    for port_id, wanted in tuple(changed.items()):
+        plug = index.plug_of(host, port_id)
+        if (None if plug is None else (plug.ofport, plug.vid)) == wanted:
+            del changed[port_id]
+        elif wanted is not None and not wanted[1]:
+            holder = index.lanes.get(host, {}).get(wanted[0], port_id)
+            changed.setdefault(holder, index.wanted(host, holder))
+    for port_id in changed:
+        index.detach(host, port_id)
+    # Taps first: their lanes are not theirs to choose.
+    for port_id, wanted in sorted(changed.items(), key=lambda each: each[1] is not None and bool(each[1][1])):
+        if wanted is not None:
+            index.attach(host, port_id, *wanted)
+    return changed
 
 
 def announced(index: Index, change: Announced, record: Recorder) -> None:
     """The VM runs at the target: switch over, as soon as that is ready."""
-    move = index.moves.get(change.port_id)
+    move = index.move_of(change.port_id)
     if (
         move is not None
         and change.host == move.target
@@ -283,12 +327,14 @@ def announced(index: Index, change: Announced, record: Recorder) -> None:
         move = replace(move, automatic=True)
         index.put_move(move)
         record.store(write_move(move))
-        record.touch([change.port_id])
+        record.touch([move.port_id])
 
 
 def appeared(index: Index, host: HostName, port_id: str, record: Recorder) -> None:
     """A tap of a port is plugged at a host: bind the port there, or begin a move if its home is another one."""
     port = index.ports[port_id]
+    if index.trunks.carrying(port_id) is not None:
+        return
     if host not in index.hosts or host == port.host or port_id in index.moves or (host, port_id) in index.stale:
         return
     if port.host is None:
@@ -304,9 +350,16 @@ def _bind(index: Index, port: Port, host: HostName | None, record: Recorder) -> 
     """Give a port another home at once."""
     if host is not None:
         _unstale(index, host, port.id, record)
-    record.put_port(replace(port, host=host))
-    record.tell(NoticeKind.PORT_BOUND, port.id, host or "")
+    house(index, port.id, host, record)
     record.refoot(port.id)
+
+
+def house(index: Index, port_id: str, host: HostName | None, record: Recorder) -> None:
+    """Write down where a port's home is, and with it that of its sub-ports."""
+    for each in index.trunks.convoy(port_id):
+        if index.ports[each].host != host:
+            record.put_port(replace(index.ports[each], host=host))
+            record.tell(NoticeKind.PORT_BOUND, each, host or "")
 
 
 def _begin(index: Index, port: Port, target: HostName, trigger: Trigger, record: Recorder, *, automatic: bool) -> None:
@@ -319,21 +372,21 @@ def _begin(index: Index, port: Port, target: HostName, trigger: Trigger, record:
 
 
 def advance(index: Index, port_id: str, record: Recorder) -> None:
-    """Take a port's move as far as the facts allow."""
-    while (move := index.moves.get(port_id)) is not None:
+    """Take a port's move, or that of its trunk, as far as the facts allow."""
+    while (move := index.move_of(port_id)) is not None:
         arrow = following(_situation(index, move, record.now))
         if arrow is None:
             return
         move = move.entering(arrow.after, record.now, arrow.because)
         if move.live:
             record.put_move(move)
-            record.refoot(port_id)
+            record.refoot(move.port_id)
         else:
             _end(index, move, record)
 
 
 def _situation(index: Index, move: Move, now: float) -> Situation:
-    pending = index.pending(move.port_id)
+    pending = frozenset[HostName]().union(*map(index.pending, index.trunks.convoy(move.port_id)))
     return Situation(
         move=move,
         now=now,
@@ -354,11 +407,8 @@ def _end(index: Index, move: Move, record: Recorder) -> None:
     """End a move: the loser's tap, if it may still be plugged, must not begin another one."""
     winner, loser = (move.target, move.source) if move.phase is Phase.SETTLED else (move.source, move.target)
     record.put_move(move if index.gone(loser, move.port_id) else replace(move, stale=loser))
-    port = index.ports[move.port_id]  # as the move's end has left it
-    if port.host != winner:
-        record.put_port(replace(port, host=winner))
-        record.tell(NoticeKind.PORT_BOUND, port.id, winner)
-    record.refoot(port.id)
+    house(index, move.port_id, winner, record)
+    record.refoot(move.port_id)
     _trim(index, record)
 
 

@@ -11,9 +11,12 @@ from typing import TypeVar
 
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.refusals import Stale
+from overlay.trunks.values import Trunk
 from overlay.values import Network, Port, Share, Subnet, SubnetPool
 
-Recorded = TypeVar("Recorded", Network, Subnet, Port, SubnetPool, Share, SecurityGroup, SecurityRule, AddressGroup)
+Recorded = TypeVar(
+    "Recorded", Network, Subnet, Port, SubnetPool, Share, SecurityGroup, SecurityRule, AddressGroup, Trunk
+)
 """Whatever has a record."""
 
 

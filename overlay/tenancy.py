@@ -45,6 +45,7 @@ def create_network(index: Index, change: CreateNetwork, record: Recorder) -> Non
             change.admin_up,
             record.born(change.tags),
             change.port_security,
+            change.vlan_transparent,
         )
     )
 

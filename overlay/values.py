@@ -121,6 +121,7 @@ class Network:
     A network that is administratively down carries nothing: none of its ports may send or be sent to.
 
     :ivar port_security: what ports have that do not say.
+    :ivar vlan_transparent: whether it carries frames with a VLAN tag; if not, they end at the port that sends them.
     """
 
     id: str
@@ -132,6 +133,7 @@ class Network:
     admin_up: bool = True
     record: Record = Record()
     port_security: bool = True
+    vlan_transparent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,7 @@ class Countable(StrEnum):
     SECURITY_GROUP = "security_group"
     SECURITY_GROUP_RULE = "security_group_rule"
     ADDRESS_GROUP = "address_group"
+    TRUNK = "trunk"
 
 
 UNLIMITED: Final = -1

@@ -1,6 +1,7 @@
 """Whose packet is this, and of which network?
 
-A packet from a tap belongs to the tap's network; one from the tunnel to the network of its VNI, if this host has that
+A packet from a tap belongs to the tap's network if it has no VLAN tag, or if that network is VLAN transparent; one with
+the tag of a sub-port belongs to that.  Other tags are dropped and counted per tap.  One from the tunnel to the network of its VNI, if this host has that
 network.  Everything else is dropped: a packet without a network can go nowhere.
 
 Where ports have a rate, this first flow counts what a VM sends, whatever becomes of it later: what the guard refuses
@@ -32,6 +33,7 @@ TABLE: Final = Table(
 
 TAGGED: Final = 20
 KNOWN: Final = 10
+REFUSED: Final = 5
 
 BURSTS_PER_SECOND: Final = 10
 """A port may send a tenth of a second's allowance at once."""
@@ -45,13 +47,18 @@ def allowance(lane: int, kbps: int) -> Meter:
     return Meter(SENDING_METERS + lane, kbps, max(kbps // BURSTS_PER_SECOND, LEAST_BURST), MeterUnit.KILOBITS)
 
 
-def from_tap(cookie: int, tap: Tap, vni: Vni, meter: Meter | None = None) -> Flow:
-    """A VM sends."""
+def from_tap(cookie: int, tap: Tap, vni: Vni, meter: Meter | None = None, *, transparent: bool = False) -> Flow:
+    """A VM sends.
+
+    :param transparent: whether frames with any tag, or none, belong to the port's network.
+    """
     match = {"in_port": tap.ofport}
     actions: tuple[Action, ...] = (Set(NETWORK, vni), Set(IN_LANE, tap.lane))
     if tap.vid:
         match["vlan_vid"] = VLAN_PRESENT | tap.vid
         actions = (PopVlan(), *actions)
+    elif not transparent:
+        match["vlan_vid"] = 0
     return TABLE.flow(
         TAGGED if tap.vid else KNOWN,
         match,
@@ -60,6 +67,11 @@ def from_tap(cookie: int, tap: Tap, vni: Vni, meter: Meter | None = None) -> Flo
         goto="guard",
         meter=None if meter is None else meter.meter_id,
     )
+
+
+def refused(cookie: int, ofport: int) -> Flow:
+    """A VM sends with a tag that is none of its tap's."""
+    return TABLE.flow(REFUSED, {"in_port": ofport}, cookie=cookie)
 
 
 def from_tunnel(cookie: int, tunnel_port: int, vni: Vni) -> Flow:

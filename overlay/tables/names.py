@@ -80,6 +80,7 @@ class CookieKind(IntEnum):
     CLAUSE = 12
     MULTICAST = 16
     ASKED_GROUPS = 17
+    TAGGED = 24
 
 
 _UUID_START: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{2}")
