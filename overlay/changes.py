@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from overlay.direct.changes import PLUGGED, Attach, EdgeSnapshot, Unwired, Wired
 from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import PairRequest, PolicyIntent
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
@@ -199,12 +200,13 @@ class CreatePort:
     :param guest: whether whoever asks may use the network only because it is shared with him: it must be so still.
     :param port_security: ``None`` as the network says.
     :param security_groups: ``None`` lets it talk to everybody, ``()`` to nobody.
+    :param attach: of a port that is wired to an edge switch, where it shall live then.
 
     Refused: ``NetworkNotFound``, ``SubnetNotFound``, ``MacAddressInUse``, ``MacAddressGenerationFailure``,
     ``InvalidIpForSubnet``, ``InvalidIpForNetwork``, ``AllocationOnAutoAddressSubnet`` (400), ``IpAddressInUse``,
     ``IpAddressGenerationFailure``, ``HostNotFound``, ``OverQuota``, ``SecurityGroupNotFound``,
     ``PortSecurityAndIPRequiredForSecurityGroups``, ``DuplicateAddressPairInRequest``, ``AllowedAddressPairExhausted``
-    (400), ``AddressPairAndPortSecurityRequired`` (409).
+    (400), ``AddressPairAndPortSecurityRequired`` (409), ``LocalLinkInUse`` (409).
     """
 
     id: str
@@ -224,6 +226,7 @@ class CreatePort:
     port_security: bool | None = None
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[PairRequest, ...] = ()
+    attach: Attach = PLUGGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +236,12 @@ class UpdatePort:
     A new host for a port that is plugged at its present one is a move that activates by itself.
     ``host=None`` unbinds.  ``fixed_ips`` replaces all addresses: one that the port has already is kept when it is
     named, and a wish for any address of a subnet keeps one that it has there.  A bound port keeps its MAC.
+    Another ``attach`` unplugs the port where it is and plugs it there; to unbind a wired port leaves it no wire.
 
     Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress``, ``PortBound`` (409), ``MacAddressInUse``, the
     refusals of addresses and of security as in :class:`CreatePort`, ``PortSecurityPortHasSecurityGroup`` (409),
-    ``PortInUseAsSubPort`` (409, a sub-port lives where its parent does), ``RevisionNumberConstraintFailed`` (412).
+    ``PortInUseAsSubPort`` (409, a sub-port lives where its parent does), ``LocalLinkInUse`` (409), ``TrunkPortInUse``
+    (409, a port of a trunk is not wired), ``RevisionNumberConstraintFailed`` (412).
     """
 
     id: str
@@ -252,6 +257,7 @@ class UpdatePort:
     port_security: bool | None = None
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[PairRequest, ...] | None = None
+    attach: Attach | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,6 +565,9 @@ Event: TypeAlias = (
     | Tick
     | Joined
     | Left
+    | EdgeSnapshot
+    | Wired
+    | Unwired
 )
 
 Change: TypeAlias = Intent | Event

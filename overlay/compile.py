@@ -197,7 +197,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         yield reply.to_vlan(cookie, tap)
     elif not network.vlan_transparent:
         yield classify.refused(provenance(CookieKind.TAGGED, port.id), tap.ofport)
-    if tap.vid or world.trunk_led_by(port.id) is not None:
+    if tap.vid or port.local_link is not None or world.trunk_led_by(port.id) is not None:
         yield from deliver.turned_round(cookie, tap)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)

@@ -39,6 +39,8 @@ from overlay.changes import (
     UpdateSubnet,
     UpdateSubnetPool,
 )
+from overlay.direct import cables
+from overlay.direct.changes import EdgeSnapshot, Unwired, Wired
 from overlay.index import Index
 from overlay.multicast import memberships
 from overlay.multicast.changes import Joined, Left
@@ -102,5 +104,8 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     Tick: _tick,
     Joined: memberships.joined,
     Left: memberships.left,
+    EdgeSnapshot: cables.snapshot,
+    Wired: cables.wired,
+    Unwired: cables.unwired,
 }
 """Each checks everything before it changes anything."""

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from overlay.addressing import Fair, Lowest
 from overlay.carving import Cuts
+from overlay.direct.index import Wires, link_of
 from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, Plug, footing
 from overlay.holdings import Holdings
@@ -74,6 +75,7 @@ class Index:
         self.shares = Shares()
         self.policy = Policies(self.holdings)
         self.trunks = Trunks()
+        self.wires = Wires()
         self.cuts: dict[str, Cuts] = {}
         self.default_pools: dict[int, str] = {}
         self.mac_owner: dict[tuple[str, Mac], str] = {}
@@ -281,6 +283,7 @@ class Index:
         """Add or replace; the network never changes."""
         before = self.ports.get(port.id)
         self.ports[port.id] = port
+        self.wires.follow(port.id, link_of(before), port.local_link)
         self.policy.follow(before, port)
         self.policy.stand(port, [tap.host for tap in self.footing(port.id).taps])
         if before is None:
@@ -306,6 +309,7 @@ class Index:
         """Remove a port that stands nowhere any more."""
         port = self.ports.pop(port_id)
         self.policy.leave(port)
+        self.wires.follow(port_id, port.local_link, None)
         self._leave_home(port)
         del self.ports_of[port.network_id][port_id], self.mac_owner[port.network_id, port.mac]
         self.holdings.drop(Countable.PORT, port.project_id, port_id)

@@ -268,6 +268,36 @@ class AddressPair:
     network: IpNetwork
 
 
+class VnicType(StrEnum):
+    """How a port reaches its machine, by Neutron's words: by a hypervisor's switch, or past all of them."""
+
+    NORMAL = "normal"
+    DIRECT = "direct"
+    BAREMETAL = "baremetal"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalLink:
+    """Where a machine is wired to: the VLAN of an interface of an edge switch.
+
+    :ivar switch: the name by which the edge switch joined.
+    :ivar interface: of its br-vtep.
+    :ivar vid: 0 for the frames without a tag.
+    :ivar pci_slot: of the virtual function, as the operator says it; it means nothing to us, as physical_network.
+    """
+
+    switch: HostName
+    interface: str
+    vid: int = 0
+    pci_slot: str = ""
+    physical_network: str = ""
+
+    @property
+    def place(self) -> tuple[HostName, str, int]:
+        """What no two ports can have."""
+        return self.switch, self.interface, self.vid
+
+
 @dataclass(frozen=True, slots=True)
 class Port:
     """A virtual machine's attachment: the owner of one MAC and some IPs (its AA) in one network.
@@ -276,6 +306,7 @@ class Port:
 
     :ivar port_security: whether its frames are checked for its addresses, and by its groups.
     :ivar security_groups: sorted; ``()`` allows nothing, ``None`` everything (no policy was ever asked for).
+    :ivar local_link: of a port that is wired to an edge switch, which ``host`` is then.
     """
 
     id: str
@@ -293,6 +324,8 @@ class Port:
     port_security: bool = True
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[AddressPair, ...] = ()
+    vnic_type: VnicType = VnicType.NORMAL
+    local_link: LocalLink | None = None
 
     @property
     def filtered(self) -> bool:

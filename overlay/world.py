@@ -232,6 +232,7 @@ class World:
     def address_groups_of_project(self, project: str) -> tuple[AddressGroup, ...]:
         """A project's address groups."""
         return tuple(self.address_groups[id_] for id_ in self._index.holdings.ids(Countable.ADDRESS_GROUP, project))
+
     def trunk(self, trunk_id: str) -> Trunk:
         """Look up.  :raises NotFound: ``TrunkNotFound``."""
         return self._index.trunks.find(trunk_id)
@@ -422,6 +423,7 @@ class World:
     def refused_memberships(self, port_id: str) -> int:
         """How many reports of a port were beyond a limit."""
         return self._index.listeners.refused.get(port_id, 0)
+
     def port_in_lane(self, host: HostName, lane: int) -> str | None:
         """The id of the port that has this number on a host."""
         return self._index.lanes.get(host, {}).get(lane)

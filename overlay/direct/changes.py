@@ -1,20 +1,18 @@
-"""What is told about the cables of edge switches, and what of a port says by which of them it is reached?"""
+"""What is told about the cables of edge switches, and what says by which of them a port is reached?"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from overlay.direct.values import VnicType
-from overlay.values import HostName
+from overlay.values import HostName, VnicType
 
 
 @dataclass(frozen=True, slots=True)
 class Attach:
     """How a port is to reach its machine from now on.
 
-    :param switch: the name of an edge switch, or the datapath id of one; ``None`` for a port that a hypervisor plugs,
-        and for one that is not wired yet.
+    :param switch: an edge switch, by name or by the datapath id of its br-vtep; ``None`` for a port that is not wired.
     :param interface: of that switch, by name or OpenFlow number.
     """
 
@@ -22,11 +20,17 @@ class Attach:
     switch: str | None = None
     interface: str = ""
     vid: int = 0
+    pci_slot: str = ""
+    physical_network: str = ""
+
+
+PLUGGED: Final = Attach()
+"""By the switch of a hypervisor."""
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeSnapshot:
-    """All cables of an edge switch, with their OpenFlow port numbers, when its OVSDB session begins."""
+    """All cables of an edge switch that lead somewhere, with their OpenFlow ports, after its session came (back) up."""
 
     host: HostName
     wired: tuple[tuple[str, int], ...]
@@ -34,7 +38,7 @@ class EdgeSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """A cable of an edge switch has an OpenFlow port."""
+    """A cable of an edge switch has an OpenFlow port (again, or another one), and its link is not down."""
 
     host: HostName
     interface: str
