@@ -25,11 +25,12 @@ from overlay.changes import (
     Outcome,
     Unit,
 )
+from overlay.qos.changes import CreateQosPolicy, DeleteQosPolicy
 from overlay.refusals import Conflict, Refusal
 from overlay.world import World
 
-Creation: TypeAlias = CreateNetwork | CreateSubnet | CreatePort | CreateSubnetPool | CreateShare
-Removal: TypeAlias = DeleteNetwork | DeleteSubnet | DeletePort | DeleteSubnetPool | DeleteShare
+Creation: TypeAlias = CreateNetwork | CreateSubnet | CreatePort | CreateSubnetPool | CreateShare | CreateQosPolicy
+Removal: TypeAlias = DeleteNetwork | DeleteSubnet | DeletePort | DeleteSubnetPool | DeleteShare | DeleteQosPolicy
 
 BULK_MOST: Final = 10_000
 """The most objects in one request (the size limit of a body is usually met before)."""
@@ -89,7 +90,7 @@ class Bulk:
 
         :raises Conflict: when one did.
         """
-        there = (world.networks, world.subnets, world.ports, world.subnetpools, world.shares)
+        there = (world.networks, world.subnets, world.ports, world.subnetpools, world.shares, world.qos_policies)
         if not all(any(creation.id in known for known in there) for creation in self._creations):
             raise Conflict("network_id: the network was deleted before all were made", field="network_id")
 
@@ -143,3 +144,5 @@ def _undoing(creation: Creation) -> Removal:
             return DeleteSubnetPool(creation.id)
         case CreateShare():
             return DeleteShare(creation.id)
+        case CreateQosPolicy():
+            return DeleteQosPolicy(creation.id)

@@ -168,7 +168,7 @@ class Hypervisors:
         generations: list[tuple[HostName, int]] = []
         cost: dict[DatapathId, int] = {}
         for name, delta in self.compiler.refresh(outcome.dirty).items():
-            if not (delta.put or delta.remove) or name not in self.world.hosts:
+            if name not in self.world.hosts:
                 continue
             channel = self.channel(name)
             mods = Mods(meters=delta.meters, zones=delta.zones, put=delta.put, remove=delta.remove)

@@ -178,6 +178,8 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             groups_per_port=settings.overlay.multicast_groups_per_port,
             groups_per_network=settings.overlay.multicast_groups_per_network,
             listening=query.patience,
+            storm_pps=settings.overlay.storm_pps,
+            asking_pps=settings.overlay.asking_pps,
         ),
     )
     plan = LaPlan(settings.fabric.la_supernet, settings.fabric.edge_prefix_length, settings.fabric.router_mac)

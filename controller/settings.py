@@ -39,6 +39,8 @@ _PORT_RATE_LEAST: Final = 64
 """Below it not even ARP and DHCP would be a network."""
 _PORT_RATE_MOST: Final = 400_000_000
 """400 Gbit/s: the fastest card that there is; a typing error beyond, and still a number of 32 bits in OpenFlow."""
+_PPS_MOST: Final = 10_000_000
+"""More than any port sends."""
 _UNDERLAY_MTU_LEAST: Final = 1330
 """Leaves the 1,280 bytes that IPv6 needs (RFC 8200 §5)."""
 _UNDERLAY_MTU_MOST: Final = 65535
@@ -122,7 +124,7 @@ class OverlaySettings:
     move_timeout: float
     host_lost_after: float
     port_rate_kbps: int
-    """What each VM port may send into its network, in kbit/s; 0 is no limit."""
+    """What each VM port may send whose QoS policy does not say, in kbit/s; 0 is no limit."""
     underlay_mtu: int
     """The largest IP packet that the underlay carries between hosts, in bytes; networks have 50 less."""
     multicast_unregistered: str
@@ -131,6 +133,10 @@ class OverlaySettings:
     """Seconds between two questions to machines for what they listen to."""
     multicast_groups_per_port: int
     multicast_groups_per_network: int
+    storm_pps: int
+    """How many packets a second each VM port may flood; 0 is any number."""
+    asking_pps: int
+    """How many packets a second of each VM port are handed to the controller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +353,8 @@ def _overlay(section: Section) -> OverlaySettings:
         multicast_query_interval=_query_interval(section),
         multicast_groups_per_port=section.whole("multicast_groups_per_port", 64, 1, _GROUPS_MOST),
         multicast_groups_per_network=section.whole("multicast_groups_per_network", 1024, 1, _GROUPS_MOST),
+        storm_pps=section.whole("storm_pps", 1000, 1, _PPS_MOST, zero=True),
+        asking_pps=section.whole("asking_pps", 50, 1, _PPS_MOST),
     )
     section.end()
     return overlay

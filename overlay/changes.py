@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from overlay.direct.changes import PLUGGED, Attach, EdgeSnapshot, Unwired, Wired
 from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import PairRequest, PolicyIntent
+from overlay.qos.changes import QosIntent
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.values import (
     Countable,
@@ -49,6 +50,7 @@ class DocumentKind(StrEnum):
 
     QUOTA = "quota"
     SUBNETPOOL = "subnetpool"
+    QOS_POLICY = "qos_policy"
     NETWORK = "network"
     SUBNET = "subnet"
     HOST = "host"
@@ -69,8 +71,10 @@ class DocumentKind(StrEnum):
 class CreateNetwork:
     """Make a network; ``vni=None`` takes the lowest free one of the configured range, ``mtu=None`` the largest.
 
-    Refused: ``SegmentationIdInUse`` (409), ``NoNetworkAvailable`` (409, range exhausted), ``OverQuota`` (409),
-    ``InvalidInput`` (400, an MTU that does not fit through the tunnel).
+    ``qos_policy_id=None`` takes the default one of the project, if it has one.
+
+    Refused: ``SegmentationIdInUse`` (409), ``QosPolicyNotFound``, ``NoNetworkAvailable`` (409, range exhausted),
+    ``OverQuota`` (409), ``InvalidInput`` (400, an MTU that does not fit through the tunnel).
     """
 
     id: str
@@ -82,12 +86,13 @@ class CreateNetwork:
     admin_up: bool = True
     tags: tuple[str, ...] = ()
     port_security: bool = True
+    qos_policy_id: str | None = None
     vlan_transparent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateNetwork:
-    """Change what may change of a network; ``None`` keeps a field.
+    """Change what may change of a network; ``None`` keeps a field, :data:`UNCHANGED` the QoS policy.
 
     Refused: ``NetworkNotFound``, ``InvalidInput`` (MTU), ``RbacPolicyInUse``, ``OverQuota``,
     ``RevisionNumberConstraintFailed`` (412).
@@ -105,6 +110,7 @@ class UpdateNetwork:
     shared: bool | None = None
     share_id: str = ""
     port_security: bool | None = None
+    qos_policy_id: str | Unchanged | None = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +232,13 @@ class CreatePort:
     port_security: bool | None = None
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[PairRequest, ...] = ()
+    qos_policy_id: str | None = None
     attach: Attach = PLUGGED
 
 
 @dataclass(frozen=True, slots=True)
 class UpdatePort:
-    """Change what may change of a port; ``None`` keeps a field, :data:`UNCHANGED` keeps the host.
+    """Change what may change of a port; ``None`` keeps a field, :data:`UNCHANGED` keeps the host or the QoS policy.
 
     A new host for a port that is plugged at its present one is a move that activates by itself.
     ``host=None`` unbinds.  ``fixed_ips`` replaces all addresses: one that the port has already is kept when it is
@@ -257,6 +264,7 @@ class UpdatePort:
     port_security: bool | None = None
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[PairRequest, ...] | None = None
+    qos_policy_id: str | Unchanged | None = UNCHANGED
     attach: Attach | None = None
 
 
@@ -360,7 +368,7 @@ class SetTags:
     """Tag an object or take tags away: first all of ``remove`` (``None`` is all that there are), then add.
 
     :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, security groups,
-        trunks.
+        QoS policies, trunks.
 
     Refused: the object's ``…NotFound``, ``TagNotFound`` (404, one of ``needed`` is not there),
     ``RevisionNumberConstraintFailed``.
@@ -451,6 +459,7 @@ Intent: TypeAlias = (
     | Activate
     | Unbind
     | PolicyIntent
+    | QosIntent
     | CreateTrunk
     | UpdateTrunk
     | DeleteTrunk

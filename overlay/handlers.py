@@ -46,6 +46,15 @@ from overlay.multicast import memberships
 from overlay.multicast.changes import Joined, Left
 from overlay.policy import changes as policy
 from overlay.policy import groups, rules
+from overlay.qos import intents as qos
+from overlay.qos.changes import (
+    AddQosRule,
+    CreateQosPolicy,
+    DeleteQosPolicy,
+    DeleteQosRule,
+    UpdateQosPolicy,
+    UpdateQosRule,
+)
 from overlay.recording import Recorder
 from overlay.trunks import intents as trunks
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
@@ -72,6 +81,12 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     CreateShare: sharing.create_share,
     UpdateShare: sharing.update_share,
     DeleteShare: sharing.delete_share,
+    CreateQosPolicy: qos.create_qos_policy,
+    UpdateQosPolicy: qos.update_qos_policy,
+    DeleteQosPolicy: qos.delete_qos_policy,
+    AddQosRule: qos.add_rule,
+    UpdateQosRule: qos.update_rule,
+    DeleteQosRule: qos.delete_rule,
     SetTags: tags.set_tags,
     SetQuota: quotas.set_quota,
     ResetQuota: quotas.reset_quota,

@@ -20,6 +20,8 @@ from overlay.holdings import Holdings
 from overlay.moves import SWITCHING, Move
 from overlay.multicast.listeners import Listeners
 from overlay.policy.index import Policies
+from overlay.qos.index import QosPolicies, User
+from overlay.qos.values import QosPolicy
 from overlay.readiness import Readiness
 from overlay.refusals import NotFound
 from overlay.settings import Settings
@@ -74,6 +76,7 @@ class Index:
         self.holdings = Holdings(settings.quotas)
         self.shares = Shares()
         self.policy = Policies(self.holdings)
+        self.qos = QosPolicies()
         self.trunks = Trunks()
         self.wires = Wires()
         self.cuts: dict[str, Cuts] = {}
@@ -222,6 +225,17 @@ class Index:
         if pool.is_default:
             del self.default_pools[pool.prefixes[0].version]
 
+    def put_qos_policy(self, policy: QosPolicy) -> None:
+        """Add or replace."""
+        if policy.id not in self.qos.by_id:
+            self.holdings.add(Countable.QOS_POLICY, policy.project_id, policy.id)
+        self.qos.put(policy)
+
+    def drop_qos_policy(self, policy_id: str) -> None:
+        """Remove a policy that nobody has."""
+        policy = self.qos.drop(policy_id)
+        self.holdings.drop(Countable.QOS_POLICY, policy.project_id, policy_id)
+
     def put_trunk(self, trunk: Trunk) -> None:
         """Add or replace; the parent never changes."""
         if trunk.id not in self.trunks.by_id:
@@ -237,13 +251,17 @@ class Index:
 
     def put_network(self, network: Network) -> None:
         """Add or replace; the VNI never changes."""
-        if network.id not in self.networks:
+        before = self.networks.get(network.id)
+        if before is None:
             self.vnis.take(network.vni)
             self.vni_owner[network.vni] = network.id
             self.subnets_of[network.id] = {}
             self.ports_of[network.id] = {}
             self.tenants_of[network.id] = {}
             self.holdings.add(Countable.NETWORK, network.project_id, network.id)
+        self.qos.use(
+            User("network", network.id), None if before is None else before.qos_policy_id, network.qos_policy_id
+        )
         self.networks[network.id] = network
 
     def drop_network(self, network_id: str) -> None:
@@ -252,6 +270,7 @@ class Index:
         self.vnis.give_back(network.vni)
         del self.vni_owner[network.vni], self.subnets_of[network_id], self.ports_of[network_id]
         del self.tenants_of[network_id]
+        self.qos.use(User("network", network_id), network.qos_policy_id, None)
         self.holdings.drop(Countable.NETWORK, network.project_id, network_id)
 
     def put_subnet(self, subnet: Subnet) -> None:
@@ -286,6 +305,7 @@ class Index:
         self.wires.follow(port.id, link_of(before), port.local_link)
         self.policy.follow(before, port)
         self.policy.stand(port, [tap.host for tap in self.footing(port.id).taps])
+        self.qos.use(User("port", port.id), None if before is None else before.qos_policy_id, port.qos_policy_id)
         if before is None:
             self.ports_of[port.network_id][port.id] = None
             self.holdings.add(Countable.PORT, port.project_id, port.id)
@@ -318,6 +338,7 @@ class Index:
         if not tenants[port.project_id]:
             del tenants[port.project_id]
         self._unnumber(port, port.fixed_ips)
+        self.qos.use(User("port", port_id), port.qos_policy_id, None)
         self.readiness.drop(port_id)
         self.listeners.refused.pop(port_id, None)
         self.shown.pop(port_id, None)

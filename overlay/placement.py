@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Final, NamedTuple
 
 from overlay.changes import (
@@ -55,6 +56,7 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
     _known(index, change.host)
     wire = link(index, change.attach, change.id)
     host = housed(index, change.attach.vnic_type, wire, change.host)
+    index.qos.check(change.qos_policy_id)
     mac = choose_mac(index, change)
     if change.fixed_ips is None:
         fixed_ips = default_addresses(index, change.network_id, mac)
@@ -76,8 +78,9 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         network.port_security if change.port_security is None else change.port_security,
         chosen_groups(index, change.project_id, change.security_groups),
         chosen_pairs(mac, change.allowed_pairs),
-        change.attach.vnic_type,
-        wire,
+        change.qos_policy_id,
+        vnic_type=change.attach.vnic_type,
+        local_link=wire,
     )
     check_security(port)
     index.holdings.charge(Countable.PORT, change.project_id)
@@ -92,6 +95,8 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
     """Change a port's texts, addresses, security, admin state or host."""
     port = fresh(index.port(change.id), change.expected)
     to = _destination(index, port, change)
+    policy = port.qos_policy_id if isinstance(change.qos_policy_id, Unchanged) else change.qos_policy_id
+    index.qos.check(policy)
     mac, fixed_ips = port.mac, port.fixed_ips
     if change.mac is not None and change.mac != mac:
         mac = change.mac
@@ -110,6 +115,7 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         device_id=port.device_id if change.device_id is None else change.device_id,
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
         admin_up=port.admin_up if change.admin_up is None else change.admin_up,
+        qos_policy_id=policy,
     )
     port = secured(index, port, change)
     if to.wires_anew(before):
@@ -118,7 +124,7 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
     record.put_port(port)
     if port.fixed_ips != before.fixed_ips:
         record.readdress(port.id)
-    elif (port.port_security, port.allowed_pairs) != (before.port_security, before.allowed_pairs):
+    elif _program(port) != _program(before):
         record.reprogram(port.id)
     if port.admin_up != before.admin_up:
         record.refoot(port.id)
@@ -195,6 +201,11 @@ def _unwire(index: Index, port: Port, record: Recorder) -> None:
     """Unplug a port that is wired."""
     if port.local_link is not None:
         tell(index, port.local_link.switch, {port.id: None}, record)
+
+
+def _program(port: Port) -> tuple[object, ...]:
+    """What a tap's program reads of a port, besides its addresses."""
+    return (port.port_security, port.allowed_pairs, port.qos_policy_id)
 
 
 def _check_unbound(port: Port, mac: Mac) -> None:
@@ -354,9 +365,9 @@ def retell(index: Index, host: HostName, plugged: Mapping[str, tuple[int, int] |
 def tell(index: Index, host: HostName, taps: Mapping[str, tuple[int, int] | None], record: Recorder) -> None:
     """Bring the taps of a host up to date, all of them before anything follows from it."""
     told = {**taps, **dict.fromkeys(index.tell(host, taps))}
-    for port_id in _plug(index, host, (each for port_id in told for each in index.trunks.convoy(port_id))):
-        if port_id in index.ports:
-            record.refoot(port_id)
+    for each in _plug(index, host, chain.from_iterable(map(index.trunks.convoy, told))):
+        if each in index.ports:
+            record.refoot(each)
     for port_id, tap in told.items():
         if tap is None:
             _unstale(index, host, port_id, record)

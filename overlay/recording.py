@@ -25,6 +25,8 @@ from overlay.multicast import memberships
 from overlay.policy import units
 from overlay.policy.presence import Spot
 from overlay.policy.values import AddressGroup, SecurityRule
+from overlay.qos.documents import write_qos_policy
+from overlay.qos.values import QosPolicy
 from overlay.revisions import Recorded, revised
 from overlay.trunks.documents import write_trunk
 from overlay.trunks.values import Trunk
@@ -104,6 +106,14 @@ class Recorder:
             pool = self.next_revision(DocumentKind.SUBNETPOOL, before, pool)
             self.index.put_subnetpool(pool)
             self.store(write_subnetpool(pool))
+
+    def put_qos_policy(self, policy: QosPolicy) -> None:
+        """Add or replace a QoS policy and store it."""
+        before = self.index.qos.by_id.get(policy.id)
+        if before != policy:
+            policy = self.next_revision(DocumentKind.QOS_POLICY, before, policy)
+            self.index.put_qos_policy(policy)
+            self.store(write_qos_policy(policy))
 
     def put_share(self, share: Share) -> None:
         """Add or replace a share and store it."""
@@ -210,7 +220,7 @@ class Recorder:
                 self._compare(each, before, after, turned, waits=True)
 
     def reprogram(self, port_id: str) -> None:
-        """A port may send by other addresses, or shares its taps with others now: soil what lets it."""
+        """Something that a port's program reads has changed: soil it wherever the port is plugged."""
         self.touch([port_id])
         for tap in self.index.footing(port_id).taps:
             self.soil(tap.host, UnitKind.PORT, port_id)

@@ -10,12 +10,23 @@ from dataclasses import replace
 from typing import TypeVar
 
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
+from overlay.qos.values import QosPolicy
 from overlay.refusals import Stale
 from overlay.trunks.values import Trunk
 from overlay.values import Network, Port, Share, Subnet, SubnetPool
 
 Recorded = TypeVar(
-    "Recorded", Network, Subnet, Port, SubnetPool, Share, SecurityGroup, SecurityRule, AddressGroup, Trunk
+    "Recorded",
+    Network,
+    Subnet,
+    Port,
+    SubnetPool,
+    Share,
+    SecurityGroup,
+    SecurityRule,
+    AddressGroup,
+    QosPolicy,
+    Trunk,
 )
 """Whatever has a record."""
 

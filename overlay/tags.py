@@ -1,7 +1,7 @@
 """Which tags does an object have?
 
-Words that people hang on networks, subnets, ports, subnet pools, security groups and trunks to find them again; they
-mean nothing to us.
+Words that people hang on networks, subnets, ports, subnet pools, security groups, QoS policies and trunks to find them
+again; they mean nothing to us.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def set_tags(index: Index, change: SetTags, record: Recorder) -> None:
             put_group(record, _tagged(index.policy.group(change.id), change))
         case DocumentKind.SUBNETPOOL:
             record.put_subnetpool(_tagged(index.subnetpool(change.id), change))
+        case DocumentKind.QOS_POLICY:
+            record.put_qos_policy(_tagged(index.qos.policy(change.id), change))
         case DocumentKind.TRUNK:
             record.put_trunk(_tagged(index.trunks.find(change.id), change))
         case _:

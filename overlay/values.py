@@ -133,6 +133,7 @@ class Network:
     admin_up: bool = True
     record: Record = Record()
     port_security: bool = True
+    qos_policy_id: str | None = None
     vlan_transparent: bool = False
 
 
@@ -205,6 +206,7 @@ class Shareable(StrEnum):
 
     NETWORK = "network"
     SUBNETPOOL = "subnetpool"
+    QOS_POLICY = "qos_policy"
 
 
 EVERYBODY: Final = "*"
@@ -234,6 +236,7 @@ class Countable(StrEnum):
     SECURITY_GROUP = "security_group"
     SECURITY_GROUP_RULE = "security_group_rule"
     ADDRESS_GROUP = "address_group"
+    QOS_POLICY = "qos_policy"
     TRUNK = "trunk"
 
 
@@ -324,6 +327,7 @@ class Port:
     port_security: bool = True
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[AddressPair, ...] = ()
+    qos_policy_id: str | None = None
     vnic_type: VnicType = VnicType.NORMAL
     local_link: LocalLink | None = None
 

@@ -48,6 +48,8 @@ from overlay.policy.documents import (
     write_rule,
 )
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
+from overlay.qos.documents import read_qos_policy, write_qos_policy
+from overlay.qos.values import UNSAID, Limits, QosPolicy
 from overlay.recording import Recorder
 from overlay.settings import Settings
 from overlay.trunks.documents import read_trunk, write_trunk
@@ -100,6 +102,7 @@ class World:
         self.security_groups: Mapping[str, SecurityGroup] = MappingProxyType(policy.groups)
         self.security_rules: Mapping[str, SecurityRule] = MappingProxyType(policy.rules)
         self.address_groups: Mapping[str, AddressGroup] = MappingProxyType(policy.address_groups)
+        self.qos_policies: Mapping[str, QosPolicy] = MappingProxyType(index.qos.by_id)
         self.default_limits: Mapping[Countable, int] = MappingProxyType(index.holdings.defaults)
         self.quotas: Mapping[str, Quota] = MappingProxyType(index.holdings.quotas)
         self.trunks: Mapping[str, Trunk] = MappingProxyType(index.trunks.by_id)
@@ -127,6 +130,7 @@ class World:
         simple: tuple[tuple[DocumentKind, Callable[[str, dict[str, Any]], Any], Callable[[Any], None]], ...] = (
             (DocumentKind.QUOTA, read_quota, index.put_quota),
             (DocumentKind.SUBNETPOOL, read_subnetpool, index.put_subnetpool),
+            (DocumentKind.QOS_POLICY, read_qos_policy, index.put_qos_policy),
             (DocumentKind.NETWORK, read_network, index.put_network),
             (DocumentKind.SUBNET, read_subnet, index.put_subnet),
             (DocumentKind.HOST, read_host, index.put_host),
@@ -248,6 +252,15 @@ class World:
     def trunks_of_project(self, project: str) -> tuple[Trunk, ...]:
         """A project's trunks."""
         return tuple(self.trunks[id_] for id_ in self._index.holdings.ids(Countable.TRUNK, project))
+
+    def qos_policy(self, policy_id: str) -> QosPolicy:
+        """Look up.  :raises NotFound: ``QosPolicyNotFound``."""
+        return self._index.qos.policy(policy_id)
+
+    def limits_of(self, port: Port) -> Limits:
+        """What a port's own QoS policy says, or else its network's."""
+        policy_id = port.qos_policy_id or self.networks[port.network_id].qos_policy_id
+        return UNSAID if policy_id is None else self.qos_policies[policy_id].limits
 
     def share(self, share_id: str) -> Share:
         """Look up.  :raises NotFound: ``RbacPolicyNotFound``."""
@@ -489,6 +502,7 @@ class World:
         return (
             *map(write_quota, self.quotas.values()),
             *map(write_subnetpool, self.subnetpools.values()),
+            *map(write_qos_policy, self.qos_policies.values()),
             *map(write_network, self.networks.values()),
             *map(write_subnet, self.subnets.values()),
             *map(write_host, self.hosts.values()),

@@ -36,6 +36,8 @@ from controller.rest import (
     operations,
     policy,
     ports,
+    qos,
+    qos_rules,
     quotas,
     rbac,
     subnetpools,
@@ -147,6 +149,8 @@ def build(
         availability.blueprint(service),
         subnetpools.blueprint(service),
         rbac.blueprint(service),
+        qos.blueprint(service),
+        qos_rules.blueprint(service),
         quotas.blueprint(service),
         lookup.blueprint(service),
         operations.blueprint(service),
@@ -210,6 +214,7 @@ def _see(service: Service) -> None:
         "port_id": sight.port,
         "subnetpool_id": sight.subnetpool,
         "policy_id": sight.share,
+        "qos_policy_id": sight.qos_policy,
     }
     of_tags = (request.endpoint or "").partition("_tags.")[0]
     for field, id_ in (request.view_args or {}).items():

@@ -21,7 +21,20 @@ from overlay.refusals import Refusal
 _LOG: Final = logging.getLogger(__name__)
 _PLURALS: Final = {"networks": "network", "subnets": "subnet", "ports": "port"}
 _OTHERS: Final = frozenset(
-    {"binding", "intended", "link", "policy", "project", "quota", "rbac_policy", "subnetpool", "switch", "token"}
+    {
+        "bandwidth_limit_rule",
+        "dscp_marking_rule",
+        "binding",
+        "intended",
+        "link",
+        "policy",
+        "project",
+        "quota",
+        "rbac_policy",
+        "subnetpool",
+        "switch",
+        "token",
+    }
 )
 """What else a body may hold one of."""
 _TYPES: Final = {

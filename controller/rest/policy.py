@@ -69,6 +69,24 @@ def _tagging(noun: str) -> tuple[Rule, ...]:
     )
 
 
+def _ruling(noun: str) -> tuple[Rule, ...]:
+    """Rules are read by whoever may read their policy, and changed by the operator."""
+    resource = f"{noun} rule"
+    return (
+        _reads(resource, "list those of a policy", _READER, Scope.OWN, f"qos_rules.list_{noun}_rules"),
+        *(
+            rule
+            for alias, said in (("", ""), ("alias_", " by alias"))
+            for rule in (
+                _reads(resource, f"show{said}", _READER, Scope.OWN, f"qos_rules.show_{alias}{noun}_rule"),
+                _changes(resource, f"update{said}", _ADMIN, Scope.ALL, f"qos_rules.update_{alias}{noun}_rule"),
+                _changes(resource, f"delete{said}", _ADMIN, Scope.ALL, f"qos_rules.delete_{alias}{noun}_rule"),
+            )
+        ),
+        _changes(resource, "create", _ADMIN, Scope.ALL, f"qos_rules.create_{noun}_rule"),
+    )
+
+
 RULES: Final = (
     _reads("version", "list", _ANYBODY, Scope.ALL, "discovery.list_versions"),
     _reads("version", "show", _ANYBODY, Scope.ALL, "discovery.list_resources"),
@@ -104,7 +122,20 @@ RULES: Final = (
     _changes("RBAC policy", "create", _MEMBER, Scope.OWN, "rbac.create_rbac_policy"),
     _changes("RBAC policy", "update", _MEMBER, Scope.OWN, "rbac.update_rbac_policy"),
     _changes("RBAC policy", "delete", _MEMBER, Scope.OWN, "rbac.delete_rbac_policy"),
-    *(rule for noun in ("network", "subnet", "port", "subnetpool") for rule in _tagging(noun)),
+    _reads("QoS policy", "list", _READER, Scope.OWN, "qos.list_qos_policies"),
+    _reads("QoS policy", "show", _READER, Scope.OWN, "qos.show_qos_policy"),
+    _changes("QoS policy", "create", _ADMIN, Scope.ALL, "qos.create_qos_policy"),
+    _changes("QoS policy", "update", _ADMIN, Scope.ALL, "qos.update_qos_policy"),
+    _changes("QoS policy", "delete", _ADMIN, Scope.ALL, "qos.delete_qos_policy"),
+    *(rule for noun in ("bandwidth_limit", "dscp_marking") for rule in _ruling(noun)),
+    _changes("QoS rule", "create (minimum_bandwidth)", _ADMIN, Scope.ALL, "qos_rules.create_minimum_bandwidth_rule"),
+    _changes(
+        "QoS rule", "create (minimum_packet_rate)", _ADMIN, Scope.ALL, "qos_rules.create_minimum_packet_rate_rule"
+    ),
+    _changes("QoS rule", "create (packet_rate_limit)", _ADMIN, Scope.ALL, "qos_rules.create_packet_rate_limit_rule"),
+    _reads("QoS rule type", "list", _READER, Scope.ALL, "qos.list_qos_rule_types"),
+    _reads("QoS rule type", "show", _READER, Scope.ALL, "qos.show_qos_rule_type"),
+    *(rule for noun in ("network", "subnet", "port", "subnetpool", "qos_policy") for rule in _tagging(noun)),
     _reads("binding", "list", _ADMIN, Scope.ALL, "bindings.list_bindings"),
     _reads("binding", "show", _ADMIN, Scope.ALL, "bindings.show_binding"),
     _changes("binding", "create", _ADMIN, Scope.ALL, "bindings.create_binding"),

@@ -72,6 +72,7 @@ class PortCreate(Body):
     allowed_address_pairs: NoPairs = Field(default_factory=list)
     extra_dhcp_opts: NoOptions = Field(default_factory=list)
     dns_name: NoName = ""
+    qos_policy_id: Identity | None = Field(None, description="Goes before that of its network.")
     project_id: Maybe[Identity] = None
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
     host_id: HostOrNone = Field(None, alias="binding:host_id", description="Operator only.")
@@ -94,6 +95,7 @@ class PortUpdate(Body):
     allowed_address_pairs: NoPairs = Field(default_factory=list)
     extra_dhcp_opts: NoOptions = Field(default_factory=list)
     dns_name: NoName = ""
+    qos_policy_id: Identity | None = Field(None, description="Null for that of its network; kept when left out.")
     host_id: HostOrNone = Field(
         None, alias="binding:host_id", description="Another host: the port moves there. Null unbinds. Operator only."
     )
@@ -127,6 +129,8 @@ class PortShown(RecordShown):
     security_groups: tuple[str, ...]
     allowed_address_pairs: tuple[str, ...]
     extra_dhcp_opts: tuple[str, ...]
+    qos_policy_id: str | None
+    qos_network_policy_id: str | None
     vnic_type: Literal["normal"] = Field(serialization_alias="binding:vnic_type")
     host_id: Maybe[str] = Field(None, serialization_alias="binding:host_id", description="Shown to the operator.")
     vif_type: Maybe[Literal["ovs", "unbound"]] = Field(
@@ -206,6 +210,10 @@ def attributes(service: Service) -> Attributes[Port]:
     def status(port: Port) -> str:
         return (service.port_status(port.id) if port.id in service.world.ports else PortStatus.DOWN).value
 
+    def network_policy(port: Port) -> str | None:
+        network = service.world.networks.get(port.network_id)
+        return None if network is None else network.qos_policy_id
+
     return {
         "id": lambda port: port.id,
         "network_id": lambda port: port.network_id,
@@ -223,6 +231,8 @@ def attributes(service: Service) -> Attributes[Port]:
         "security_groups": lambda _: [],
         "allowed_address_pairs": lambda _: [],
         "extra_dhcp_opts": lambda _: [],
+        "qos_policy_id": lambda port: port.qos_policy_id,
+        "qos_network_policy_id": network_policy,
         **recorded(),
         "binding:vnic_type": lambda _: "normal",
         "binding:host_id": lambda port: service.world.active_host(port) or "",

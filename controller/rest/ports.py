@@ -34,6 +34,7 @@ from controller.rest.port_forms import (
     attributes,
 )
 from controller.rest.preconditions import Conditions
+from controller.rest.qos import check_policy
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from controller.turns import paced
@@ -93,6 +94,8 @@ def blueprint(service: Service) -> APIBlueprint:
         given = body.port
         _check_binding(given)
         require_operator_for("mac_address", given.mac_address)
+        if given.says("qos_policy_id"):
+            check_policy(sight, port.qos_policy_id, given.qos_policy_id)
         had = {own.ip for own in port.fixed_ips}
         _check_choices(sight, given, service.world.network(port.network_id), had)
         service.submit(
@@ -107,6 +110,7 @@ def blueprint(service: Service) -> APIBlueprint:
                 mac=given.mac_address,
                 fixed_ips=_wishes(given),
                 expected=header.expected,
+                qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
             )
         )
         return {"port": show(port.id)}
@@ -177,6 +181,7 @@ def _intent(sight: Sight, given: PortCreate) -> CreatePort:
     network = sight.network(given.network_id)
     _check_binding(given)
     _check_choices(sight, given, network, set())
+    check_policy(sight, None, given.qos_policy_id)
     if given.mac_address is not None:
         require_owner("Setting mac_address", network, "mac_address")
     return _creation(given, network)
@@ -224,6 +229,7 @@ def _creation(given: PortCreate, network: Network) -> CreatePort:
         admin_up=given.admin_state_up,
         tags=tuple(sorted(given.tags)),
         guest=not caller().sees(network),
+        qos_policy_id=given.qos_policy_id,
     )
 
 

@@ -33,6 +33,7 @@ class QuotaUpdate(Body):
     port: Maybe[Limit] = None
     subnetpool: Maybe[Limit] = None
     rbac_policy: Maybe[Limit] = None
+    qos_policy: Maybe[Limit] = None
     check_limit: Maybe[Flag] = Field(None, description="Refuse limits below what the project has.")
     force: Maybe[Flag] = Field(None, description="Take such limits even so.")
 
@@ -45,6 +46,7 @@ class QuotaShown(Shown):
     port: int
     subnetpool: int
     rbac_policy: int
+    qos_policy: int
 
 
 class QuotaOfShown(QuotaShown):
@@ -70,6 +72,7 @@ class DetailsShown(Shown):
     port: Detail
     subnetpool: Detail
     rbac_policy: Detail
+    qos_policy: Detail
 
 
 class QuotaBody(Body):

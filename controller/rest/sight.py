@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from controller.rest.access import Owned, caller
 from controller.rest.errors import Forbidden
 from controller.service import Service
+from overlay.qos.values import QosPolicy
 from overlay.refusals import NotFound
 from overlay.values import Network, Port, Share, Shareable, Subnet, SubnetPool
 from overlay.world import World
@@ -57,6 +58,10 @@ class Sight:
     def subnetpool(self, pool_id: str, field: str = "subnetpool_id") -> SubnetPool:
         """Look up."""
         return _found(self.world.subnetpool, pool_id, self.sees_pool, "SubnetPool", field)
+
+    def qos_policy(self, policy_id: str, field: str = "qos_policy_id") -> QosPolicy:
+        """Look up."""
+        return _found(self.world.qos_policy, policy_id, self.sees_qos_policy, "QosPolicy", field)
 
     def share(self, share_id: str, field: str = "policy_id") -> Share:
         """Look up; it is there for whose it is only, not for whom it is for."""
@@ -116,6 +121,10 @@ class Sight:
     def sees_pool(self, pool: SubnetPool) -> bool:
         """Whether a subnet pool exists for the caller."""
         return caller().sees(pool) or self.shares(Shareable.SUBNETPOOL, pool.id)
+
+    def sees_qos_policy(self, policy: QosPolicy) -> bool:
+        """Whether a QoS policy exists for the caller."""
+        return caller().sees(policy) or self.shares(Shareable.QOS_POLICY, policy.id)
 
     def owns_network(self, network_id: str) -> bool:
         """Whether a network that exists is the caller's own, or the caller is the operator."""

@@ -53,7 +53,7 @@ class Trunks:
         return self._of_sub_port.get(port_id, ("", 0))[1]
 
     def leader(self, port_id: str) -> str:
-        """Whose tap a port's frames come by and whose moves it makes: its parent's if it is a sub-port, else its own."""
+        """By whose tap a port's frames come, and whose moves it makes: those of a sub-port's parent, else its own."""
         trunk = self.carrying(port_id)
         return port_id if trunk is None else trunk.port_id
 

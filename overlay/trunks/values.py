@@ -10,6 +10,8 @@ from overlay.values import Record
 VIDS: Final = range(1, 4095)
 """The VLANs that a frame can be tagged with (IEEE 802.1Q: 0 is no VLAN, 4095 is reserved)."""
 
+_UNRECORDED: Final = Record()
+
 SUB_PORT_OWNER: Final = "trunk:subport"
 """The ``device_owner`` of a sub-port; its ``device_id`` is the trunk's id."""
 
@@ -36,4 +38,4 @@ class Trunk:
     sub_ports: tuple[SubPort, ...] = ()
     description: str = ""
     admin_up: bool = True
-    record: Record = Record()
+    record: Record = _UNRECORDED

@@ -173,7 +173,6 @@ class Lab:
                 arrivals.append(self._arrived(host, port, clean))
         return arrivals
 
-
     def _arrived(self, host: HostName, port: int, packet: Packet) -> Arrival:
         """Whose it is by its tag, or else the tap's."""
         sub_port = self.world.port_at(host, port, packet.get("vlan_vid", 0) & ~VLAN_PRESENT)

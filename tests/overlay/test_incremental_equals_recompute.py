@@ -60,6 +60,15 @@ from overlay.policy.changes import (
     UpdateSecurityGroup,
 )
 from overlay.policy.values import Direction
+from overlay.qos.changes import (
+    AddQosRule,
+    CreateQosPolicy,
+    DeleteQosPolicy,
+    DeleteQosRule,
+    UpdateQosPolicy,
+    UpdateQosRule,
+)
+from overlay.qos.values import BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.trunks.values import SubPort
@@ -86,6 +95,8 @@ PAIRS = st.sampled_from(
     ]
 )
 UPS = st.sampled_from([None, True, False])
+POLICIES = st.sampled_from(["gold", "silver"])
+WAYS = list(Direction)
 PROJECTS = st.sampled_from(["p", "q"])
 MULTICAST = st.lists(
     st.sampled_from(list(map(ip_address, ("239.0.0.1", "239.0.0.2", "ff05::1", "224.0.0.9")))), max_size=3
@@ -310,6 +321,7 @@ class Lives(RuleBasedStateMachine):
     def judge_addresses(self, add: tuple[IPv4Network, ...], remove: tuple[IPv4Network, ...], delete: bool) -> None:
         self.apply(CreateAddressGroup(ADDRESSES, "p"))
         self.apply(DeleteAddressGroup(ADDRESSES) if delete else UpdateAddressGroup(ADDRESSES, add=add, remove=remove))
+
     @rule(trunk=TRUNKS, parent=PORTS, subs=SUB_PORTS, up=st.booleans())
     def create_trunk(self, trunk: str, parent: str, subs: list[SubPort], up: bool) -> None:
         self.apply(CreateTrunk(trunk, "p", parent, sub_ports=tuple(subs), admin_up=up))
@@ -326,6 +338,30 @@ class Lives(RuleBasedStateMachine):
     @rule(trunk=TRUNKS)
     def delete_trunk(self, trunk: str) -> None:
         self.apply(DeleteTrunk(trunk))
+
+    @rule(policy=POLICIES, project=PROJECTS, default=st.booleans(), delete=st.booleans())
+    def judge_policy(self, policy: str, project: str, default: bool, delete: bool) -> None:
+        self.apply(DeleteQosPolicy(policy) if delete else CreateQosPolicy(policy, project, is_default=default))
+
+    @rule(policy=POLICIES, default=UPS, shared=UPS)
+    def update_policy(self, policy: str, default: bool | None, shared: bool | None) -> None:
+        self.apply(UpdateQosPolicy(policy, is_default=default, shared=shared, share_id=f"share-{policy}"))
+
+    @rule(policy=POLICIES, rule_id=st.sampled_from(["r1", "r2"]), what=st.integers(0, 3), kbps=st.integers(0, 2))
+    def add_rule(self, policy: str, rule_id: str, what: int, kbps: int) -> None:
+        made = DscpMarking(rule_id, 46) if what == 3 else BandwidthLimit(rule_id, kbps, direction=WAYS[what % 2])
+        if any(known.id == rule_id for one in self.lab.world.qos_policies.values() for known in one.rules):
+            self.apply(DeleteQosRule(policy, rule_id))
+        else:
+            self.apply(AddQosRule(policy, made))
+
+    @rule(policy=POLICIES, rule_id=st.sampled_from(["r1", "r2"]), kbps=st.integers(0, 2), way=st.sampled_from(WAYS))
+    def update_rule(self, policy: str, rule_id: str, kbps: int, way: Direction) -> None:
+        self.apply(UpdateQosRule(policy, rule_id, max_kbps=kbps, direction=way, dscp_mark=kbps * 8))
+
+    @rule(port=PORTS, network=NETWORKS, policy=st.none() | POLICIES, whole=st.booleans())
+    def limit_port(self, port: str, network: str, policy: str | None, whole: bool) -> None:
+        self.apply(UpdateNetwork(network, qos_policy_id=policy) if whole else UpdatePort(port, qos_policy_id=policy))
 
     @rule(port=PORTS)
     def delete_port(self, port: str) -> None:
@@ -401,6 +437,7 @@ class Lives(RuleBasedStateMachine):
                     (Countable.SECURITY_GROUP, world.security_groups),
                     (Countable.SECURITY_GROUP_RULE, world.security_rules),
                     (Countable.ADDRESS_GROUP, world.address_groups),
+                    (Countable.QOS_POLICY, world.qos_policies),
                     (Countable.TRUNK, world.trunks),
                 )
             }
@@ -428,6 +465,12 @@ class Lives(RuleBasedStateMachine):
                 for flow in delta.remove:
                     del held[flow.key]
             assert held == dict(self.lab.compiler.desired(host))
+            meters = dict(self.lab.meters.get(host, {}))
+            for _, delta in self.lab.queues.get(host, ()):
+                meters.update({meter.meter_id: meter for meter in delta.meters})
+            wanted = {meter.meter_id: meter for meter in self.lab.compiler.meters(host)}
+            assert {number: meters.get(number, wanted[number]) for number in wanted} == wanted
+            assert {flow.meter for flow in held.values()} <= {None, *wanted}
 
     @invariant()
     def restored_is_the_same(self) -> None:

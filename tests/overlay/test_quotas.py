@@ -25,6 +25,7 @@ from overlay.policy.changes import (
     MakeDefaultGroup,
 )
 from overlay.policy.values import Direction
+from overlay.qos.changes import CreateQosPolicy
 from overlay.refusals import Refusal
 from overlay.trunks.changes import CreateTrunk, DeleteTrunk
 from overlay.values import Countable, Mac, Quota, Shareable
@@ -40,6 +41,7 @@ ONE_MORE: dict[Countable, Change] = {
     Countable.SECURITY_GROUP: CreateSecurityGroup("g2", "a", ("g2-4", "g2-6")),
     Countable.SECURITY_GROUP_RULE: CreateSecurityRule("r2", "a", "g", Direction.INGRESS),
     Countable.ADDRESS_GROUP: CreateAddressGroup("d2", "a"),
+    Countable.QOS_POLICY: CreateQosPolicy("q2", "a"),
 }
 
 
@@ -55,6 +57,7 @@ def world() -> World:
     it.apply(CreateSecurityGroup("g", "a", ("g-4", "g-6")), 0)
     it.apply(DeleteSecurityRule("g-6"), 0)
     it.apply(CreateAddressGroup("d", "a"), 0)
+    it.apply(CreateQosPolicy("q", "a"), 0)
     it.apply(CreateTrunk("t", "a", "p"), 0)
     return it
 
@@ -112,6 +115,7 @@ def test_limits_are_the_projects_own_or_the_default(world: World) -> None:
         Countable.SECURITY_GROUP: 1000,
         Countable.SECURITY_GROUP_RULE: 10_000,
         Countable.ADDRESS_GROUP: 1000,
+        Countable.QOS_POLICY: 100,
         Countable.TRUNK: 1000,
     }
     assert world.limits("a") == default
