@@ -24,6 +24,9 @@ OUT_LANE: Final = "reg3"
 
 REGISTERS: Final = {NETWORK: "network", IN_LANE: "in_lane", OUT_LANE: "out_lane"}
 
+UNTAGGED: Final = 0
+"""The ``vlan_vid`` of a frame without a tag."""
+
 ARP: Final = 0x0806
 RARP: Final = 0x8035
 IPV4: Final = 0x0800

@@ -135,11 +135,14 @@ def test_flooding_what_nobody_joined() -> None:
 
 
 def test_machines_with_vlans_of_their_own() -> None:
-    """What machines tag themselves, where they may, is not looked into: everybody gets it."""
+    """What machines tag themselves, where they may, is not looked into: everybody gets it, reports among it."""
     lab = furnished(vlan_transparent=True)
     join(lab, "c", ONE)
-    tagged = {**to_group(lab, "red-a", ONE), "vlan_vid": 0x1005}
-    assert [name for _, name in places(lab.send(H1, "red-a", tagged))] == ["red-b", "red-c", "red-d"]
+    tag = {"vlan_vid": 0x1005}
+    own = IPv6Address(link_local(lab.mac("red-a")))
+    spoken = [packets.icmp6(lab.mac("red-a"), 0x333300000016, own, kind) for kind in (130, 131, 143)]
+    for frame in (to_group(lab, "red-a", ONE), {**to_group(lab, "red-a", ONE), "ip_proto": 2}, *spoken):
+        assert [name for _, name in places(lab.send(H1, "red-a", frame | tag))] == ["red-b", "red-c", "red-d"]
 
 
 @pytest.mark.parametrize("source", [True, False])
