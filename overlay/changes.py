@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from overlay.mirrors.changes import MirrorIntent
 from overlay.policy.changes import PairRequest, PolicyIntent
 from overlay.values import (
     Countable,
@@ -55,6 +56,8 @@ class DocumentKind(StrEnum):
     PORT = "port"
     MOVE = "move"
     SHARE = "rbac_policy"
+    TAP_SERVICE = "tap_service"
+    TAP_FLOW = "tap_flow"
 
 
 # --- intents ---------------------------------------------------------------------------------------------------
@@ -435,6 +438,7 @@ Intent: TypeAlias = (
     | Activate
     | Unbind
     | PolicyIntent
+    | MirrorIntent
 )
 
 
@@ -551,12 +555,13 @@ class UnitKind(StrEnum):
     PEER = "peer"
     SERVICE = "service"
     CLAUSE = "clause"
+    MIRROR = "mirror"
 
 
 class Unit(NamedTuple):
     """The smallest thing that is compiled anew: all flows of one object on one host.
 
-    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS; for those of policies see
+    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT, ADDRESS and MIRROR; for those of policies see
     ``overlay.policy.flows``.
     """
 

@@ -16,6 +16,7 @@ from typing import Final
 from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
+from overlay.mirrors import flows as mirror_flows
 from overlay.pipeline import METERS, PIPELINE
 from overlay.policy import flows as policy_flows
 from overlay.policy import units as policy_units
@@ -78,6 +79,8 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
             yield Unit(host, UnitKind.NETWORK, network_id)
             for port_id in world.standing(host, network_id):
                 yield Unit(host, UnitKind.PORT, port_id)
+                if port_id in world.mirrors:
+                    yield Unit(host, UnitKind.MIRROR, port_id)
         for port in world.ports_of_network(network_id):
             for host in present:
                 yield Unit(host, UnitKind.ADDRESS, port.id)
@@ -99,7 +102,11 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
     port = world.ports.get(unit.key)
     if port is None:
         return ()
-    return tuple(_of_tap(world, host, port) if unit.kind is UnitKind.PORT else _of_address(world, host, port))
+    if unit.kind is UnitKind.MIRROR:
+        return tuple(mirror_flows.of_port(world, host.name, port.id))
+    if unit.kind is UnitKind.PORT:
+        return tuple(mirror_flows.copying(world, port.id, _of_tap(world, host, port)))
+    return tuple(_of_address(world, host, port))
 
 
 def meters_of(world: World, host: HostName) -> tuple[Meter, ...]:

@@ -40,6 +40,8 @@ from overlay.changes import (
     UpdateSubnetPool,
 )
 from overlay.index import Index
+from overlay.mirrors import changes as mirrors
+from overlay.mirrors import intents as mirroring
 from overlay.policy import changes as policy
 from overlay.policy import groups, rules
 from overlay.recording import Recorder
@@ -80,6 +82,12 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     policy.CreateAddressGroup: groups.create_address_group,
     policy.UpdateAddressGroup: groups.update_address_group,
     policy.DeleteAddressGroup: groups.delete_address_group,
+    mirrors.CreateTapService: mirroring.create_service,
+    mirrors.UpdateTapService: mirroring.update_service,
+    mirrors.DeleteTapService: mirroring.delete_service,
+    mirrors.CreateTapFlow: mirroring.create_flow,
+    mirrors.UpdateTapFlow: mirroring.update_flow,
+    mirrors.DeleteTapFlow: mirroring.delete_flow,
     HostSeen: membership.seen,
     HostSnapshot: placement.snapshot,
     Plugged: placement.plugged,

@@ -9,11 +9,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
+from overlay.mirrors.values import TapFlow, TapService
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.refusals import Stale
 from overlay.values import Network, Port, Share, Subnet, SubnetPool
 
-Recorded = TypeVar("Recorded", Network, Subnet, Port, SubnetPool, Share, SecurityGroup, SecurityRule, AddressGroup)
+Recorded = TypeVar(
+    "Recorded",
+    Network,
+    Subnet,
+    Port,
+    SubnetPool,
+    Share,
+    SecurityGroup,
+    SecurityRule,
+    AddressGroup,
+    TapService,
+    TapFlow,
+)
 """Whatever has a record."""
 
 

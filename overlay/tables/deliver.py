@@ -16,6 +16,7 @@ TABLE: Final = Table(
     "Hands a packet to the tap of its receiver.",
     matches=(OUT_LANE,),
     writes=("vlan_vid",),
+    nexts=("mirror",),
     outputs=True,
     miss="drop: the receiver was unplugged",
 )
@@ -24,8 +25,12 @@ PASS: Final = 10
 
 
 def to_tap(cookie: int, tap: Tap) -> Flow:
-    """Hand it over.  A tag is taken away again: of a flood the next copy is for another port."""
-    actions: tuple[Action, ...] = (Output(tap.ofport),)
-    if tap.vid:
-        actions = (PushVlan(), Set("vlan_vid", VLAN_PRESENT | tap.vid), *actions, PopVlan())
-    return TABLE.flow(PASS, {OUT_LANE: tap.lane}, cookie=cookie, actions=actions)
+    """Hand it over."""
+    return TABLE.flow(PASS, {OUT_LANE: tap.lane}, cookie=cookie, actions=hand(tap))
+
+
+def hand(tap: Tap) -> tuple[Action, ...]:
+    """The actions that do.  A tag is taken away again: of a flood the next copy is for another port."""
+    if not tap.vid:
+        return (Output(tap.ofport),)
+    return (PushVlan(), Set("vlan_vid", VLAN_PRESENT | tap.vid), Output(tap.ofport), PopVlan())

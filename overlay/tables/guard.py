@@ -45,7 +45,7 @@ TABLE: Final = Table(
         "ipv6_src",
         "icmpv6_type",
     ),
-    nexts=("guard_nd", "arp", "services"),
+    nexts=("guard_nd", "arp", "services", "mirror"),
     outputs=True,
     miss="drop: not a port of ours",
 )

@@ -77,6 +77,7 @@ class CookieKind(IntEnum):
     PEER = 10
     SERVICE = 11
     CLAUSE = 12
+    MIRROR = 40
 
 
 _UUID_START: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{2}")

@@ -46,6 +46,15 @@ from overlay.changes import (
     UpdateSubnetPool,
 )
 from overlay.compile import Compiler, units_of
+from overlay.mirrors.changes import (
+    CreateTapFlow,
+    CreateTapService,
+    DeleteTapFlow,
+    DeleteTapService,
+    UpdateTapFlow,
+    UpdateTapService,
+)
+from overlay.mirrors.values import TapDirection
 from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
@@ -72,6 +81,7 @@ PORTS = st.sampled_from([f"port{number}" for number in range(6)])
 SUBNETS = {"four": ip_network("10.0.0.0/29"), "other": ip_network("10.0.0.4/30"), "six": ip_network("2001:db8::/64")}
 TEXTS = st.sampled_from([None, "a", "b"])
 GROUPS = st.sampled_from(["one", "two", "default-p"])
+SERVICES = st.sampled_from(["service1", "service2"])
 ADDRESSES = "addresses"
 PAIRS = st.sampled_from(
     [
@@ -99,7 +109,7 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lab = Lab(4, Settings(vni_first=1, vni_last=2, grace=1.0, move_timeout=30.0))
+        self.lab = Lab(4, Settings(vni_first=1, vni_last=4, grace=1.0, move_timeout=30.0))
 
     @initialize()
     def furnish(self) -> None:
@@ -292,6 +302,26 @@ class Lives(RuleBasedStateMachine):
         self.apply(CreateAddressGroup(ADDRESSES, "p"))
         self.apply(DeleteAddressGroup(ADDRESSES) if delete else UpdateAddressGroup(ADDRESSES, add=add, remove=remove))
 
+    @rule(service=SERVICES, port=PORTS, project=PROJECTS, text=TEXTS, delete=st.booleans())
+    def judge_tap_service(self, service: str, port: str, project: str, text: str | None, delete: bool) -> None:
+        made = CreateTapService(service, project, port)
+        self.apply(DeleteTapService(service) if delete else made)
+        self.apply(UpdateTapService(service, name=text))
+
+    @rule(
+        flow=st.sampled_from(["flow1", "flow2", "flow3"]),
+        service=SERVICES,
+        port=PORTS,
+        direction=st.sampled_from(list(TapDirection)),
+        text=TEXTS,
+        delete=st.booleans(),
+    )
+    def mirror(  # noqa: PLR0917  (a rule of hypothesis)
+        self, flow: str, service: str, port: str, direction: TapDirection, text: str | None, delete: bool
+    ) -> None:
+        self.apply(DeleteTapFlow(flow) if delete else CreateTapFlow(flow, "p", service, port, direction))
+        self.apply(UpdateTapFlow(flow, description=text))
+
     @rule(port=PORTS)
     def delete_port(self, port: str) -> None:
         self.apply(DeletePort(port))
@@ -361,6 +391,8 @@ class Lives(RuleBasedStateMachine):
                     (Countable.SECURITY_GROUP, world.security_groups),
                     (Countable.SECURITY_GROUP_RULE, world.security_rules),
                     (Countable.ADDRESS_GROUP, world.address_groups),
+                    (Countable.TAP_SERVICE, world.tap_services),
+                    (Countable.TAP_FLOW, world.tap_flows),
                 )
             }
         for group_id in world.security_groups:
