@@ -2,9 +2,9 @@
 
 A port's frames are copied when the guard lets it send them, and when they are delivered to it; answers that its switch
 makes by itself (ARP, neighbours) are not.  A copy leaves at once: to a tap of this host, or through the tunnel by the
-VNI of the tap service.  What the port that gets copies sends itself does not come back to it: OpenFlow never sends a
-packet out of the port by which it came in.  For the tunnel it is told to, since what comes by it may have to be copied
-to another host.
+VNI of the tap service.  What the port that gets copies sends itself to a mirrored one on its host does not come back to
+it: OpenFlow never sends a packet out of the port by which it came in.  For the tunnel it is told to, since what comes by
+it may have to be copied to another host.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ TABLE: Final = Table(
     miss="no copies",
 )
 
+OWN: Final = 30
 BY_TUNNEL: Final = 20
 ALL: Final = 10
 
@@ -55,7 +56,8 @@ def sent(cookie: int, lane: int, ways: Iterable[Way], tunnel_port: int | None) -
 
 
 def got(cookie: int, lane: int, ways: Sequence[Way], tunnel_port: int | None) -> Iterator[Flow]:
-    """Copies of what a port gets, be it from this host or by the tunnel."""
+    """Copies of what a port gets, be it from this host or by the tunnel; of what it floods it gets nothing itself."""
+    yield TABLE.flow(OWN, {IN_LANE: lane, OUT_LANE: lane}, cookie=cookie)
     yield TABLE.flow(ALL, {OUT_LANE: lane}, cookie=cookie, actions=_copies(ways, tunnel_port))
     if tunnel_port is not None:
         by_tunnel = {OUT_LANE: lane, "in_port": tunnel_port}
