@@ -37,6 +37,7 @@ from controller.views import (
     LocatorView,
     MoveStep,
     MoveView,
+    MulticastView,
     PathEnd,
     PathsView,
     PrefixView,
@@ -211,6 +212,18 @@ class Desk(FabricDesk):
             if move.id == move_id:
                 return self._move_view(move)
         raise NotFound(f"id: there is no move {move_id}", field="id", kind="MoveNotFound")
+
+    def multicast(self) -> MulticastView:
+        """What machines listen to."""
+        owner, world = self._owner, self.world
+        return MulticastView(
+            groups=sum(len(world.multicast_groups(network_id)) for network_id in world.multicast_networks()),
+            memberships=world.membership_count,
+            refused=world.refusal_count,
+            reports=owner.reports,
+            unsound=owner.unsound_reports,
+            asked=owner.querier.asked,
+        )
 
     def health(self) -> HealthView:
         """How the controller is doing."""

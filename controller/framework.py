@@ -72,6 +72,11 @@ _ofproto_parser: Any = _module("ofproto.ofproto_parser")
 ofp_event: Any = _module("controller.ofp_event")
 _ofp_handler: Any = _module("controller.ofp_handler")
 _conf: Any = _module("cfg").CONF
+ipv4: Any = _module("lib.packet.ipv4")
+ipv6: Any = _module("lib.packet.ipv6")
+igmp: Any = _module("lib.packet.igmp")
+icmpv6: Any = _module("lib.packet.icmpv6")
+packet_utils: Any = _module("lib.packet.packet_utils")
 
 MAIN_DISPATCHER: Final = _handler.MAIN_DISPATCHER
 DEAD_DISPATCHER: Final = _handler.DEAD_DISPATCHER

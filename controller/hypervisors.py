@@ -7,6 +7,7 @@ take away the flows of ports that it has not heard of yet.
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -32,6 +33,7 @@ from overlay.values import DatapathId, HostName
 from overlay.world import World
 
 _MARK_SHIFT: Final = 48
+_VLAN: Final = 0x8100
 _REST_SECONDS: Final = 0.01
 _WARM_SECONDS: Final = 60.0
 _WARM_SECONDS_FIRST: Final = 0.5
@@ -166,7 +168,7 @@ class Hypervisors:
         generations: list[tuple[HostName, int]] = []
         cost: dict[DatapathId, int] = {}
         for name, delta in self.compiler.refresh(outcome.dirty).items():
-            if not (delta.put or delta.remove) or name not in self.world.hosts:
+            if name not in self.world.hosts:
                 continue
             channel = self.channel(name)
             mods = Mods(meters=delta.meters, zones=delta.zones, put=delta.put, remove=delta.remove)
@@ -216,6 +218,17 @@ class Hypervisors:
             return None
         port_id = self.world.port_at(name, event.in_port)
         return None if port_id is None else (name, port_id)
+
+    def tell(self, host: HostName, port_id: str, frame: bytes) -> None:
+        """Hand a frame to the machine of a port, past all tables; to nobody where it is not plugged or not reached."""
+        tap = self.world.footing(port_id).tap_at(host)
+        known = self.world.hosts.get(host)
+        session = None if known is None else self._sessions.get(known.datapath_id)
+        if tap is None or session is None:
+            return
+        if tap.vid:
+            frame = frame[:12] + struct.pack("!HH", _VLAN, tap.vid) + frame[12:]
+        session.packet_out(tap.ofport, frame)
 
     def audit(self, *, thorough: bool) -> None:
         """Ask every switch whether it still holds what it should."""

@@ -44,6 +44,9 @@ from controller.fabric.graph import Fabric
 from controller.fabric.intended import Statement, written
 from controller.fairness import FairQueue
 from controller.green import HOLD
+from controller.guests import groups
+from controller.guests.listening import ASKED_EVERY_MINUTE, Query
+from controller.guests.querier import Querier
 from controller.herding import BinsCounted
 from controller.hypervisors import Hypervisors, is_hypervisor
 from controller.identity.roster import DeleteProject, Enrolment, Roster
@@ -64,6 +67,8 @@ from overlay.changes import (
 )
 from overlay.policy.changes import DeleteSecurityGroup
 from overlay.refusals import Conflict, NotFound, Refusal
+from overlay.tables.names import CookieKind, kind_of
+from overlay.values import HostName, PortStatus
 from overlay.world import World
 
 _LOG: Final = logging.getLogger(__name__)
@@ -126,6 +131,7 @@ class Owner:
     :param bfd: whether the ends of fabric links give each other signs of life.
     :param lost_after: seconds without a session after which nobody waits for a host any more.
     :param audit_interval: seconds between two checks of what the switches hold.
+    :param query: how machines are asked which multicast groups they listen to.
     :param watch: how the fabric's load is watched.
     :param intended: the topology that the fabric is meant to have, where anybody said.
     :param roster: the projects and tokens that the store knows.
@@ -143,6 +149,7 @@ class Owner:
         bfd: bool = True,
         lost_after: float,
         audit_interval: float,
+        query: Query = ASKED_EVERY_MINUTE,
         watch: Watch = UNWATCHED,
         intended: Statement | None = None,
         roster: Roster | None = None,
@@ -164,6 +171,11 @@ class Owner:
             spawn=self.spawn,
             sink=self.put,
         )
+        self.querier = Querier(world, query)
+        self.reports = 0
+        """How many sound reports of what machines listen to were heard."""
+        self.unsound_reports = 0
+        """How many that were none."""
         self.journal = Journal()
         self.failures = 0
         self._undone = Outcome()
@@ -427,9 +439,25 @@ class Owner:
         match event:
             case PacketArrived():
                 where = self.hypervisors.speaker(event)
-                return Outcome() if where is None else self.world.apply(Announced(*where), self._clock())
+                return Outcome() if where is None else self._heard(*where, event)
+            case SwitchUp():
+                outcome = self._applied(*self.hypervisors.take(event))
+                if (name := self.hypervisors.name_of(event.datapath_id)) is not None:
+                    self.querier.returned(name)
+                return outcome
             case _:
                 return self._applied(*self.hypervisors.take(event))
+
+    def _heard(self, host: HostName, port_id: str, event: PacketArrived) -> Outcome:
+        """A machine said something that its network listens to."""
+        if kind_of(event.cookie) != CookieKind.ASKED_GROUPS:
+            return self._applied(Announced(host, port_id))
+        said = groups.heard(host, port_id, event.data)
+        if said is None:
+            self.unsound_reports += 1
+            return Outcome()
+        self.reports += 1
+        return self._applied(*said)
 
     def _checked(self, event: ReadBack | Counted | PortsCounted | BinsCounted) -> Outcome:
         if isinstance(event, PortsCounted | BinsCounted):
@@ -463,6 +491,9 @@ class Owner:
         self.underlay.flush()
 
     def _notify(self, outcome: Outcome) -> None:
+        for notice in outcome.notices:
+            if notice.kind is NoticeKind.PORT_STATUS and notice.detail == PortStatus.ACTIVE:
+                self.querier.activated(notice.id)
         if any(notice.kind in {NoticeKind.MOVE_PHASE, NoticeKind.PORT_STATUS} for notice in outcome.notices):
             watchers, self._watchers = self._watchers, set()
             for watcher in watchers:
@@ -483,6 +514,9 @@ class Owner:
         self.underlay.tick()
         self.hypervisors.warm_up()
         now = time.monotonic()
+        for host, port_id in self.querier.turn(now):
+            for question in self.querier.questions:
+                self.hypervisors.tell(host, port_id, question)
         if now >= self._next_audit:
             self._next_audit = now + self._audit_interval
             self._audits += 1

@@ -27,6 +27,7 @@ from controller.fabric.graph import Fabric
 from controller.fabric.plan import LaPlan
 from controller.fabric.policies import policy_named
 from controller.framework import Address
+from controller.guests.listening import Query
 from controller.identity.roster import Roster
 from controller.openflow import app as openflow
 from controller.openflow.tally import Tally
@@ -161,6 +162,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
     :raises SettingsError: when the settings do not go together with what the operator has chosen since.
     """
     documents = store.load()
+    query = Query(settings.overlay.multicast_query_interval)
     world = World.restore(
         (document for document in documents if document.kind in _OVERLAY_KINDS),
         time.time(),
@@ -172,6 +174,12 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             settings.overlay.port_rate_kbps,
             settings.overlay.underlay_mtu,
             settings.quotas,
+            flood_unregistered=settings.overlay.multicast_unregistered == "flood",
+            groups_per_port=settings.overlay.multicast_groups_per_port,
+            groups_per_network=settings.overlay.multicast_groups_per_network,
+            listening=query.patience,
+            storm_pps=settings.overlay.storm_pps,
+            asking_pps=settings.overlay.asking_pps,
         ),
     )
     plan = LaPlan(settings.fabric.la_supernet, settings.fabric.edge_prefix_length, settings.fabric.router_mac)
@@ -199,6 +207,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
         lldp_interval=settings.fabric.lldp_interval,
         bfd=settings.fabric.bfd,
         lost_after=settings.overlay.host_lost_after,
+        query=query,
         audit_interval=settings.audit_interval,
         watch=settings.fabric.watch,
         intended=_intended(settings.fabric.intended, documents),

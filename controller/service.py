@@ -23,6 +23,7 @@ from controller.views import (
     LoadView,
     LocationView,
     MoveView,
+    MulticastView,
     PathsView,
     PoliciesView,
     SwitchChangeView,
@@ -184,6 +185,9 @@ class Service(Protocol):
 
         :raises NotFound: kind ``MoveNotFound``.
         """
+
+    def multicast(self) -> MulticastView:
+        """What machines listen to."""
 
     def health(self) -> HealthView:
         """How the controller is doing."""

@@ -39,9 +39,16 @@ _PORT_RATE_LEAST: Final = 64
 """Below it not even ARP and DHCP would be a network."""
 _PORT_RATE_MOST: Final = 400_000_000
 """400 Gbit/s: the fastest card that there is; a typing error beyond, and still a number of 32 bits in OpenFlow."""
+_PPS_MOST: Final = 10_000_000
+"""More than any port sends."""
 _UNDERLAY_MTU_LEAST: Final = 1330
 """Leaves the 1,280 bytes that IPv6 needs (RFC 8200 §5)."""
 _UNDERLAY_MTU_MOST: Final = 65535
+_UNREGISTERED: Final = ("drop", "flood")
+_QUERY_LEAST: Final = 1.0
+_QUERY_MOST: Final = 31_744.0
+"""The longest that a question can say (RFC 9776 §4.1.7)."""
+_GROUPS_MOST: Final = 100_000
 _QUOTA_MOST: Final = (1 << 31) - 1
 _RATE_MOST: Final = 100_000
 _BURST_MOST: Final = 1_000_000
@@ -117,9 +124,19 @@ class OverlaySettings:
     move_timeout: float
     host_lost_after: float
     port_rate_kbps: int
-    """What each VM port may send into its network, in kbit/s; 0 is no limit."""
+    """What each VM port may send whose QoS policy does not say, in kbit/s; 0 is no limit."""
     underlay_mtu: int
     """The largest IP packet that the underlay carries between hosts, in bytes; networks have 50 less."""
+    multicast_unregistered: str
+    """What becomes of multicast to a group that nobody in its network joined: ``drop`` or ``flood``."""
+    multicast_query_interval: float
+    """Seconds between two questions to machines for what they listen to."""
+    multicast_groups_per_port: int
+    multicast_groups_per_network: int
+    storm_pps: int
+    """How many packets a second each VM port may flood; 0 is any number."""
+    asking_pps: int
+    """How many packets a second of each VM port are handed to the controller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,9 +349,32 @@ def _overlay(section: Section) -> OverlaySettings:
         host_lost_after=section.seconds("host_lost_after", 30.0),
         port_rate_kbps=section.whole("port_rate_kbps", 0, _PORT_RATE_LEAST, _PORT_RATE_MOST, zero=True),
         underlay_mtu=section.whole("underlay_mtu", 1500, _UNDERLAY_MTU_LEAST, _UNDERLAY_MTU_MOST),
+        multicast_unregistered=_unregistered(section),
+        multicast_query_interval=_query_interval(section),
+        multicast_groups_per_port=section.whole("multicast_groups_per_port", 64, 1, _GROUPS_MOST),
+        multicast_groups_per_network=section.whole("multicast_groups_per_network", 1024, 1, _GROUPS_MOST),
+        storm_pps=section.whole("storm_pps", 1000, 1, _PPS_MOST, zero=True),
+        asking_pps=section.whole("asking_pps", 50, 1, _PPS_MOST),
     )
     section.end()
     return overlay
+
+
+def _unregistered(section: Section) -> str:
+    word = section.text("multicast_unregistered", _UNREGISTERED[0])
+    if word not in _UNREGISTERED:
+        raise SettingsError(f"overlay.multicast_unregistered: {word!r} is none of {', '.join(_UNREGISTERED)}")
+    return word
+
+
+def _query_interval(section: Section) -> float:
+    interval = section.seconds("multicast_query_interval", 60.0)
+    if not _QUERY_LEAST <= interval <= _QUERY_MOST:
+        raise SettingsError(
+            f"overlay.multicast_query_interval: must be from {_QUERY_LEAST:g} to {_QUERY_MOST:g} seconds,"
+            f" not {interval:g}"
+        )
+    return interval
 
 
 def _quotas(section: Section) -> Mapping[Countable, int]:

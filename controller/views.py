@@ -416,6 +416,23 @@ class ClashView:
 
 
 @dataclass(frozen=True, slots=True)
+class MulticastView:
+    """What do machines listen to, over all networks, and how do we know?
+
+    :param refused: reports beyond a limit, of the ports that there are.
+    :param reports: sound reports that were heard since the controller started, and ``unsound`` ones.
+    :param asked: how often a port was asked since then.
+    """
+
+    groups: int
+    memberships: int
+    refused: int
+    reports: int
+    unsound: int
+    asked: int
+
+
+@dataclass(frozen=True, slots=True)
 class HealthView:
     """Is the controller fit to serve, and if not, why?
 

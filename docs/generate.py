@@ -11,7 +11,7 @@ from typing import Any, Final
 from controller.fabric import specimen as fabric
 from controller.rest import policy
 from controller.rest.metrics import families
-from controller.views import HealthView, LoadView, TopologyView
+from controller.views import HealthView, LoadView, MulticastView, TopologyView
 from overlay import moves, specimen
 
 HERE: Final = Path(__file__).parent
@@ -70,6 +70,7 @@ def _metrics() -> str:
         (),
         TopologyView((), (), (), (), ()),
         LoadView(0.0, (), ()),
+        MulticastView(0, 0, 0, 0, 0, 0),
     )
     rows = "\n".join(
         f"| `{family.name}{_SUFFIXES.get(family.type, '')}` | {family.type} | {_labels(family)} "

@@ -14,7 +14,9 @@ from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from overlay.mirrors.changes import MirrorIntent
-from overlay.policy.changes import PairRequest, PolicyIntent
+from overlay.multicast.changes import Joined, Left
+from overlay.policy.changes import MakeDefaultGroup, PairRequest, PolicyIntent
+from overlay.qos.changes import QosIntent
 from overlay.values import (
     Countable,
     Host,
@@ -47,6 +49,7 @@ class DocumentKind(StrEnum):
 
     QUOTA = "quota"
     SUBNETPOOL = "subnetpool"
+    QOS_POLICY = "qos_policy"
     NETWORK = "network"
     SUBNET = "subnet"
     HOST = "host"
@@ -58,6 +61,7 @@ class DocumentKind(StrEnum):
     SHARE = "rbac_policy"
     TAP_SERVICE = "tap_service"
     TAP_FLOW = "tap_flow"
+    MEMBERSHIPS = "memberships"
 
 
 # --- intents ---------------------------------------------------------------------------------------------------
@@ -67,8 +71,10 @@ class DocumentKind(StrEnum):
 class CreateNetwork:
     """Make a network; ``vni=None`` takes the lowest free one of the configured range, ``mtu=None`` the largest.
 
-    Refused: ``SegmentationIdInUse`` (409), ``NoNetworkAvailable`` (409, range exhausted), ``OverQuota`` (409),
-    ``InvalidInput`` (400, an MTU that does not fit through the tunnel).
+    ``qos_policy_id=None`` takes the default one of the project, if it has one.
+
+    Refused: ``SegmentationIdInUse`` (409), ``QosPolicyNotFound``, ``NoNetworkAvailable`` (409, range exhausted),
+    ``OverQuota`` (409), ``InvalidInput`` (400, an MTU that does not fit through the tunnel).
     """
 
     id: str
@@ -80,11 +86,12 @@ class CreateNetwork:
     admin_up: bool = True
     tags: tuple[str, ...] = ()
     port_security: bool = True
+    qos_policy_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateNetwork:
-    """Change what may change of a network; ``None`` keeps a field.
+    """Change what may change of a network; ``None`` keeps a field, :data:`UNCHANGED` the QoS policy.
 
     Refused: ``NetworkNotFound``, ``InvalidInput`` (MTU), ``RbacPolicyInUse``, ``OverQuota``,
     ``RevisionNumberConstraintFailed`` (412).
@@ -102,6 +109,7 @@ class UpdateNetwork:
     shared: bool | None = None
     share_id: str = ""
     port_security: bool | None = None
+    qos_policy_id: str | Unchanged | None = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +205,7 @@ class CreatePort:
     :param guest: whether whoever asks may use the network only because it is shared with him: it must be so still.
     :param port_security: ``None`` as the network says.
     :param security_groups: ``None`` lets it talk to everybody, ``()`` to nobody.
+    :param default_group: what makes the default group of its project, which it is to be in if it is checked at all.
 
     Refused: ``NetworkNotFound``, ``SubnetNotFound``, ``MacAddressInUse``, ``MacAddressGenerationFailure``,
     ``InvalidIpForSubnet``, ``InvalidIpForNetwork``, ``AllocationOnAutoAddressSubnet`` (400), ``IpAddressInUse``,
@@ -221,12 +230,14 @@ class CreatePort:
     guest: bool = False
     port_security: bool | None = None
     security_groups: tuple[str, ...] | None = None
+    default_group: MakeDefaultGroup | None = None
     allowed_pairs: tuple[PairRequest, ...] = ()
+    qos_policy_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UpdatePort:
-    """Change what may change of a port; ``None`` keeps a field, :data:`UNCHANGED` keeps the host.
+    """Change what may change of a port; ``None`` keeps a field, :data:`UNCHANGED` keeps the host or the QoS policy.
 
     A new host for a port that is plugged at its present one is a move that activates by itself.
     ``host=None`` unbinds.  ``fixed_ips`` replaces all addresses: one that the port has already is kept when it is
@@ -250,6 +261,7 @@ class UpdatePort:
     port_security: bool | None = None
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[PairRequest, ...] | None = None
+    qos_policy_id: str | Unchanged | None = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +359,8 @@ class DeleteShare:
 class SetTags:
     """Tag an object or take tags away: first all of ``remove`` (``None`` is all that there are), then add.
 
-    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, security groups.
+    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, QoS policies,
+        security groups, address groups.
 
     Refused: the object's ``…NotFound``, ``TagNotFound`` (404, one of ``needed`` is not there),
     ``RevisionNumberConstraintFailed``.
@@ -439,6 +452,7 @@ Intent: TypeAlias = (
     | Unbind
     | PolicyIntent
     | MirrorIntent
+    | QosIntent
 )
 
 
@@ -536,7 +550,18 @@ class Tick:
 
 
 Event: TypeAlias = (
-    HostSeen | HostSnapshot | Plugged | Unplugged | HostLost | HostBack | Announced | Sent | Confirmed | Tick
+    HostSeen
+    | HostSnapshot
+    | Plugged
+    | Unplugged
+    | HostLost
+    | HostBack
+    | Announced
+    | Sent
+    | Confirmed
+    | Tick
+    | Joined
+    | Left
 )
 
 Change: TypeAlias = Intent | Event
@@ -556,13 +581,14 @@ class UnitKind(StrEnum):
     SERVICE = "service"
     CLAUSE = "clause"
     MIRROR = "mirror"
+    MULTICAST = "multicast"
 
 
 class Unit(NamedTuple):
     """The smallest thing that is compiled anew: all flows of one object on one host.
 
-    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT, ADDRESS and MIRROR; for those of policies see
-    ``overlay.policy.flows``.
+    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT, ADDRESS and MIRROR, ``network's
+    id|group`` for MULTICAST; for those of policies see ``overlay.policy.units``.
     """
 
     host: HostName

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from itertools import chain
 from types import MappingProxyType
 from typing import Final
@@ -16,10 +17,13 @@ from typing import Final
 from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
+from overlay.footing import Tap
 from overlay.mirrors import flows as mirror_flows
+from overlay.multicast import memberships
 from overlay.pipeline import METERS, PIPELINE
 from overlay.policy import flows as policy_flows
 from overlay.policy import units as policy_units
+from overlay.qos.meters import LaneMeters, meters_of_lane
 from overlay.tables import (
     advertise,
     arp,
@@ -35,7 +39,7 @@ from overlay.tables import (
     services,
     storm,
 )
-from overlay.tables.names import SENDING_METERS, CookieKind, provenance
+from overlay.tables.names import CookieKind, provenance
 from overlay.values import Host, HostName, Port
 from overlay.world import World
 
@@ -51,7 +55,9 @@ _OF_POLICY: Final[Mapping[UnitKind, Callable[[World, HostName, str], Iterable[Fl
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What to change on one switch: flows to add or replace, flows to remove; first the meters that they need.
+    """What to change on one switch: flows to add or replace, flows to remove; first the meters that are new or changed.
+
+    A meter may change alone: its flows do not know its rate.
 
     A meter whose flow is removed stays: deleting it would take every flow that came to use it meanwhile along.  It
     meets no packet, and the next port of its number has it again.
@@ -78,14 +84,21 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
         for host in present:
             yield Unit(host, UnitKind.NETWORK, network_id)
             for port_id in world.standing(host, network_id):
-                yield Unit(host, UnitKind.PORT, port_id)
-                if port_id in world.mirrors:
-                    yield Unit(host, UnitKind.MIRROR, port_id)
+                yield from _of_standing(world, host, port_id)
         for port in world.ports_of_network(network_id):
             for host in present:
                 yield Unit(host, UnitKind.ADDRESS, port.id)
+        for group in world.multicast_groups(network_id):
+            for host in present:
+                yield memberships.unit(host, network_id, group)
     for host in chosen:
         yield from policy_units.units_at(world.policy, host, world.networks_on_host(host))
+
+
+def _of_standing(world: World, host: HostName, port_id: str) -> Iterator[Unit]:
+    yield Unit(host, UnitKind.PORT, port_id)
+    if port_id in world.mirrors:
+        yield Unit(host, UnitKind.MIRROR, port_id)
 
 
 def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
@@ -94,11 +107,13 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
     if host is None:
         return ()
     if unit.kind is UnitKind.BASE:
-        return tuple(_static())
+        return tuple(_static(world))
     if unit.kind is UnitKind.NETWORK:
         return tuple(_of_network(world, host, unit.key))
     if unit.kind in _OF_POLICY:
         return tuple(_OF_POLICY[unit.kind](world, unit.host, unit.key))
+    if unit.kind is UnitKind.MULTICAST:
+        return tuple(_of_group(world, host, *unit.key.rsplit("|", 1)))
     port = world.ports.get(unit.key)
     if port is None:
         return ()
@@ -111,33 +126,42 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
 
 def meters_of(world: World, host: HostName) -> tuple[Meter, ...]:
     """All meters that the flows of a host's switch need."""
-    return (*METERS, *filter(None, (_allowance(world, lane) for lane in _lanes(world, host))))
+    return (*METERS, *(meter for port, tap in _plugged(world, host) for meter in _meters(world, port, tap).present()))
 
 
-def _lanes(world: World, host: HostName) -> Iterator[int]:
-    """The lanes that have a program."""
+def _plugged(world: World, host: HostName) -> Iterator[tuple[Port, Tap]]:
+    """The ports that have a program at a host."""
     for network_id in world.networks_on_host(host):
         for port_id in world.standing(host, network_id):
             tap = world.footing(port_id).tap_at(host)
             if tap is not None:
-                yield tap.lane
+                yield world.ports[port_id], tap
 
 
-def _allowance(world: World, lane: int) -> Meter | None:
-    rate = world.settings.port_rate_kbps
-    return classify.allowance(lane, rate) if rate else None
+def _meters(world: World, port: Port, tap: Tap) -> LaneMeters:
+    return meters_of_lane(tap.lane, world.limits_of(port), world.settings)
 
 
-def _static() -> Iterator[Flow]:
+def _meters_of_unit(world: World, unit: Unit) -> tuple[Meter, ...]:
+    """The meters of what a unit's flows are about: a tap's are its port's."""
+    port = world.ports.get(unit.key) if unit.kind is UnitKind.PORT and unit.host in world.hosts else None
+    tap = None if port is None else world.footing(port.id).tap_at(unit.host)
+    return () if port is None or tap is None else tuple(_meters(world, port, tap).present())
+
+
+def _static(world: World) -> Iterator[Flow]:
     cookie = provenance(CookieKind.STATIC)
     yield from guard.neighbour_talk(cookie)
     yield arp.miss(cookie)
     yield neighbours.miss(cookie)
     yield advertise.complete(cookie)
+    yield services.no_other_querier(cookie)
     yield services.miss(cookie)
     yield from filters.SENDER.static(cookie)
     yield arrive.miss(cookie)
     yield forward.miss(cookie)
+    if not world.settings.flood_unregistered:
+        yield from forward.unregistered(cookie)
     yield storm.miss(cookie)
     yield from filters.RECEIVER.static(cookie)
 
@@ -150,14 +174,31 @@ def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
     cookie = provenance(CookieKind.NETWORK, network_id)
     if host.tunnel_port is not None:
         yield classify.from_tunnel(cookie, host.tunnel_port, vni)
+    lanes = _local_lanes(world, host, world.standing(host.name, network_id))
+    others = (world.hosts[other].la for other in world.hosts_with_network(network_id) if other != host.name)
+    yield flood.flood(cookie, vni, lanes, host.tunnel_port, sorted(others))
+
+
+def _of_group(world: World, host: Host, network_id: str, group: str) -> Iterator[Flow]:
+    """Those who listen to a multicast group; where a listener is about to arrive, there as well."""
+    audience = world.audience(network_id, address := ip_address(group))
+    if not audience or not world.has_network(host.name, network_id):
+        return
+    lanes = _local_lanes(world, host, audience.get(host.name, ()))
+    others = sorted(world.hosts[other].la for other in audience if other != host.name)
+    cookie = provenance(CookieKind.MULTICAST, network_id)
+    yield forward.group(cookie, world.networks[network_id].vni, address, lanes, host.tunnel_port, others)
+
+
+def _local_lanes(world: World, host: Host, ports: Iterable[str]) -> list[int]:
+    """Where a host delivers itself what is for these ports."""
     lanes = []
-    for port_id in world.standing(host.name, network_id):
+    for port_id in ports:
         at = world.footing(port_id)
         tap = at.tap_at(host.name)
         if tap is not None and host.name in at.local:
             lanes.append(tap.lane)
-    others = (world.hosts[other].la for other in world.hosts_with_network(network_id) if other != host.name)
-    yield flood.flood(cookie, vni, sorted(lanes), host.tunnel_port, sorted(others))
+    return sorted(lanes)
 
 
 def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
@@ -167,9 +208,13 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         return
     cookie = provenance(CookieKind.PORT, port.id)
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
-    yield classify.from_tap(cookie, tap, world.networks[port.network_id].vni, _allowance(world, tap.lane))
-    yield deliver.to_tap(cookie, tap)
     yield from policy_flows.of_tap(world.policy, tap.lane, port)
+    meters = _meters(world, port, tap)
+    vni = world.networks[port.network_id].vni
+    yield from classify.from_tap(cookie, tap, vni, meters.sending, world.limits_of(port).dscp)
+    yield deliver.to_tap(cookie, tap, meters.receiving)
+    if meters.storm is not None:
+        yield storm.limited(cookie, tap.lane, meters.storm)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
         silenced = provenance(CookieKind.SILENCED, port.id)
@@ -180,6 +225,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     yield from guard.own(cookie, tap.lane, port.mac, ipv4, ipv6)
     yield guard.announcement_over(cookie, tap.lane, port.mac)
     yield from guard_nd.own(cookie, tap.lane, port.mac, ipv6)
+    yield from services.groups(provenance(CookieKind.ASKED_GROUPS, port.id), tap.lane, meters.asking.meter_id)
     spoofed = provenance(CookieKind.SPOOFED, port.id)
     yield guard.refused(spoofed, tap.lane)
     yield guard_nd.refused(spoofed, tap.lane)
@@ -235,6 +281,7 @@ class Compiler:
     def __init__(self, world: World) -> None:
         self._world = world
         self._units: dict[Unit, tuple[Flow, ...]] = {}
+        self._metered: dict[Unit, tuple[Meter, ...]] = {}
         self._desired: dict[HostName, dict[FlowKey, Flow]] = {}
         self._zones: dict[Unit, int] = {}
 
@@ -257,13 +304,36 @@ class Compiler:
         :raises PipelineError: when two units make a flow with one key: a defect in our code.
         """
         changed: dict[HostName, list[tuple[Unit, tuple[Flow, ...], tuple[Flow, ...]]]] = {}
+        meters: dict[HostName, list[Meter]] = {}
         for unit in units:
             before, after = self._units.get(unit, ()), flows_of(self._world, unit)
             if before != after:
                 changed.setdefault(unit.host, []).append((unit, before, after))
-        return {host: delta for host, of_host in changed.items() if (delta := self._replace(host, of_host)) is not None}
+            if fresh := self._remeter(unit):
+                meters.setdefault(unit.host, []).extend(fresh)
+        deltas = {
+            host: self._replace(host, changed.get(host, []), tuple(meters.get(host, ())))
+            for host in {**changed, **meters}
+        }
+        return {host: delta for host, delta in deltas.items() if delta is not None}
 
-    def _replace(self, host: HostName, changed: list[tuple[Unit, tuple[Flow, ...], tuple[Flow, ...]]]) -> Delta | None:
+    def _remeter(self, unit: Unit) -> list[Meter]:
+        """The meters of a unit that are new, or other ones now."""
+        before, after = self._metered.get(unit, ()), _meters_of_unit(self._world, unit)
+        if before == after:
+            return []
+        if after:
+            self._metered[unit] = after
+        else:
+            del self._metered[unit]
+        return [meter for meter in after if meter not in before]
+
+    def _replace(
+        self,
+        host: HostName,
+        changed: list[tuple[Unit, tuple[Flow, ...], tuple[Flow, ...]]],
+        meters: tuple[Meter, ...],
+    ) -> Delta | None:
         """All old flows first, so that a key may pass from one unit to another."""
         desired = self._desired.setdefault(host, {})
         old: dict[FlowKey, Flow] = {}
@@ -285,7 +355,7 @@ class Compiler:
         if not desired:
             del self._desired[host]
         zones = self._fresh_zones(unit for unit, _, _ in changed)
-        return Delta(tuple(put), tuple(old.values()), self._allowances(put), zones) if put or old else None
+        return Delta(tuple(put), tuple(old.values()), meters, zones) if put or old or meters else None
 
     def _fresh_zones(self, units: Iterable[Unit]) -> tuple[int, ...]:
         """The zones of taps that were not there before."""
@@ -300,14 +370,6 @@ class Compiler:
                 if before != tap.lane:
                     fresh.append(tap.lane)
         return tuple(fresh)
-
-    def _allowances(self, flows: Iterable[Flow]) -> tuple[Meter, ...]:
-        """The meters that flows need beyond those that every switch has."""
-        rate = self._world.settings.port_rate_kbps
-        if not rate:
-            return ()
-        numbers = (flow.meter - SENDING_METERS for flow in flows if flow.meter is not None)
-        return tuple(classify.allowance(number, rate) for number in numbers if number > 0)
 
     def recompute(self) -> dict[HostName, dict[FlowKey, Flow]]:
         """Compile everything from scratch, beside what is held; for laws and audits."""

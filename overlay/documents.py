@@ -116,6 +116,7 @@ def write_network(network: Network) -> Document:
         "description": network.description,
         "admin_up": network.admin_up,
         "port_security": network.port_security,
+        "qos_policy_id": network.qos_policy_id,
         "record": write_record(network.record),
     }
     return Document(DocumentKind.NETWORK, network.id, body)
@@ -186,6 +187,7 @@ def write_port(port: Port) -> Document:
         "port_security": port.port_security,
         "security_groups": None if port.security_groups is None else list(port.security_groups),
         "allowed_pairs": [[str(pair.mac), str(pair.network)] for pair in port.allowed_pairs],
+        "qos_policy_id": port.qos_policy_id,
         "record": write_record(port.record),
     }
     return Document(DocumentKind.PORT, port.id, body)

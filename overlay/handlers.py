@@ -42,13 +42,25 @@ from overlay.changes import (
 from overlay.index import Index
 from overlay.mirrors import changes as mirrors
 from overlay.mirrors import intents as mirroring
+from overlay.multicast import memberships
+from overlay.multicast.changes import Joined, Left
 from overlay.policy import changes as policy
 from overlay.policy import groups, rules
+from overlay.qos import intents as qos
+from overlay.qos.changes import (
+    AddQosRule,
+    CreateQosPolicy,
+    DeleteQosPolicy,
+    DeleteQosRule,
+    UpdateQosPolicy,
+    UpdateQosRule,
+)
 from overlay.recording import Recorder
 
 
 def _tick(index: Index, _change: Tick, record: Recorder) -> None:
     record.touch(index.moves)
+    memberships.expire(index, record)
 
 
 HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
@@ -67,6 +79,12 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     CreateShare: sharing.create_share,
     UpdateShare: sharing.update_share,
     DeleteShare: sharing.delete_share,
+    CreateQosPolicy: qos.create_qos_policy,
+    UpdateQosPolicy: qos.update_qos_policy,
+    DeleteQosPolicy: qos.delete_qos_policy,
+    AddQosRule: qos.add_rule,
+    UpdateQosRule: qos.update_rule,
+    DeleteQosRule: qos.delete_rule,
     SetTags: tags.set_tags,
     SetQuota: quotas.set_quota,
     ResetQuota: quotas.reset_quota,
@@ -98,5 +116,7 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     Sent: membership.sent,
     Confirmed: membership.confirmed,
     Tick: _tick,
+    Joined: memberships.joined,
+    Left: memberships.left,
 }
 """Each checks everything before it changes anything."""

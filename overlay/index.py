@@ -18,7 +18,10 @@ from overlay.holdings import Holdings
 from overlay.mirrors.index import Mirrors
 from overlay.mirrors.values import TapService
 from overlay.moves import SWITCHING, Move
+from overlay.multicast.listeners import Listeners
 from overlay.policy.index import Policies
+from overlay.qos.index import QosPolicies, User
+from overlay.qos.values import QosPolicy
 from overlay.readiness import Readiness
 from overlay.refusals import NotFound
 from overlay.settings import Settings
@@ -69,6 +72,7 @@ class Index:
         self.shares = Shares()
         self.policy = Policies(self.holdings)
         self.mirrors = Mirrors(self.holdings)
+        self.qos = QosPolicies()
         self.cuts: dict[str, Cuts] = {}
         self.default_pools: dict[int, str] = {}
         self.mac_owner: dict[tuple[str, Mac], str] = {}
@@ -90,6 +94,7 @@ class Index:
         self.stale: dict[tuple[HostName, str], str] = {}
 
         self.readiness = Readiness()
+        self.listeners = Listeners()
         self.shown: dict[str, PortStatus] = {}
 
     # --- looking up ---
@@ -207,17 +212,32 @@ class Index:
         if pool.is_default:
             del self.default_pools[pool.prefixes[0].version]
 
+    def put_qos_policy(self, policy: QosPolicy) -> None:
+        """Add or replace."""
+        if policy.id not in self.qos.by_id:
+            self.holdings.add(Countable.QOS_POLICY, policy.project_id, policy.id)
+        self.qos.put(policy)
+
+    def drop_qos_policy(self, policy_id: str) -> None:
+        """Remove a policy that nobody has."""
+        policy = self.qos.drop(policy_id)
+        self.holdings.drop(Countable.QOS_POLICY, policy.project_id, policy_id)
+
     # --- networks and subnets ---
 
     def put_network(self, network: Network) -> None:
         """Add or replace; the VNI never changes."""
-        if network.id not in self.networks:
+        before = self.networks.get(network.id)
+        if before is None:
             self.vnis.take(network.vni)
             self.vni_owner[network.vni] = network.id
             self.subnets_of[network.id] = {}
             self.ports_of[network.id] = {}
             self.tenants_of[network.id] = {}
             self.holdings.add(Countable.NETWORK, network.project_id, network.id)
+        self.qos.use(
+            User("network", network.id), None if before is None else before.qos_policy_id, network.qos_policy_id
+        )
         self.networks[network.id] = network
 
     def drop_network(self, network_id: str) -> None:
@@ -226,6 +246,7 @@ class Index:
         self.vnis.give_back(network.vni)
         del self.vni_owner[network.vni], self.subnets_of[network_id], self.ports_of[network_id]
         del self.tenants_of[network_id]
+        self.qos.use(User("network", network_id), network.qos_policy_id, None)
         self.holdings.drop(Countable.NETWORK, network.project_id, network_id)
 
     def put_subnet(self, subnet: Subnet) -> None:
@@ -275,6 +296,7 @@ class Index:
         self.ports[port.id] = port
         self.policy.follow(before, port)
         self.policy.stand(port, [tap.host for tap in self.footing(port.id).taps])
+        self.qos.use(User("port", port.id), None if before is None else before.qos_policy_id, port.qos_policy_id)
         if before is None:
             self.ports_of[port.network_id][port.id] = None
             self.holdings.add(Countable.PORT, port.project_id, port.id)
@@ -306,7 +328,9 @@ class Index:
         if not tenants[port.project_id]:
             del tenants[port.project_id]
         self._unnumber(port, port.fixed_ips)
+        self.qos.use(User("port", port_id), port.qos_policy_id, None)
         self.readiness.drop(port_id)
+        self.listeners.refused.pop(port_id, None)
         self.shown.pop(port_id, None)
 
     def _number(self, port: Port, addresses: Iterable[FixedIp]) -> None:

@@ -11,6 +11,7 @@ from overlay.changes import Confirmed, HostBack, HostLost, HostSeen, NoticeKind,
 from overlay.directory import Clash
 from overlay.documents import write_host
 from overlay.index import Index
+from overlay.multicast import memberships
 from overlay.placement import appeared
 from overlay.recording import Recorder
 from overlay.values import Host, HostName
@@ -63,6 +64,8 @@ def _soil_pointers(index: Index, host: HostName, record: Recorder) -> None:
         present = index.present_on(network_id)
         for other in present:
             record.soil(other, UnitKind.NETWORK, network_id)
+        for unit in memberships.of_network(index, network_id, present):
+            record.soil(*unit)
         for port_id in present[host]:
             for other in present:
                 record.soil(other, UnitKind.ADDRESS, port_id)
@@ -81,6 +84,8 @@ def _soil_host(index: Index, host: HostName, record: Recorder) -> None:
     record.soil(host, UnitKind.BASE, "")
     for network_id in index.networks_on.get(host, {}):
         record.soil(host, UnitKind.NETWORK, network_id)
+        for unit in memberships.of_network(index, network_id, [host]):
+            record.soil(*unit)
         for port_id in index.ports_of[network_id]:
             record.soil(host, UnitKind.ADDRESS, port_id)
     for port_id in index.homed.get(host, {}):
@@ -104,6 +109,7 @@ def back(index: Index, change: HostBack, record: Recorder) -> None:
         index.readiness.recall(change.host)
         index.returning.add(change.host)
         record.touch(_standing(index, change.host))
+        memberships.heard_again(index, _standing(index, change.host), record.now)
 
 
 def sent(index: Index, change: Sent, record: Recorder) -> None:

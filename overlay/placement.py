@@ -31,7 +31,7 @@ from overlay.index import Index
 from overlay.mirrors.keeping import drop_mirrors
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
 from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses, follow_mac
-from overlay.policy.ports import check_security, chosen_groups, chosen_pairs, secured
+from overlay.policy.ports import by_default, check_security, chosen_groups, chosen_pairs, secured
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.revisions import fresh
@@ -53,6 +53,7 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
     if change.id in index.ports:
         raise Conflict(f"id: there is a port {change.id} already", field="id")
     _known(index, change.host)
+    index.qos.check(change.qos_policy_id)
     mac = choose_mac(index, change)
     if change.fixed_ips is None:
         fixed_ips = default_addresses(index, change.network_id, mac)
@@ -74,10 +75,11 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         network.port_security if change.port_security is None else change.port_security,
         chosen_groups(index, change.project_id, change.security_groups),
         chosen_pairs(mac, change.allowed_pairs),
+        change.qos_policy_id,
     )
     check_security(port)
     index.holdings.charge(Countable.PORT, change.project_id)
-    record.put_port(port)
+    record.put_port(port if change.default_group is None else by_default(index, port, change.default_group, record))
     record.refoot(change.id)
     for host in tuple(index.places.get(change.id, ())):
         appeared(index, host, change.id, record)
@@ -91,6 +93,8 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         _known(index, host)
         if change.id in index.moves:
             raise _moving(index.moves[change.id])
+    policy = port.qos_policy_id if isinstance(change.qos_policy_id, Unchanged) else change.qos_policy_id
+    index.qos.check(policy)
     mac, fixed_ips = port.mac, port.fixed_ips
     if change.mac is not None and change.mac != mac:
         mac = change.mac
@@ -109,12 +113,13 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         device_id=port.device_id if change.device_id is None else change.device_id,
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
         admin_up=port.admin_up if change.admin_up is None else change.admin_up,
+        qos_policy_id=policy,
     )
     port = secured(index, port, change)
     record.put_port(port)
     if port.fixed_ips != before.fixed_ips:
         record.readdress(port.id)
-    elif (port.port_security, port.allowed_pairs) != (before.port_security, before.allowed_pairs):
+    elif _program(port) != _program(before):
         record.reprogram(port.id)
     if port.admin_up != before.admin_up:
         record.refoot(port.id)
@@ -124,6 +129,11 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         _begin(index, port, host, Trigger.REBIND, record, automatic=True)
     else:
         _bind(index, index.ports[port.id], host, record)
+
+
+def _program(port: Port) -> tuple[object, ...]:
+    """What a tap's program reads of a port, besides its addresses."""
+    return (port.port_security, port.allowed_pairs, port.qos_policy_id)
 
 
 def _check_unbound(port: Port, mac: Mac) -> None:

@@ -21,9 +21,12 @@ from overlay.documents import (
 from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
 from overlay.index import Index
 from overlay.moves import Move, Phase
+from overlay.multicast import memberships
 from overlay.policy import units
 from overlay.policy.presence import Spot
 from overlay.policy.values import AddressGroup, SecurityRule
+from overlay.qos.documents import write_qos_policy
+from overlay.qos.values import QosPolicy
 from overlay.revisions import Recorded, revised
 from overlay.values import HostName, Network, Port, Record, Share, Subnet, SubnetPool
 
@@ -101,6 +104,14 @@ class Recorder:
             pool = self.next_revision(DocumentKind.SUBNETPOOL, before, pool)
             self.index.put_subnetpool(pool)
             self.store(write_subnetpool(pool))
+
+    def put_qos_policy(self, policy: QosPolicy) -> None:
+        """Add or replace a QoS policy and store it."""
+        before = self.index.qos.by_id.get(policy.id)
+        if before != policy:
+            policy = self.next_revision(DocumentKind.QOS_POLICY, before, policy)
+            self.index.put_qos_policy(policy)
+            self.store(write_qos_policy(policy))
 
     def put_share(self, share: Share) -> None:
         """Add or replace a share and store it."""
@@ -198,7 +209,7 @@ class Recorder:
             self._compare(port_id, before, after, turned, waits=True)
 
     def reprogram(self, port_id: str) -> None:
-        """A port may send by other addresses than its own: soil what lets it."""
+        """Something that a port's program reads has changed: soil it wherever the port is plugged."""
         self.touch([port_id])
         for tap in self.index.footing(port_id).taps:
             self.soil(tap.host, UnitKind.PORT, port_id)
@@ -252,11 +263,12 @@ class Recorder:
             )
         if turned:
             soiled.update(Unit(host, UnitKind.NETWORK, network_id) for host in (*present, *turned))
+        soiled |= memberships.follow(index, self, port_id, before, after)
         if port_id in index.mirrors:
             soiled.update(self._mirroring(port_id, (*before.hosts, *after.hosts)))
         for host in {unit.host for unit in soiled} if waits else ():
             self.wait(host, port_id)
-        self._dirty |= soiled
+        self._dirty |= soiled | memberships.of_network(index, network_id, turned)
         for host in turned:
             self._dirty.update(Unit(host, UnitKind.ADDRESS, port) for port in index.ports_of[network_id])
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from overlay.mirrors.values import TapFlow, TapService
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
+from overlay.qos.values import QosPolicy
 from overlay.refusals import Stale
 from overlay.values import Network, Port, Share, Subnet, SubnetPool
 
@@ -24,6 +25,7 @@ Recorded = TypeVar(
     SecurityGroup,
     SecurityRule,
     AddressGroup,
+    QosPolicy,
     TapService,
     TapFlow,
 )

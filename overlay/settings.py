@@ -21,8 +21,14 @@ class Settings:
     :param vni_last: highest VNI that is handed out.
     :param grace: seconds for which the hairpin waits for stragglers after all hosts were repointed.
     :param move_timeout: seconds after which a move that was not activated fails.
-    :param port_rate_kbps: what each port may send into its network, in kbit/s; 0 is no limit.
+    :param port_rate_kbps: what each port may send whose QoS policy does not say, in kbit/s; 0 is no limit.
+    :param storm_pps: how many packets a second each port may flood (broadcast, multicast, unknown); 0 is any number.
+    :param asking_pps: how many packets a second of each port are handed to the controller.
     :param underlay_mtu: the largest IP packet that the underlay carries from host to host, in bytes.
+    :param flood_unregistered: whether everybody gets what is sent to a multicast group that nobody has joined.
+    :param groups_per_port: how many multicast groups a port can join.
+    :param groups_per_network: how many multicast groups can be joined in a network.
+    :param listening: seconds for which a port that does not say so again is taken to listen to a group.
     :param quotas: how many of each a project may have that has no quota of its own, -1 for any number.
     """
 
@@ -33,6 +39,12 @@ class Settings:
     port_rate_kbps: int = 0
     underlay_mtu: int = 1500
     quotas: Mapping[Countable, int] = field(default_factory=lambda: DEFAULT_QUOTAS)
+    flood_unregistered: bool = False
+    groups_per_port: int = 64
+    groups_per_network: int = 1024
+    listening: float = 130.0
+    storm_pps: int = 1000
+    asking_pps: int = 50
 
     @property
     def network_mtu(self) -> int:

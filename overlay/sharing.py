@@ -5,23 +5,23 @@ Neutron's RBAC policies with the action ``access_as_shared``.  A share that a fo
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 
 from overlay.changes import CreateShare, DeleteShare, UpdateShare
 from overlay.index import Index
+from overlay.qos.values import QosPolicy
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, NotFound
 from overlay.revisions import fresh
-from overlay.values import EVERYBODY, Countable, Network, Share, Shareable
+from overlay.values import EVERYBODY, Countable, Network, Port, Share, Shareable, SubnetPool
 
 
 def create_share(index: Index, change: CreateShare, record: Recorder) -> None:
     """Let another project use an object."""
     if change.id in index.shares.by_id:
         raise Conflict(f"id: there is an RBAC policy {change.id} already", field="id")
-    kept = index.networks if change.object_type is Shareable.NETWORK else index.subnetpools
-    if change.object_id not in kept:
+    if change.object_id not in _kept(index, change.object_type):
         raise NotFound(
             f"object_id: {change.object_type} {change.object_id} could not be found",
             field="object_id",
@@ -58,16 +58,18 @@ def check_guest(index: Index, network_id: str, project: str) -> None:
         raise NotFound(f"Network {network_id} could not be found.", field="network_id", kind="NetworkNotFound")
 
 
-def share_with_everybody(index: Index, network: Network, share_id: str | None, record: Recorder) -> None:
-    """Have a network shared with everybody, or not; shares with single projects stay.
+def share_with_everybody(
+    index: Index, kind: Shareable, thing: Network | QosPolicy, share_id: str | None, record: Recorder
+) -> None:
+    """Have an object shared with everybody, or not; shares with single projects stay.
 
     :param share_id: of the share, if there is none yet; ``None`` takes it back.
     """
-    found = index.shares.targets(Shareable.NETWORK, network.id).get(EVERYBODY)
+    found = index.shares.targets(kind, thing.id).get(EVERYBODY)
     if share_id is None and found is not None:
         delete_share(index, DeleteShare(found), record)
     elif share_id is not None and found is None:
-        everybody = CreateShare(share_id, network.project_id, Shareable.NETWORK, network.id, EVERYBODY)
+        everybody = CreateShare(share_id, thing.project_id, kind, thing.id, EVERYBODY)
         create_share(index, everybody, record)
 
 
@@ -87,22 +89,37 @@ def _check_new(index: Index, kind: Shareable, object_id: str, target: str) -> No
 
 
 def _check_needless(index: Index, share: Share, *instead: str) -> None:
-    """No port may live by this share; pools are only used when a subnet is cut.
+    """No port may live by this share, nor a network by a policy; pools are only used when a subnet is cut.
 
     :param instead: with whom the object will be shared by it from now on.
     """
-    if share.object_type is not Shareable.NETWORK:
-        return
     left = {*index.shares.targets(share.object_type, share.object_id), *instead} - {share.target_project}
-    owner = index.networks[share.object_id].project_id
-    for tenant in index.tenants_of[share.object_id]:
+    owner = _kept(index, share.object_type)[share.object_id].project_id
+    for tenant in _tenants(index, share):
         if tenant != owner and share.target_project in {tenant, EVERYBODY} and not _reached(tenant, left):
             raise Conflict(
                 f"RBAC policy on object {share.object_id} cannot be removed because other objects depend on it:"
-                f" project {tenant} has ports in the network",
+                f" project {tenant} uses it",
                 field="target_tenant",
                 kind="RbacPolicyInUse",
             )
+
+
+def _kept(index: Index, kind: Shareable) -> Mapping[str, Network | SubnetPool | QosPolicy]:
+    """All objects of a kind."""
+    if kind is Shareable.NETWORK:
+        return index.networks
+    return index.subnetpools if kind is Shareable.SUBNETPOOL else index.qos.by_id
+
+
+def _tenants(index: Index, share: Share) -> Iterable[str]:
+    """The projects that live by an object, its owner among them."""
+    if share.object_type is Shareable.NETWORK:
+        return index.tenants_of[share.object_id]
+    if share.object_type is Shareable.SUBNETPOOL:
+        return ()
+    kinds: dict[str, Mapping[str, Network | Port]] = {"network": index.networks, "port": index.ports}
+    return {kinds[kind][id_].project_id for kind, id_ in index.qos.users(share.object_id)}
 
 
 def _reached(tenant: str, targets: Container[str]) -> bool:

@@ -26,6 +26,7 @@ from overlay.describe import document
 from overlay.flow import Flow
 from overlay.mirrors.changes import CreateTapFlow, CreateTapService
 from overlay.mirrors.values import TapDirection
+from overlay.multicast.changes import Joined
 from overlay.pipeline import PIPELINE
 from overlay.policy.changes import CreateSecurityRule, MakeDefaultGroup
 from overlay.policy.values import Direction
@@ -50,6 +51,8 @@ _KINDS: Final = {
     CookieKind.SERVICE: "per service that rules name, in a network",
     CookieKind.CLAUSE: "per clause: the rules of a group that name one remote end",
     CookieKind.MIRROR: "per port that is mirrored or gets copies",
+    CookieKind.ASKED_GROUPS: "per plugged port, for what it says of multicast groups",
+    CookieKind.MULTICAST: "per multicast group that somebody in a network listens to",
 }
 
 INTRODUCTION: Final = """\
@@ -91,6 +94,8 @@ def _world() -> World:
     for watcher in ("a", "b", "leaving"):
         _do(world, CreateTapService(f"at {watcher}", "project", watcher))
         _do(world, CreateTapFlow(f"to {watcher}", "project", f"at {watcher}", "coming", TapDirection.BOTH))
+    for host, port_id in ((_HERE, "a"), (_THERE, "b")):
+        _do(world, Joined(host, port_id, (IPv4Address("239.1.1.1"),)))
     return world
 
 

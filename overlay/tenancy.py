@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from overlay.changes import CreateNetwork, DeleteNetwork, Document, DocumentKind, UpdateNetwork
+from overlay.changes import CreateNetwork, DeleteNetwork, Document, DocumentKind, Unchanged, UpdateNetwork
 from overlay.index import Index
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Exhausted, Invalid
@@ -22,6 +22,7 @@ def create_network(index: Index, change: CreateNetwork, record: Recorder) -> Non
         raise Conflict(f"id: there is a network {change.id} already", field="id")
     index.holdings.charge(Countable.NETWORK, change.project_id)
     _check_mtu(index, change.mtu)
+    index.qos.check(change.qos_policy_id)
     vni = change.vni
     if vni is None:
         lowest = index.vnis.next()
@@ -45,6 +46,7 @@ def create_network(index: Index, change: CreateNetwork, record: Recorder) -> Non
             change.admin_up,
             record.born(change.tags),
             change.port_security,
+            change.qos_policy_id or index.qos.defaults.get(change.project_id),
         )
     )
 
@@ -53,8 +55,10 @@ def update_network(index: Index, change: UpdateNetwork, record: Recorder) -> Non
     """Change a network's texts, MTU or admin state, whether its ports are checked, or whether everybody may use it."""
     network = fresh(index.network(change.id), change.expected)
     _check_mtu(index, change.mtu)
+    policy = network.qos_policy_id if isinstance(change.qos_policy_id, Unchanged) else change.qos_policy_id
+    index.qos.check(policy)
     if change.shared is not None:
-        share_with_everybody(index, network, change.share_id if change.shared else None, record)
+        share_with_everybody(index, Shareable.NETWORK, network, change.share_id if change.shared else None, record)
     record.put_network(
         replace(
             network,
@@ -63,10 +67,14 @@ def update_network(index: Index, change: UpdateNetwork, record: Recorder) -> Non
             mtu=network.mtu if change.mtu is None else change.mtu,
             admin_up=network.admin_up if change.admin_up is None else change.admin_up,
             port_security=network.port_security if change.port_security is None else change.port_security,
+            qos_policy_id=policy,
         )
     )
     for port_id in index.ports_of[change.id] if change.admin_up not in {None, network.admin_up} else ():
         record.refoot(port_id)
+    for port_id in index.ports_of[change.id] if policy != network.qos_policy_id else ():
+        if index.ports[port_id].qos_policy_id is None:
+            record.reprogram(port_id)
 
 
 def delete_network(index: Index, change: DeleteNetwork, record: Recorder) -> None:

@@ -132,6 +132,7 @@ class Network:
     admin_up: bool = True
     record: Record = Record()
     port_security: bool = True
+    qos_policy_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,7 @@ class Shareable(StrEnum):
 
     NETWORK = "network"
     SUBNETPOOL = "subnetpool"
+    QOS_POLICY = "qos_policy"
 
 
 EVERYBODY: Final = "*"
@@ -234,6 +236,7 @@ class Countable(StrEnum):
     ADDRESS_GROUP = "address_group"
     TAP_SERVICE = "tap_service"
     TAP_FLOW = "tap_flow"
+    QOS_POLICY = "qos_policy"
 
 
 UNLIMITED: Final = -1
@@ -292,6 +295,7 @@ class Port:
     port_security: bool = True
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[AddressPair, ...] = ()
+    qos_policy_id: str | None = None
 
     @property
     def filtered(self) -> bool:

@@ -7,7 +7,7 @@ else there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -38,6 +38,9 @@ from overlay.index import Index
 from overlay.mirrors.documents import read_tap_flow, read_tap_service, write_tap_flow, write_tap_service
 from overlay.mirrors.values import TapFlow, TapService
 from overlay.moves import Move, Phase, deadline
+from overlay.multicast import memberships
+from overlay.multicast.documents import write_memberships
+from overlay.multicast.values import Membership
 from overlay.policy.documents import (
     read_address_group,
     read_group,
@@ -47,6 +50,8 @@ from overlay.policy.documents import (
     write_rule,
 )
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
+from overlay.qos.documents import read_qos_policy, write_qos_policy
+from overlay.qos.values import UNSAID, Limits, QosPolicy
 from overlay.recording import Recorder
 from overlay.settings import Settings
 from overlay.values import (
@@ -101,13 +106,14 @@ class World:
         self.mirrors = mirrors = index.mirrors
         self.tap_services: Mapping[str, TapService] = MappingProxyType(mirrors.services)
         self.tap_flows: Mapping[str, TapFlow] = MappingProxyType(mirrors.flows)
+        self.qos_policies: Mapping[str, QosPolicy] = MappingProxyType(index.qos.by_id)
         self.default_limits: Mapping[Countable, int] = MappingProxyType(index.holdings.defaults)
         self.quotas: Mapping[str, Quota] = MappingProxyType(index.holdings.quotas)
         self.hosts: Mapping[HostName, Host] = MappingProxyType(index.hosts)
         self.attachments: Mapping[tuple[HostName, str], int] = MappingProxyType(index.attachments)
 
     @classmethod
-    def restore(cls, documents: Iterable[Document], now: float, settings: Settings | None = None) -> World:  # noqa: ARG003
+    def restore(cls, documents: Iterable[Document], now: float, settings: Settings | None = None) -> World:
         """Build the world that these documents were stored from; moves go on where they stood.
 
         Attachments are not stored: hosts report them by ``HostSnapshot``.  All hosts count as pending until they
@@ -127,6 +133,7 @@ class World:
         simple: tuple[tuple[DocumentKind, Callable[[str, dict[str, Any]], Any], Callable[[Any], None]], ...] = (
             (DocumentKind.QUOTA, read_quota, index.put_quota),
             (DocumentKind.SUBNETPOOL, read_subnetpool, index.put_subnetpool),
+            (DocumentKind.QOS_POLICY, read_qos_policy, index.put_qos_policy),
             (DocumentKind.NETWORK, read_network, index.put_network),
             (DocumentKind.SUBNET, read_subnet, index.put_subnet),
             (DocumentKind.HOST, read_host, index.put_host),
@@ -146,6 +153,7 @@ class World:
             index.put_port(read_port(id_, body))
             index.refoot(id_)
             index.shown[id_] = index.status(id_)
+        memberships.restore(index, bodies[DocumentKind.MEMBERSHIPS], now)
         for pool in index.pools.values():
             pool.resume()
         index.policy.presence.turned()
@@ -248,6 +256,15 @@ class World:
     def tap_flows_of_project(self, project: str) -> tuple[TapFlow, ...]:
         """A project's tap flows."""
         return tuple(self.tap_flows[id_] for id_ in self._index.holdings.ids(Countable.TAP_FLOW, project))
+
+    def qos_policy(self, policy_id: str) -> QosPolicy:
+        """Look up.  :raises NotFound: ``QosPolicyNotFound``."""
+        return self._index.qos.policy(policy_id)
+
+    def limits_of(self, port: Port) -> Limits:
+        """What a port's own QoS policy says, or else its network's."""
+        policy_id = port.qos_policy_id or self.networks[port.network_id].qos_policy_id
+        return UNSAID if policy_id is None else self.qos_policies[policy_id].limits
 
     def share(self, share_id: str) -> Share:
         """Look up.  :raises NotFound: ``RbacPolicyNotFound``."""
@@ -394,6 +411,36 @@ class World:
         """The id of the port that is plugged as an OpenFlow port of a host, or as a VLAN of it."""
         return self._index.taps.get(host, {}).get((ofport, vid))
 
+    def multicast_networks(self) -> Iterable[str]:
+        """The ids of the networks in which somebody listens to a multicast group."""
+        return self._index.listeners.networks()
+
+    def multicast_groups(self, network_id: str) -> Collection[IpAddress]:
+        """The multicast groups that somebody in a network listens to."""
+        return self._index.listeners.groups(network_id)
+
+    def audience(self, network_id: str, group: IpAddress) -> Mapping[HostName, Collection[str]]:
+        """Per host the ids of the ports that listen to a multicast group there: where a port moves, at both ends."""
+        return self._index.listeners.audience(network_id, group)
+
+    def memberships(self, port_id: str) -> tuple[Membership, ...]:
+        """What a port listens to."""
+        return tuple(self._index.listeners.memberships(port_id))
+
+    @property
+    def membership_count(self) -> int:
+        """How many memberships there are."""
+        return len(self._index.listeners)
+
+    @property
+    def refusal_count(self) -> int:
+        """How many reports of all ports were beyond a limit."""
+        return sum(self._index.listeners.refused.values())
+
+    def refused_memberships(self, port_id: str) -> int:
+        """How many reports of a port were beyond a limit."""
+        return self._index.listeners.refused.get(port_id, 0)
+
     def move_of(self, port_id: str) -> Move | None:
         """The live move of a port."""
         return self._index.moves.get(port_id)
@@ -443,9 +490,11 @@ class World:
 
     def documents(self) -> tuple[Document, ...]:
         """The whole world as it is stored."""
+        listeners = self._index.listeners
         return (
             *map(write_quota, self.quotas.values()),
             *map(write_subnetpool, self.subnetpools.values()),
+            *map(write_qos_policy, self.qos_policies.values()),
             *map(write_network, self.networks.values()),
             *map(write_subnet, self.subnets.values()),
             *map(write_host, self.hosts.values()),
@@ -457,4 +506,5 @@ class World:
             *map(write_share, self.shares.values()),
             *map(write_tap_service, self.tap_services.values()),
             *map(write_tap_flow, self.tap_flows.values()),
+            *(write_memberships(port_id, listeners.since(port_id)) for port_id in listeners.ports()),
         )

@@ -19,9 +19,31 @@ from controller.rest.fields import REFUSED
 from overlay.refusals import Refusal
 
 _LOG: Final = logging.getLogger(__name__)
-_PLURALS: Final = {"networks": "network", "subnets": "subnet", "ports": "port"}
+_PLURALS: Final = {
+    "networks": "network",
+    "subnets": "subnet",
+    "ports": "port",
+    "security_groups": "security_group",
+    "security_group_rules": "security_group_rule",
+    "address_groups": "address_group",
+}
 _OTHERS: Final = frozenset(
-    {"binding", "intended", "link", "policy", "project", "quota", "rbac_policy", "subnetpool", "switch", "token"}
+    {
+        "bandwidth_limit_rule",
+        "dscp_marking_rule",
+        "binding",
+        "intended",
+        "link",
+        "policy",
+        "project",
+        "quota",
+        "rbac_policy",
+        "subnetpool",
+        "switch",
+        "tap_flow",
+        "tap_service",
+        "token",
+    }
 )
 """What else a body may hold one of."""
 _TYPES: Final = {

@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from controller.rest import answers
 from controller.rest.errors import ErrorAnswer
 from controller.service import Service
-from controller.views import HealthView, LinkLoadView, LoadView, MoveView, TopologyView
+from controller.views import HealthView, LinkLoadView, LoadView, MoveView, MulticastView, TopologyView
 
 _LINK: Final = ("from_datapath", "from_port", "to_datapath", "to_port")
 _SET: Final = ("datapath", "ports")
@@ -39,16 +39,19 @@ class Views(Collector):
     def collect(self) -> Iterator[Metric]:
         """Make the samples of this moment."""
         service = self._service
-        yield from families(service.health(), service.moves(), service.topology(), service.load())
+        yield from families(service.health(), service.moves(), service.topology(), service.load(), service.multicast())
 
 
-def families(health: HealthView, moves: Iterable[MoveView], topology: TopologyView, load: LoadView) -> Iterator[Metric]:
+def families(
+    health: HealthView, moves: Iterable[MoveView], topology: TopologyView, load: LoadView, multicast: MulticastView
+) -> Iterator[Metric]:
     """Turn views into samples, family by family; every family is there, with samples or without."""
     yield InfoMetricFamily("vl2", "What runs.", value={"version": health.version, "framework": health.framework})
     yield from _of_health(health)
     yield from _of_moves(moves)
     yield from _of_topology(topology)
     yield from _of_load(load)
+    yield from _of_multicast(multicast)
 
 
 def _of_health(health: HealthView) -> Iterator[Metric]:
@@ -120,6 +123,21 @@ def _of_load(load: LoadView) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "vl2_elephants_pinned", "Bins of heavy flows on a next hop of their own.", value=len(load.elephants)
     )
+
+
+def _of_multicast(multicast: MulticastView) -> Iterator[Metric]:
+    reports = CounterMetricFamily(
+        "vl2_multicast_reports", "Reports of what machines listen to, by whether they were sound.", labels=("sound",)
+    )
+    reports.add_metric(("yes",), multicast.reports)
+    reports.add_metric(("no",), multicast.unsound)
+    yield reports
+    yield GaugeMetricFamily("vl2_multicast_groups", "Multicast groups with members.", value=multicast.groups)
+    yield GaugeMetricFamily("vl2_multicast_memberships", "Ports in groups.", value=multicast.memberships)
+    yield GaugeMetricFamily(
+        "vl2_multicast_refused", "Reports beyond a limit, of the ports that there are.", value=multicast.refused
+    )
+    yield CounterMetricFamily("vl2_multicast_asked", "Ports asked what they listen to.", value=multicast.asked)
 
 
 def _link_labels(link: LinkLoadView) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ from controller.rest.fields import (
     Mtu,
     Name,
     RecordShown,
-    Secure,
     VniNumber,
     empty,
     only,
@@ -44,10 +43,11 @@ from controller.rest.listing import (
 from controller.rest.many import ManyBody
 from controller.rest.policy import OPERATORS
 from controller.rest.preconditions import Conditions
+from controller.rest.qos import check_policy
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from controller.turns import paced
-from overlay.changes import CreateNetwork, CreateShare, DeleteNetwork, UpdateNetwork
+from overlay.changes import UNCHANGED, CreateNetwork, CreateShare, DeleteNetwork, UpdateNetwork
 from overlay.values import EVERYBODY, Network, Shareable
 
 HIDDEN: Final = OPERATORS["network"]
@@ -72,8 +72,9 @@ class NetworkCreate(Body):
     admin_state_up: Flag = True
     shared: Flag = Field(default=False, description="With everybody. Operator only.")
     router_external: NotExternal = Field(default=False, alias="router:external")
-    port_security_enabled: Secure = True
+    port_security_enabled: Flag = Field(default=True, description="Of ports that do not say.")
     availability_zone_hints: NoHints = Field(default_factory=list)
+    qos_policy_id: Identity | None = Field(None, description="The project's default one when left out or null.")
     project_id: Maybe[Identity] = None
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
     segmentation_id: Maybe[VniNumber] = Field(
@@ -94,7 +95,8 @@ class NetworkUpdate(Body):
     admin_state_up: Maybe[Flag] = None
     shared: Maybe[Flag] = Field(None, description="With everybody. Operator only.")
     router_external: Maybe[NotExternal] = Field(None, alias="router:external")
-    port_security_enabled: Maybe[Secure] = None
+    qos_policy_id: Identity | None = Field(None, description="Null for none; kept when left out.")
+    port_security_enabled: Maybe[Flag] = Field(None, description="Of ports that are made from now on.")
 
 
 class NetworkShown(RecordShown):
@@ -112,6 +114,7 @@ class NetworkShown(RecordShown):
     mtu: int
     port_security_enabled: bool
     subnets: tuple[str, ...]
+    qos_policy_id: str | None
     availability_zone_hints: tuple[str, ...]
     availability_zones: tuple[str, ...]
     ipv4_address_scope: str | None
@@ -193,8 +196,9 @@ def attributes(sight: Sight) -> Attributes[Network]:
         "shared": lambda network: sight.shares(Shareable.NETWORK, network.id),
         "router:external": lambda _: False,
         "mtu": lambda network: network.mtu,
-        "port_security_enabled": lambda _: True,
+        "port_security_enabled": lambda network: network.port_security,
         "subnets": lambda network: [subnet.id for subnet in sight.whole(sight.world.subnets_of(network.id))],
+        "qos_policy_id": lambda network: network.qos_policy_id,
         "availability_zone_hints": lambda _: [],
         "availability_zones": lambda _: [ZONE],
         "ipv4_address_scope": lambda _: None,
@@ -224,7 +228,7 @@ def blueprint(service: Service) -> APIBlueprint:
     def create_network(body: NetworkCreateBody) -> tuple[Json, int]:
         """Make a network, or several at once."""
         given = (body.networks or []) if body.network is None else [body.network]
-        intents = [_creation(one) for one in paced(given)]
+        intents = [_creation(sight, one) for one in paced(given)]
         shares = [
             _sharing(intent.id, intent.project_id) for one, intent in zip(given, intents, strict=True) if one.shared
         ]
@@ -250,6 +254,8 @@ def blueprint(service: Service) -> APIBlueprint:
         require_owner("Changing a network", network)
         given = body.network
         require_operator_for("shared", given.shared)
+        if given.says("qos_policy_id"):
+            check_policy(sight, network.qos_policy_id, given.qos_policy_id)
         service.submit(
             UpdateNetwork(
                 id=network.id,
@@ -260,6 +266,8 @@ def blueprint(service: Service) -> APIBlueprint:
                 expected=header.expected,
                 shared=given.shared,
                 share_id=str(uuid.uuid4()),
+                qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
+                port_security=given.port_security_enabled,
             )
         )
         return {"network": show(network.id)}
@@ -288,7 +296,8 @@ def _sharing(network_id: str, project_id: str) -> CreateShare:
     return CreateShare(str(uuid.uuid4()), project_id, Shareable.NETWORK, network_id, EVERYBODY)
 
 
-def _creation(given: NetworkCreate) -> CreateNetwork:
+def _creation(sight: Sight, given: NetworkCreate) -> CreateNetwork:
+    check_policy(sight, None, given.qos_policy_id)
     for field in _PROVIDER:
         if given.says(field):
             require_operator_for(field, field)
@@ -301,4 +310,6 @@ def _creation(given: NetworkCreate) -> CreateNetwork:
         mtu=given.mtu,
         description=given.description,
         admin_up=given.admin_state_up,
+        qos_policy_id=given.qos_policy_id,
+        port_security=given.port_security_enabled,
     )

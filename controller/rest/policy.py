@@ -57,7 +57,8 @@ def _changes(resource: str, action: str, role: Role | None, scope: Scope, endpoi
 
 def _tagging(noun: str) -> tuple[Rule, ...]:
     """Tags are read and changed by whoever may read and change what they hang on."""
-    resource, endpoint = f"tags of a {noun}", f"{noun}_tags"
+    of = noun.replace("_", " ")
+    resource, endpoint = f"tags of {'an' if of.startswith('a') else 'a'} {of}", f"{noun}_tags"
     return (
         _reads(resource, "show all", _READER, Scope.OWN, f"{endpoint}.list_tags"),
         _reads(resource, "show one", _READER, Scope.OWN, f"{endpoint}.show_tag"),
@@ -68,6 +69,27 @@ def _tagging(noun: str) -> tuple[Rule, ...]:
         _changes(resource, "delete one", _MEMBER, Scope.OWN, f"{endpoint}.delete_tag"),
     )
 
+
+def _ruling(noun: str) -> tuple[Rule, ...]:
+    """Rules are read by whoever may read their policy, and changed by the operator."""
+    resource = f"{noun} rule"
+    return (
+        _reads(resource, "list those of a policy", _READER, Scope.OWN, f"qos_rules.list_{noun}_rules"),
+        *(
+            rule
+            for alias, said in (("", ""), ("alias_", " by alias"))
+            for rule in (
+                _reads(resource, f"show{said}", _READER, Scope.OWN, f"qos_rules.show_{alias}{noun}_rule"),
+                _changes(resource, f"update{said}", _ADMIN, Scope.ALL, f"qos_rules.update_{alias}{noun}_rule"),
+                _changes(resource, f"delete{said}", _ADMIN, Scope.ALL, f"qos_rules.delete_{alias}{noun}_rule"),
+            )
+        ),
+        _changes(resource, "create", _ADMIN, Scope.ALL, f"qos_rules.create_{noun}_rule"),
+    )
+
+
+TAGGED: Final = ("network", "subnet", "port", "subnetpool", "qos_policy", "security_group", "address_group")
+"""What has tags."""
 
 RULES: Final = (
     _reads("version", "list", _ANYBODY, Scope.ALL, "discovery.list_versions"),
@@ -104,7 +126,46 @@ RULES: Final = (
     _changes("RBAC policy", "create", _MEMBER, Scope.OWN, "rbac.create_rbac_policy"),
     _changes("RBAC policy", "update", _MEMBER, Scope.OWN, "rbac.update_rbac_policy"),
     _changes("RBAC policy", "delete", _MEMBER, Scope.OWN, "rbac.delete_rbac_policy"),
-    *(rule for noun in ("network", "subnet", "port", "subnetpool") for rule in _tagging(noun)),
+    _reads("QoS policy", "list", _READER, Scope.OWN, "qos.list_qos_policies"),
+    _reads("QoS policy", "show", _READER, Scope.OWN, "qos.show_qos_policy"),
+    _changes("QoS policy", "create", _ADMIN, Scope.ALL, "qos.create_qos_policy"),
+    _changes("QoS policy", "update", _ADMIN, Scope.ALL, "qos.update_qos_policy"),
+    _changes("QoS policy", "delete", _ADMIN, Scope.ALL, "qos.delete_qos_policy"),
+    *(rule for noun in ("bandwidth_limit", "dscp_marking") for rule in _ruling(noun)),
+    _changes("QoS rule", "create (minimum_bandwidth)", _ADMIN, Scope.ALL, "qos_rules.create_minimum_bandwidth_rule"),
+    _changes(
+        "QoS rule", "create (minimum_packet_rate)", _ADMIN, Scope.ALL, "qos_rules.create_minimum_packet_rate_rule"
+    ),
+    _changes("QoS rule", "create (packet_rate_limit)", _ADMIN, Scope.ALL, "qos_rules.create_packet_rate_limit_rule"),
+    _reads("QoS rule type", "list", _READER, Scope.ALL, "qos.list_qos_rule_types"),
+    _reads("QoS rule type", "show", _READER, Scope.ALL, "qos.show_qos_rule_type"),
+    _reads("security group", "list", _READER, Scope.OWN, "security_groups.list_security_groups"),
+    _reads("security group", "show", _READER, Scope.OWN, "security_groups.show_security_group"),
+    _changes("security group", "create", _MEMBER, Scope.OWN, "security_groups.create_security_group"),
+    _changes("security group", "update", _MEMBER, Scope.OWN, "security_groups.update_security_group"),
+    _changes("security group", "delete", _MEMBER, Scope.OWN, "security_groups.delete_security_group"),
+    _reads("security group rule", "list", _READER, Scope.OWN, "security_group_rules.list_security_group_rules"),
+    _reads("security group rule", "show", _READER, Scope.OWN, "security_group_rules.show_security_group_rule"),
+    _changes("security group rule", "create", _MEMBER, Scope.OWN, "security_group_rules.create_security_group_rule"),
+    _changes("security group rule", "delete", _MEMBER, Scope.OWN, "security_group_rules.delete_security_group_rule"),
+    _reads("tap service", "list", _READER, Scope.OWN, "taas.list_tap_services"),
+    _reads("tap service", "show", _READER, Scope.OWN, "taas.show_tap_service"),
+    _changes("tap service", "create", _MEMBER, Scope.OWN, "taas.create_tap_service"),
+    _changes("tap service", "update", _MEMBER, Scope.OWN, "taas.update_tap_service"),
+    _changes("tap service", "delete", _MEMBER, Scope.OWN, "taas.delete_tap_service"),
+    _reads("tap flow", "list", _READER, Scope.OWN, "taas.list_tap_flows"),
+    _reads("tap flow", "show", _READER, Scope.OWN, "taas.show_tap_flow"),
+    _changes("tap flow", "create", _MEMBER, Scope.OWN, "taas.create_tap_flow"),
+    _changes("tap flow", "update", _MEMBER, Scope.OWN, "taas.update_tap_flow"),
+    _changes("tap flow", "delete", _MEMBER, Scope.OWN, "taas.delete_tap_flow"),
+    _reads("address group", "list", _READER, Scope.OWN, "address_groups.list_address_groups"),
+    _reads("address group", "show", _READER, Scope.OWN, "address_groups.show_address_group"),
+    _changes("address group", "create", _MEMBER, Scope.OWN, "address_groups.create_address_group"),
+    _changes("address group", "update", _MEMBER, Scope.OWN, "address_groups.update_address_group"),
+    _changes("address group", "add addresses", _MEMBER, Scope.OWN, "address_groups.add_addresses"),
+    _changes("address group", "remove addresses", _MEMBER, Scope.OWN, "address_groups.remove_addresses"),
+    _changes("address group", "delete", _MEMBER, Scope.OWN, "address_groups.delete_address_group"),
+    *(rule for noun in TAGGED for rule in _tagging(noun)),
     _reads("binding", "list", _ADMIN, Scope.ALL, "bindings.list_bindings"),
     _reads("binding", "show", _ADMIN, Scope.ALL, "bindings.show_binding"),
     _changes("binding", "create", _ADMIN, Scope.ALL, "bindings.create_binding"),
@@ -127,6 +188,7 @@ RULES: Final = (
     _reads("service provider", "list", _READER, Scope.ALL, "agents.list_service_providers"),
     _reads("IP availability", "list", _ADMIN, Scope.ALL, "availability.list_network_ip_availabilities"),
     _reads("IP availability", "show", _ADMIN, Scope.ALL, "availability.show_network_ip_availability"),
+    _reads("multicast", "show", _READER, Scope.OWN, "multicast.show_multicast"),
     _reads("move", "list", _READER, Scope.OWN, "operations.list_moves"),
     _reads("move", "show", _READER, Scope.OWN, "operations.show_move"),
     _reads("host", "list", _ADMIN, Scope.ALL, "operations.list_hosts"),

@@ -1,7 +1,7 @@
 """What does a project let others use?
 
-``/v2.0/rbac-policies`` in Neutron's shape: networks and subnet pools may be shared with one project, or by the operator
-with all of them (``*``).
+``/v2.0/rbac-policies`` in Neutron's shape: networks, subnet pools and QoS policies may be shared with one project, or
+by the operator with all of them (``*``).
 """
 
 from __future__ import annotations
@@ -193,10 +193,13 @@ def blueprint(service: Service) -> APIBlueprint:
 def _owner(sight: Sight, given: RbacPolicyCreate) -> Owned:
     """The object to be shared, which must be the caller's own."""
     thing: Owned
-    if given.object_type is Shareable.NETWORK:
-        thing = sight.network(given.object_id, "object_id")
-    else:
-        thing = sight.subnetpool(given.object_id, "object_id")
+    match given.object_type:
+        case Shareable.NETWORK:
+            thing = sight.network(given.object_id, "object_id")
+        case Shareable.SUBNETPOOL:
+            thing = sight.subnetpool(given.object_id, "object_id")
+        case Shareable.QOS_POLICY:
+            thing = sight.qos_policy(given.object_id, "object_id")
     require_owner(f"Sharing a {given.object_type}", thing, "object_id")
     return thing
 

@@ -13,6 +13,9 @@ from typing import Protocol, TypeVar
 from controller.rest.access import Owned, caller
 from controller.rest.errors import Forbidden
 from controller.service import Service
+from overlay.mirrors.values import TapFlow, TapService
+from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
+from overlay.qos.values import QosPolicy
 from overlay.refusals import NotFound
 from overlay.values import Network, Port, Share, Shareable, Subnet, SubnetPool
 from overlay.world import World
@@ -58,9 +61,33 @@ class Sight:
         """Look up."""
         return _found(self.world.subnetpool, pool_id, self.sees_pool, "SubnetPool", field)
 
+    def qos_policy(self, policy_id: str, field: str = "qos_policy_id") -> QosPolicy:
+        """Look up."""
+        return _found(self.world.qos_policy, policy_id, self.sees_qos_policy, "QosPolicy", field)
+
     def share(self, share_id: str, field: str = "policy_id") -> Share:
         """Look up; it is there for whose it is only, not for whom it is for."""
         return _found(self.world.share, share_id, caller().sees, "RbacPolicy", field)
+
+    def security_group(self, group_id: str, field: str = "security_group_id") -> SecurityGroup:
+        """Look up."""
+        return _found(self.world.security_group, group_id, caller().sees, "SecurityGroup", field)
+
+    def security_rule(self, rule_id: str, field: str = "security_group_rule_id") -> SecurityRule:
+        """Look up."""
+        return _found(self.world.security_rule, rule_id, caller().sees, "SecurityGroupRule", field)
+
+    def address_group(self, group_id: str, field: str = "address_group_id") -> AddressGroup:
+        """Look up."""
+        return _found(self.world.address_group, group_id, caller().sees, "AddressGroup", field)
+
+    def tap_service(self, service_id: str, field: str = "tap_service_id") -> TapService:
+        """Look up."""
+        return _found(self.world.tap_service, service_id, caller().sees, "TapService", field)
+
+    def tap_flow(self, flow_id: str, field: str = "tap_flow_id") -> TapFlow:
+        """Look up."""
+        return _found(self.world.tap_flow, flow_id, caller().sees, "TapFlow", field)
 
     # --- all of a kind ---
 
@@ -116,6 +143,10 @@ class Sight:
     def sees_pool(self, pool: SubnetPool) -> bool:
         """Whether a subnet pool exists for the caller."""
         return caller().sees(pool) or self.shares(Shareable.SUBNETPOOL, pool.id)
+
+    def sees_qos_policy(self, policy: QosPolicy) -> bool:
+        """Whether a QoS policy exists for the caller."""
+        return caller().sees(policy) or self.shares(Shareable.QOS_POLICY, policy.id)
 
     def owns_network(self, network_id: str) -> bool:
         """Whether a network that exists is the caller's own, or the caller is the operator."""

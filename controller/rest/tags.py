@@ -1,6 +1,7 @@
 """How do people mark objects to find them again?
 
-Neutron's extension ``standard-attr-tag``: networks, subnets, ports and subnet pools have tags below their own address.
+Neutron's extension ``standard-attr-tag``: networks, subnets, ports, subnet pools, QoS policies, security groups and
+address groups have tags below their own address.
 """
 
 from __future__ import annotations
@@ -94,17 +95,20 @@ class _Kind:
 def blueprints(service: Service) -> tuple[APIBlueprint, ...]:
     """Build the routes of tags, for each kind of objects that have some."""
     sight = Sight(service)
-    finders: tuple[tuple[str, DocumentKind, Find], ...] = (
-        ("network", DocumentKind.NETWORK, sight.network),
-        ("subnet", DocumentKind.SUBNET, sight.subnet),
-        ("port", DocumentKind.PORT, sight.port),
-        ("subnetpool", DocumentKind.SUBNETPOOL, sight.subnetpool),
+    finders: tuple[tuple[str, DocumentKind, Find, str], ...] = (
+        ("network", DocumentKind.NETWORK, sight.network, "networks"),
+        ("subnet", DocumentKind.SUBNET, sight.subnet, "subnets"),
+        ("port", DocumentKind.PORT, sight.port, "ports"),
+        ("subnetpool", DocumentKind.SUBNETPOOL, sight.subnetpool, "subnetpools"),
+        ("qos_policy", DocumentKind.QOS_POLICY, sight.qos_policy, "qos/policies"),
+        ("security_group", DocumentKind.SECURITY_GROUP, sight.security_group, "security-groups"),
+        ("address_group", DocumentKind.ADDRESS_GROUP, sight.address_group, "address-groups"),
     )
-    return tuple(_blueprint(noun, _Kind(service, kind, find)) for noun, kind, find in finders)
+    return tuple(_blueprint(noun, place, _Kind(service, kind, find)) for noun, kind, find, place in finders)
 
 
-def _blueprint(noun: str, kind: _Kind) -> APIBlueprint:
-    api = answers.routes(f"{noun}_tags", f"/v2.0/{noun}s/<object_id>/tags", suffix=f"_of_{noun}")
+def _blueprint(noun: str, place: str, kind: _Kind) -> APIBlueprint:
+    api = answers.routes(f"{noun}_tags", f"/v2.0/{place}/<object_id>/tags", suffix=f"_of_{noun}")
 
     @api.get("", responses=answers.ok(TagsAnswer))
     def list_tags(path: ObjectPath) -> Json:

@@ -59,9 +59,7 @@ class Mirrors:
 
     def watchers(self, port_id: str, direction: TapDirection) -> tuple[TapService, ...]:
         """The services that get copies of what a port sends, or of what it gets; each once, sorted."""
-        ids = {
-            flow.service_id for flow in self.flows_from(port_id) if flow.direction in {direction, TapDirection.BOTH}
-        }
+        ids = {flow.service_id for flow in self.flows_from(port_id) if flow.direction in {direction, TapDirection.BOTH}}
         return tuple(self.services[service_id] for service_id in sorted(ids))
 
     def watched(self, port_id: str) -> Iterable[str]:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from overlay.values import Record, Vni
+
+UNRECORDED: Final = Record()
+"""That of what was not made by an intent."""
 
 
 class TapDirection(StrEnum):
@@ -33,7 +37,7 @@ class TapService:
     port_id: str
     vni: Vni
     description: str = ""
-    record: Record = Record()
+    record: Record = UNRECORDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +51,4 @@ class TapFlow:
     source_port: str
     direction: TapDirection
     description: str = ""
-    record: Record = Record()
+    record: Record = UNRECORDED

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address
 from typing import Final
 
-from overlay.flow import Action, Flow, Output, Resubmit, Set, Table
+from overlay.flow import Flow, Table
+from overlay.tables.copies import copies
 from overlay.tables.names import NETWORK, OUT_LANE
 from overlay.values import Vni
 
@@ -28,15 +29,5 @@ ALL: Final = 10
 
 
 def flood(cookie: int, vni: Vni, lanes: Iterable[int], tunnel_port: int | None, las: Iterable[IPv4Address]) -> Flow:
-    """Everybody gets one copy.
-
-    About 2,000 hosts or ports fit: each takes 32 of the 65,535 bytes of a FlowMod.
-    """
-    actions: list[Action] = []
-    for lane in lanes:
-        actions += (Set(OUT_LANE, lane), Resubmit(TABLE.number_of("receiver")))
-    if tunnel_port is not None:
-        actions.append(Set("tunnel_id", vni))
-        for la in las:
-            actions += (Set("tun_ipv4_dst", int(la)), Output(tunnel_port))
-    return TABLE.flow(ALL, {NETWORK: vni}, cookie=cookie, actions=actions)
+    """Everybody gets one copy."""
+    return TABLE.flow(ALL, {NETWORK: vni}, cookie=cookie, actions=copies(TABLE, vni, lanes, tunnel_port, las))

@@ -16,9 +16,12 @@ from overlay.tables.names import (
     ARP,
     ARP_REQUEST,
     ICMPV6,
+    IGMP,
     IN_LANE,
     IPV4,
     IPV6,
+    LISTENER_DONE,
+    LISTENER_REPORT,
     LISTENER_REPORT_V2,
     NEIGHBOUR_ADVERTISEMENT,
     NEIGHBOUR_SOLICITATION,
@@ -68,7 +71,9 @@ def own(cookie: int, lane: int, mac: Mac, ipv4: Iterable[int], ipv6: Iterable[in
     """What a port may send.
 
     :param ipv4: its addresses; ``0.0.0.0`` in an ARP request is a probe (RFC 5227) and allowed with any of them.
-    :param ipv6: its addresses, link-local among them; ``::`` may report multicast listening (RFC 3810 §5.2.13).
+    :param ipv6: its addresses, link-local among them.
+
+    Whoever has no address yet may say which multicast groups it listens to (RFC 9776 §4.2.14, RFC 9777 §5.2.13).
     """
     speaker = {IN_LANE: lane, "eth_src": mac}
     arp = {**speaker, "eth_type": ARP, "arp_sha": mac}
@@ -81,8 +86,11 @@ def own(cookie: int, lane: int, mac: Mac, ipv4: Iterable[int], ipv6: Iterable[in
         yield TABLE.flow(OWN, {**arp, "arp_op": ARP_REQUEST, "arp_spa": 0}, cookie=cookie, goto="arp")
     for ip in ipv6:
         yield TABLE.flow(OWN, {**speaker, "eth_type": IPV6, "ipv6_src": ip}, cookie=cookie, goto="services")
-    report = {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": LISTENER_REPORT_V2, "ipv6_src": 0}
+    report = {"eth_type": IPV4, "ip_proto": IGMP, "ipv4_src": 0}
     yield TABLE.flow(OWN, {**speaker, **report}, cookie=cookie, goto="services")
+    for kind in (LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_V2):
+        report = {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind, "ipv6_src": 0}
+        yield TABLE.flow(OWN, {**speaker, **report}, cookie=cookie, goto="services")
 
 
 def announcement_over(cookie: int, lane: int, mac: Mac) -> Flow:

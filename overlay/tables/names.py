@@ -33,6 +33,7 @@ TCP: Final = 6
 UDP: Final = 17
 ICMPV6: Final = 58
 SCTP: Final = 132
+IGMP: Final = 2
 ARP_REQUEST: Final = 1
 ARP_REPLY: Final = 2
 
@@ -78,6 +79,8 @@ class CookieKind(IntEnum):
     SERVICE = 11
     CLAUSE = 12
     MIRROR = 40
+    MULTICAST = 16
+    ASKED_GROUPS = 17
 
 
 _UUID_START: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{2}")
@@ -88,6 +91,11 @@ def object_number(object_id: str) -> int:
     if _UUID_START.match(object_id):
         return int(object_id[:8] + object_id[9:11], 16)
     return int.from_bytes(blake2b(object_id.encode(), digest_size=5).digest(), "big")
+
+
+def kind_of(cookie: int) -> int:
+    """The kind of a cookie of ours."""
+    return cookie >> 40 & 0xFF
 
 
 @lru_cache(maxsize=SHARED)

@@ -6,10 +6,22 @@ is limited per port.  All else goes on.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from overlay.flow import Flow, Table
-from overlay.tables.names import IN_LANE, NETWORK
+from overlay.flow import FieldValue, Flow, Table, ToController
+from overlay.tables.names import (
+    ICMPV6,
+    IGMP,
+    IN_LANE,
+    IPV4,
+    IPV6,
+    LISTENER_DONE,
+    LISTENER_QUERY,
+    LISTENER_REPORT,
+    LISTENER_REPORT_V2,
+    NETWORK,
+)
 
 TABLE: Final = Table(
     "services",
@@ -22,6 +34,27 @@ TABLE: Final = Table(
 
 ASKED: Final = 20
 MISS: Final = 0
+
+
+def ask(cookie: int, lane: int, match: Mapping[str, FieldValue], meter: int | None = None) -> Flow:
+    """What a port asks of its network goes to the controller, and no further."""
+    return TABLE.flow(ASKED, {IN_LANE: lane, **match}, cookie=cookie, actions=(ToController(),), meter=meter)
+
+
+def groups(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
+    """What a port says of the multicast groups that it listens to.
+
+    The others do not hear it: a machine that hears another one report a group keeps silent about its own membership
+    (RFC 2236 §3, RFC 2710 §4).
+    """
+    yield ask(cookie, lane, {"eth_type": IPV4, "ip_proto": IGMP}, meter)
+    for kind in (LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_V2):
+        yield ask(cookie, lane, {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind}, meter)
+
+
+def no_other_querier(cookie: int) -> Flow:
+    """The network itself asks who listens; a machine that does so too is not heard."""
+    return TABLE.flow(ASKED, {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": LISTENER_QUERY}, cookie=cookie)
 
 
 def miss(cookie: int) -> Flow:

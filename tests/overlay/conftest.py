@@ -8,15 +8,15 @@ import pytest
 
 from overlay.changes import CreateNetwork, CreatePort, CreateSubnet
 from overlay.values import Mac, Vni
+from overlay.world import Settings
 from tests.model.lab import Lab
 
 MACS = {name: Mac(0x02_00_00_00_00_01 + number) for number, name in enumerate("abcd")}
 
 
-@pytest.fixture
-def lab() -> Lab:
+def furnished(settings: Settings | None = None) -> Lab:
     """Red and blue both have ports a (h1), b (h1), c (h2), d (h3): the same MACs, the same IPs, all plugged."""
-    it = Lab()
+    it = Lab(settings=settings)
     for vni, tenant in ((100, "red"), (200, "blue")):
         it.do(CreateNetwork(tenant, tenant, vni=Vni(vni)))
         it.do(CreateSubnet(f"{tenant}-4", tenant, tenant, ip_network("10.0.0.0/24")))
@@ -25,3 +25,9 @@ def lab() -> Lab:
             it.do(CreatePort(f"{tenant}-{name}", tenant, tenant, mac=MACS[name], host=it.hosts[int(host[1]) - 1]))
             it.plug(it.hosts[int(host[1]) - 1], f"{tenant}-{name}")
     return it
+
+
+@pytest.fixture
+def lab() -> Lab:
+    """The two tenants, as the operator has it by default."""
+    return furnished()

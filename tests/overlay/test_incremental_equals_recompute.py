@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -55,6 +55,7 @@ from overlay.mirrors.changes import (
     UpdateTapService,
 )
 from overlay.mirrors.values import TapDirection
+from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
@@ -68,6 +69,15 @@ from overlay.policy.changes import (
     UpdateSecurityGroup,
 )
 from overlay.policy.values import Direction
+from overlay.qos.changes import (
+    AddQosRule,
+    CreateQosPolicy,
+    DeleteQosPolicy,
+    DeleteQosRule,
+    UpdateQosPolicy,
+    UpdateQosRule,
+)
+from overlay.qos.values import BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
 from overlay.values import Countable, HostName, Mac, Pool, Shareable, Vni
 from overlay.world import Settings, World
@@ -91,7 +101,21 @@ PAIRS = st.sampled_from(
     ]
 )
 UPS = st.sampled_from([None, True, False])
+POLICIES = st.sampled_from(["gold", "silver"])
+WAYS = list(Direction)
 PROJECTS = st.sampled_from(["p", "q"])
+MULTICAST = st.lists(
+    st.sampled_from(list(map(ip_address, ("239.0.0.1", "239.0.0.2", "ff05::1", "224.0.0.9")))), max_size=3
+)
+MEAGRE = Settings(
+    vni_first=1,
+    vni_last=4,
+    grace=1.0,
+    move_timeout=30.0,
+    groups_per_port=2,
+    groups_per_network=2,
+    listening=40.0,
+)
 WISHES = st.none() | st.lists(st.sampled_from(["four", "six", "10.0.0.3", "10.0.0.9"]), max_size=2)
 
 
@@ -109,7 +133,7 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lab = Lab(4, Settings(vni_first=1, vni_last=4, grace=1.0, move_timeout=30.0))
+        self.lab = Lab(4, MEAGRE)
 
     @initialize()
     def furnish(self) -> None:
@@ -322,6 +346,30 @@ class Lives(RuleBasedStateMachine):
         self.apply(DeleteTapFlow(flow) if delete else CreateTapFlow(flow, "p", service, port, direction))
         self.apply(UpdateTapFlow(flow, description=text))
 
+    @rule(policy=POLICIES, project=PROJECTS, default=st.booleans(), delete=st.booleans())
+    def judge_policy(self, policy: str, project: str, default: bool, delete: bool) -> None:
+        self.apply(DeleteQosPolicy(policy) if delete else CreateQosPolicy(policy, project, is_default=default))
+
+    @rule(policy=POLICIES, default=UPS, shared=UPS)
+    def update_policy(self, policy: str, default: bool | None, shared: bool | None) -> None:
+        self.apply(UpdateQosPolicy(policy, is_default=default, shared=shared, share_id=f"share-{policy}"))
+
+    @rule(policy=POLICIES, rule_id=st.sampled_from(["r1", "r2"]), what=st.integers(0, 3), kbps=st.integers(0, 2))
+    def add_rule(self, policy: str, rule_id: str, what: int, kbps: int) -> None:
+        made = DscpMarking(rule_id, 46) if what == 3 else BandwidthLimit(rule_id, kbps, direction=WAYS[what % 2])
+        if any(known.id == rule_id for one in self.lab.world.qos_policies.values() for known in one.rules):
+            self.apply(DeleteQosRule(policy, rule_id))
+        else:
+            self.apply(AddQosRule(policy, made))
+
+    @rule(policy=POLICIES, rule_id=st.sampled_from(["r1", "r2"]), kbps=st.integers(0, 2), way=st.sampled_from(WAYS))
+    def update_rule(self, policy: str, rule_id: str, kbps: int, way: Direction) -> None:
+        self.apply(UpdateQosRule(policy, rule_id, max_kbps=kbps, direction=way, dscp_mark=kbps * 8))
+
+    @rule(port=PORTS, network=NETWORKS, policy=st.none() | POLICIES, whole=st.booleans())
+    def limit_port(self, port: str, network: str, policy: str | None, whole: bool) -> None:
+        self.apply(UpdateNetwork(network, qos_policy_id=policy) if whole else UpdatePort(port, qos_policy_id=policy))
+
     @rule(port=PORTS)
     def delete_port(self, port: str) -> None:
         self.apply(DeletePort(port))
@@ -341,6 +389,11 @@ class Lives(RuleBasedStateMachine):
     @rule(port=PORTS, host=HOSTS)
     def unplug(self, port: str, host: HostName) -> None:
         self.apply(Unplugged(host, port))
+
+    @rule(port=PORTS, host=HOSTS, groups=MULTICAST, how=st.sampled_from([Joined, Joined, Left]))
+    def report(self, port: str, host: HostName, groups: list[IPv4Address | IPv6Address], how: type) -> None:
+        home = self.lab.world.ports[port].host if port in self.lab.world.ports else None
+        self.apply(how(home or host, port, tuple(groups)))
 
     @rule(host=HOSTS, ports=st.lists(PORTS, unique=True, max_size=4), first=st.integers(2, 4))
     def snapshot(self, host: HostName, ports: list[str], first: int) -> None:
@@ -393,6 +446,7 @@ class Lives(RuleBasedStateMachine):
                     (Countable.ADDRESS_GROUP, world.address_groups),
                     (Countable.TAP_SERVICE, world.tap_services),
                     (Countable.TAP_FLOW, world.tap_flows),
+                    (Countable.QOS_POLICY, world.qos_policies),
                 )
             }
         for group_id in world.security_groups:
@@ -419,6 +473,12 @@ class Lives(RuleBasedStateMachine):
                 for flow in delta.remove:
                     del held[flow.key]
             assert held == dict(self.lab.compiler.desired(host))
+            meters = dict(self.lab.meters.get(host, {}))
+            for _, delta in self.lab.queues.get(host, ()):
+                meters.update({meter.meter_id: meter for meter in delta.meters})
+            wanted = {meter.meter_id: meter for meter in self.lab.compiler.meters(host)}
+            assert {number: meters.get(number, wanted[number]) for number in wanted} == wanted
+            assert {flow.meter for flow in held.values()} <= {None, *wanted}
 
     @invariant()
     def restored_is_the_same(self) -> None:

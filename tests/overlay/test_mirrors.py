@@ -172,7 +172,7 @@ def test_the_end_of_the_mirrored_port(lab: Lab) -> None:
 
 @pytest.mark.parametrize("mover", ["a", "d"])
 def test_a_mirror_follows(lab: Lab, mover: str) -> None:
-    """In every moment of a move of the mirrored port or its watcher, each packet is copied once; afterwards it is too."""
+    """In every moment of a move of the mirrored port or its watcher, and after it, each packet is copied once."""
     watch(lab, "d", "a")
     port, home = f"red-{mover}", HOME[mover]
 
@@ -311,7 +311,10 @@ def test_a_service_takes_a_vni() -> None:
 def test_texts_and_revisions(lab: Lab) -> None:
     """Texts of services and tap flows change, each time in a new revision; what is said already changes nothing."""
     watch(lab, "b", "a")
-    for change in (UpdateTapService("at-b", name="n", description="d"), UpdateTapFlow("a-b", name="n", description="d")):
+    for change in (
+        UpdateTapService("at-b", name="n", description="d"),
+        UpdateTapFlow("a-b", name="n", description="d"),
+    ):
         assert len(lab.change(change).documents) == 1
         assert not lab.change(change).documents
     service, flow = lab.world.tap_service("at-b"), lab.world.tap_flow("a-b")

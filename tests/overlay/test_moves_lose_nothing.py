@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from overlay.changes import Activate, Announced, BindPassive, Plugged, Tick, Unplugged
+from overlay.flow import Condition, ToController
 from overlay.moves import SWITCHING, Phase
+from overlay.tables.names import ANNOUNCEMENTS_METER, IN_LANE
 from overlay.values import HostName
 from tests.model import packets
 from tests.model.lab import Lab, places
@@ -87,8 +89,11 @@ def test_passive_port_is_silent_but_for_its_announcement(lab: Lab) -> None:
     for announcement in (packets.rarp(own), packets.arp(own, address, address)):
         (arrival,) = lab.send(H2, MOVING, announcement)
         assert arrival.port_id == ""
-    punted = [flow for flow in lab.installed[H2].values() if flow.meter is not None]
-    assert len(punted) == 2
+    punted = [flow for flow in lab.installed[H2].values() if ToController() in flow.actions]
+    lane = lab.world.footing(MOVING).tap_at(H2).lane
+    from_there = [flow for flow in punted if Condition(IN_LANE, lane) in flow.match]
+    assert [flow.meter for flow in from_there] == [ANNOUNCEMENTS_METER] * 2
+    assert all(flow.meter is not None for flow in punted)
 
 
 def test_target_may_send_from_delivering_on(lab: Lab) -> None:

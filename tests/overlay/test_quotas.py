@@ -27,6 +27,7 @@ from overlay.policy.changes import (
     MakeDefaultGroup,
 )
 from overlay.policy.values import Direction
+from overlay.qos.changes import CreateQosPolicy
 from overlay.refusals import Refusal
 from overlay.values import Countable, Mac, Quota, Shareable
 from overlay.world import Settings, World
@@ -42,6 +43,7 @@ ONE_MORE: dict[Countable, Change] = {
     Countable.ADDRESS_GROUP: CreateAddressGroup("d2", "a"),
     Countable.TAP_SERVICE: CreateTapService("t2", "a", "p"),
     Countable.TAP_FLOW: CreateTapFlow("f2", "a", "t", "q", TapDirection.IN),
+    Countable.QOS_POLICY: CreateQosPolicy("q2", "a"),
 }
 
 
@@ -60,6 +62,7 @@ def world() -> World:
     it.apply(CreatePort("q", "a", "n", mac=Mac(9)), 0)
     it.apply(CreateTapService("t", "a", "p"), 0)
     it.apply(CreateTapFlow("f", "a", "t", "q", TapDirection.BOTH), 0)
+    it.apply(CreateQosPolicy("q", "a"), 0)
     return it
 
 
@@ -118,6 +121,7 @@ def test_limits_are_the_projects_own_or_the_default(world: World) -> None:
         Countable.ADDRESS_GROUP: 1000,
         Countable.TAP_SERVICE: 100,
         Countable.TAP_FLOW: 1000,
+        Countable.QOS_POLICY: 100,
     }
     assert world.limits("a") == default
     world.apply(SetQuota("a", {Countable.PORT: 5}), 0)
@@ -148,7 +152,7 @@ def test_a_lower_quota_is_refused_when_it_is_checked(world: World) -> None:
     """With a check no limit can be below what is there; as much, more and any number can."""
     for limit in (2, 3, -1):
         world.apply(SetQuota("a", {Countable.PORT: limit}, check=True), 0)
-    with pytest.raises(Refusal, match="port: 0 is less than the 1") as refusal:
+    with pytest.raises(Refusal, match="port: 0 is less than the 2") as refusal:
         world.apply(SetQuota("a", {Countable.PORT: 0}, check=True), 0)
     assert refusal.value.field == "port"
     assert world.limits("a")[Countable.PORT] == -1

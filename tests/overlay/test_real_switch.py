@@ -17,6 +17,10 @@ import pytest
 
 from overlay.changes import BindPassive, CreateNetwork, CreatePort, CreateSubnet, HostSeen, Plugged
 from overlay.compile import Compiler, units_of
+from overlay.flow import MeterUnit
+from overlay.policy.values import Direction
+from overlay.qos.changes import AddQosRule, CreateQosPolicy
+from overlay.qos.values import BandwidthLimit, DscpMarking
 from overlay.values import DatapathId, Host, HostName, Mac, Vni
 from overlay.world import World
 from tests.model import frames
@@ -33,16 +37,23 @@ TUNSETIFF, IFF_TAP_NO_PI = 0x400454CA, 0x0002 | 0x1000
 CLONE_NEWNET = 0x40000000
 
 
+UNITS = {MeterUnit.PACKETS: "pktps", MeterUnit.KILOBITS: "kbps"}
+
+
 def world() -> World:
-    """Two ports here, one there, one of there being prepared to come here."""
+    """Two ports here, of which one is limited and marked, one there, one of there being prepared to come here."""
     it = World()
     for number, name in enumerate((HERE, THERE), start=1):
         it.apply(HostSeen(Host(name, IPv4Address(f"127.0.0.{number}"), DatapathId(number), 1)), 0)
     it.apply(CreateNetwork("net", "p", vni=Vni(100)), 0)
     it.apply(CreateSubnet("four", "p", "net", ip_network("10.0.0.0/24")), 0)
     it.apply(CreateSubnet("six", "p", "net", ip_network("2001:db8::/64")), 0)
+    it.apply(CreateQosPolicy("gold", "p"), 0)
+    for rule in (BandwidthLimit("u", 9_000), BandwidthLimit("d", 9_000, 0, Direction.INGRESS), DscpMarking("m", 46)):
+        it.apply(AddQosRule("gold", rule), 0)
     for name, host in (("a", HERE), ("b", HERE), ("c", THERE)):
-        it.apply(CreatePort(name, "p", "net", mac=MACS[name], host=host), 0)
+        policy = "gold" if name == "b" else None
+        it.apply(CreatePort(name, "p", "net", mac=MACS[name], host=host, qos_policy_id=policy), 0)
         it.apply(Plugged(host, name, TAPS.get(name, 2)), 0)
     it.apply(CreatePort("moving", "p", "net", mac=Mac(0x02_00_00_00_00_0D), host=THERE), 0)
     it.apply(Plugged(THERE, "moving", 7), 0)
@@ -151,10 +162,12 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]:
     it = Switch(tmp_path_factory.mktemp("ovs"), f"ovt-{os.getpid()}")
     try:
         it.start()
-        it.ofctl("add-meter", "meter=1,pktps,burst,band=type=drop,rate=100,burst_size=20")
         here = world()
         compiler = Compiler(here)
         compiler.refresh(units_of(here))
+        for meter in compiler.meters(HERE):
+            band = f"band=type=drop,rate={meter.rate},burst_size={meter.burst}"
+            it.ofctl("add-meter", f"meter={meter.meter_id},{UNITS[meter.unit]},burst,{band}")
         flows = it.where / "flows"
         flows.write_text("\n".join(map(ofctl, compiler.desired(HERE).values())))
         it.run(*("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flows", f"unix:{it.where}/ovt-int.mgmt", str(flows)))

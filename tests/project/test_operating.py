@@ -16,7 +16,8 @@ from controller.fabric.plan import PortRef
 from controller.fabric.routes import Link
 from controller.fabric_cli import command
 from controller.settings import parse
-from overlay.tables.classify import allowance
+from overlay.qos.meters import bandwidth
+from overlay.qos.values import BandwidthLimit
 from overlay.values import DatapathId
 
 PAGE = (Path(__file__).parents[2] / "docs/operating.md").read_text()
@@ -88,5 +89,5 @@ def test_no_link_is_damped_for_longer_than_is_told() -> None:
 def test_the_burst_of_a_limited_port_is_told() -> None:
     """A limited port may send at once what the page says, and no port is limited by default."""
     assert "the allowance of a tenth of a second at once, 600 kbit at least" in PAGE
-    assert [allowance(1, rate).burst for rate in (64, 6_000, 10_000)] == [600, 600, 1_000]
+    assert [bandwidth(1, BandwidthLimit("", rate)).burst for rate in (64, 6_000, 10_000)] == [600, 600, 1_000]
     assert parse({}).overlay.port_rate_kbps == 0

@@ -27,6 +27,7 @@ from controller.views import (
     LocatorView,
     MoveStep,
     MoveView,
+    MulticastView,
     PathEnd,
     PathsView,
     PortView,
@@ -158,6 +159,9 @@ class WorldService:
             if move.id == move_id:
                 return move
         raise NotFound(f"Move {move_id} could not be found.", kind="MoveNotFound")
+
+    def multicast(self) -> MulticastView:
+        return MulticastView(groups=2, memberships=3, refused=4, reports=50, unsound=6, asked=70)
 
     def health(self) -> HealthView:
         counters = SwitchCounters(DatapathId(1), "fabric", True, 10, 2, 0)

@@ -113,7 +113,7 @@ NETWORK = [
     ({"network": {"provider:segmentation_id": 1.5}}, "provider:segmentation_id"),
     ({"network": {"provider:network_type": "vlan"}}, "provider:network_type"),
     ({"network": {"provider:physical_network": "eth0"}}, "provider:physical_network"),
-    ({"network": {"qos_policy_id": "x"}}, "qos_policy_id"),
+    ({"network": {"qos_policy_id": ""}}, "qos_policy_id"),
     ({"network": {"id": str(uuid.uuid4())}}, "'id'"),
 ]
 

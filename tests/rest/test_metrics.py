@@ -43,6 +43,12 @@ SWITCH = {"datapath": f"{1:016x}", "kind": "fabric"}
         ("vl2_hosts_connected", {}, 2),
         ("vl2_pending", {}, 0),
         ("vl2_owner_failures_total", {}, 3),
+        ("vl2_multicast_groups", {}, 2),
+        ("vl2_multicast_memberships", {}, 3),
+        ("vl2_multicast_refused", {}, 4),
+        ("vl2_multicast_reports_total", {"sound": "yes"}, 50),
+        ("vl2_multicast_reports_total", {"sound": "no"}, 6),
+        ("vl2_multicast_asked_total", {}, 70),
         ("vl2_info", {"version": "0.1.0", "framework": "ryu 4.34"}, 1),
     ],
 )

@@ -24,6 +24,16 @@ CHECKS = {
     "pagination": lambda op: _net(op) and op("GET", "/v2.0/networks?limit=1").body["networks_links"],
     "project-id": lambda op: op.make("network")["project_id"],
     "provider": lambda op: op.make("network")["provider:segmentation_id"],
+    "qos": lambda op: op("GET", f"/v2.0/qos/policies/{_limited(op)[0]}").body["policy"]["rules"],
+    "qos-bw-limit-direction": lambda op: _limited(op)[1]["direction"] == "egress",
+    "qos-default": lambda op: _limited(op, is_default=True)[0] == op.make("network")["qos_policy_id"],
+    "qos-port-network-policy": lambda op: (
+        _limited(op, is_default=True)[0] == op.make("port", network_id=_net(op))["qos_network_policy_id"]
+    ),
+    "qos-rule-type-details": lambda op: op("GET", "/v2.0/qos/rule-types/dscp_marking").body["rule_type"]["drivers"],
+    "qos-rules-alias": lambda op: (
+        op("GET", f"/v2.0/qos/alias-bandwidth-limit-rules/{_limited(op)[1]['id']}").status == 200
+    ),
     "quota-check-limit": lambda op: (
         _net(op) and op("PUT", "/v2.0/quotas/operator", {"quota": {"network": 0, "check_limit": True}}).status == 400
     ),
@@ -41,6 +51,7 @@ CHECKS = {
     "standard-attr-tag": lambda op: op("PUT", f"/v2.0/networks/{_net(op)}/tags/blue").status == 201,
     "standard-attr-timestamp": lambda op: op.make("network")["created_at"].endswith("Z"),
     "subnet_allocation": lambda op: _cut(op, subnetpool_id=_pool(op)["id"]),
+    "taas": lambda op: op("GET", "/v2.0/taas/tap_flows").body == {"tap_flows": []},
     "tag-ports-during-bulk-creation": lambda op: (
         op("POST", "/v2.0/ports", {"ports": [{"network_id": _net(op), "tags": ["a"]}]}).body["ports"][0]["tags"]
         == ["a"]
@@ -50,6 +61,13 @@ CHECKS = {
 
 def _net(op) -> str:
     return op.make("network")["id"]
+
+
+def _limited(op, **fields: object) -> tuple[str, dict[str, object]]:
+    policy = op("POST", "/v2.0/qos/policies", {"policy": fields}).body["policy"]["id"]
+    wish = {"bandwidth_limit_rule": {"max_kbps": 1000}}
+    answer = op("POST", f"/v2.0/qos/policies/{policy}/bandwidth_limit_rules", wish)
+    return policy, answer.body["bandwidth_limit_rule"]
 
 
 def _bound(op) -> str:
@@ -307,7 +325,7 @@ SHARE = {"object_type": "network", "object_id": "x", "action": "access_as_shared
         ("subnetpools", {"subnetpool": {**POOL, "colour": "red"}}, "colour"),
         ("subnetpools", {"subnetpool": {**POOL, "name": "x" * 256}}, "name"),
         ("subnetpools", {"subnetpool": []}, "subnetpool"),
-        ("rbac-policies", {"rbac_policy": {**SHARE, "object_type": "qos_policy"}}, "object_type"),
+        ("rbac-policies", {"rbac_policy": {**SHARE, "object_type": "address_group"}}, "object_type"),
         ("rbac-policies", {"rbac_policy": {**SHARE, "action": "access_as_external"}}, "action"),
         ("rbac-policies", {"rbac_policy": {**SHARE, "target_project": "blue"}}, "target_project"),
         ("rbac-policies", {"rbac_policy": {k: v for k, v in SHARE.items() if k != "target_tenant"}}, "target_tenant"),
@@ -330,6 +348,6 @@ def test_bad_input_is_named_and_changes_nothing(op, unchanged, path: str, body: 
 
 def test_what_is_not_there_is_not_found(op) -> None:
     """Kinds of objects that we do not have are not declared, and answered 404 in Neutron's form."""
-    for path in ("routers", "floatingips", "security-groups", "trunks", "qos/policies", "auto-allocated-topology/p"):
+    for path in ("routers", "floatingips", "security-groups", "trunks", "auto-allocated-topology/p"):
         answer = op("GET", f"/v2.0/{path}")
         assert (answer.status, answer.error["type"]) == (404, "HTTPNotFound"), path

@@ -27,6 +27,7 @@ def test_a_network_has_neutrons_fields(op) -> None:
         "router:external": False,
         "mtu": 1450,
         "port_security_enabled": True,
+        "qos_policy_id": None,
         "subnets": [],
         "availability_zone_hints": [],
         "availability_zones": ["default"],

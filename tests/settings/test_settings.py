@@ -29,6 +29,10 @@ def test_defaults_are_sane() -> None:
     assert settings.overlay.host_lost_after == 30.0
     assert settings.overlay.port_rate_kbps == 0
     assert settings.overlay.underlay_mtu == 1500
+    assert settings.overlay.multicast_unregistered == "drop"
+    assert settings.overlay.multicast_query_interval == 60.0
+    assert settings.overlay.multicast_groups_per_port == 64
+    assert settings.overlay.multicast_groups_per_network == 1024
     assert settings.quotas == DEFAULT_QUOTAS
     assert settings.fabric.edge_prefix_length == 24
     assert settings.fabric.la_supernet == IPv4Network("10.0.0.0/16")
@@ -69,6 +73,10 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         host_lost_after = 5.5
         port_rate_kbps = 20_000
         underlay_mtu = 9000
+        multicast_unregistered = "flood"
+        multicast_query_interval = 125
+        multicast_groups_per_port = 8
+        multicast_groups_per_network = 16
         [quotas]
         network = 5
         port = -1
@@ -103,6 +111,10 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert settings.overlay.grace_seconds == 0.0
     assert settings.overlay.port_rate_kbps == 20_000
     assert settings.overlay.underlay_mtu == 9000
+    assert settings.overlay.multicast_unregistered == "flood"
+    assert settings.overlay.multicast_query_interval == 125.0
+    assert settings.overlay.multicast_groups_per_port == 8
+    assert settings.overlay.multicast_groups_per_network == 16
     assert settings.quotas == {**DEFAULT_QUOTAS, Countable.NETWORK: 5, Countable.PORT: UNLIMITED}
     assert settings.fabric.edge_prefix_length == 26
     assert settings.fabric.watch == Watch(0.5, 1000, Rule(0.5, 2.0))
@@ -150,6 +162,12 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[overlay]\nunderlay_mtu = 1329", "overlay.underlay_mtu"),
         ("[overlay]\nunderlay_mtu = 65536", "overlay.underlay_mtu"),
         ("[overlay]\nunderlay_mtu = '1500'", "overlay.underlay_mtu"),
+        ("[overlay]\nmulticast_unregistered = 'all'", "overlay.multicast_unregistered"),
+        ("[overlay]\nmulticast_unregistered = true", "overlay.multicast_unregistered"),
+        ("[overlay]\nmulticast_query_interval = 0.5", "overlay.multicast_query_interval"),
+        ("[overlay]\nmulticast_query_interval = 40000", "overlay.multicast_query_interval"),
+        ("[overlay]\nmulticast_groups_per_port = 0", "overlay.multicast_groups_per_port"),
+        ("[overlay]\nmulticast_groups_per_network = 100001", "overlay.multicast_groups_per_network"),
         ("[quotas]\nport = -2", "quotas.port"),
         ("[quotas]\nport = true", "quotas.port"),
         ("[quotas]\nrouter = 5", "quotas.router"),

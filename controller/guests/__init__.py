@@ -1,0 +1,1 @@
+"""What do machines ask of their network, and what is it that answers them?"""

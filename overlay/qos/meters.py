@@ -1,0 +1,63 @@
+"""How much may pass on a port's lane?
+
+Four meters per lane: what its machine sends, what it is sent, what it floods, and what it asks the controller.  The
+first two count bits and are there where somebody set a limit: a QoS policy, or for sending else the operator's setting
+for all ports.  The others count packets and protect everybody else: they are the operator's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from overlay.flow import Meter, MeterUnit
+from overlay.qos.values import BandwidthLimit, Limits
+from overlay.settings import Settings
+from overlay.tables.names import ASKING_METERS, RECEIVING_METERS, SENDING_METERS, SHARED, STORM_METERS
+
+BURSTS_PER_SECOND: Final = 10
+"""A tenth of a second's allowance may come at once."""
+LEAST_BURST: Final = 600
+"""And at least this many kilobits: what a VM hands over as one segment of 64 KiB, and some frames more.  What is
+larger than the burst would never pass, and a few frames of it would make every TCP of a slow port stutter."""
+
+
+class LaneMeters(NamedTuple):
+    """The meters of one lane; ``None`` where nothing is limited."""
+
+    sending: Meter | None
+    receiving: Meter | None
+    storm: Meter | None
+    asking: Meter
+
+    def present(self) -> Iterator[Meter]:
+        """Those that there are."""
+        return filter(None, self)
+
+
+def meters_of_lane(lane: int, limits: Limits, settings: Settings) -> LaneMeters:
+    """What may pass on a lane.
+
+    :param limits: what a QoS policy says of the port.
+    """
+    return _meters(lane, limits, settings.port_rate_kbps, settings.storm_pps, settings.asking_pps)
+
+
+@lru_cache(maxsize=SHARED)
+def _meters(lane: int, limits: Limits, rate: int, storm: int, asking: int) -> LaneMeters:
+    own = BandwidthLimit("", rate) if limits.sending is None else limits.sending
+    return LaneMeters(
+        bandwidth(SENDING_METERS + lane, own),
+        None if limits.receiving is None else bandwidth(RECEIVING_METERS + lane, limits.receiving),
+        Meter(STORM_METERS + lane, storm, storm) if storm else None,
+        Meter(ASKING_METERS + lane, asking, asking),
+    )
+
+
+def bandwidth(meter_id: int, limit: BandwidthLimit) -> Meter | None:
+    """The meter of a limit; one of 0 is none."""
+    if not limit.max_kbps:
+        return None
+    burst = limit.max_burst_kbps or limit.max_kbps // BURSTS_PER_SECOND
+    return Meter(meter_id, limit.max_kbps, max(burst, LEAST_BURST), MeterUnit.KILOBITS)
