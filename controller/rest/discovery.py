@@ -123,6 +123,7 @@ _EXTENSIONS: Final = (
     ("standard-attr-tag", "Tags", "Objects have tags, and lists can be filtered by them."),
     ("standard-attr-timestamp", "Resource timestamps", "Objects have created_at and updated_at."),
     ("subnet_allocation", "Subnet Allocation", "Subnets may be cut of subnet pools."),
+    ("taas", "Neutron Tap as a Service", "What a port sends and gets is copied to another port."),
     ("tag-ports-during-bulk-creation", "Tag Ports During Bulk Creation", "Ports have tags as soon as they are made."),
 )
 EXTENSIONS: Final = {
@@ -142,6 +143,8 @@ _RESOURCES: Final = (
     ("address_group", "address_groups", "address-groups"),
     ("policy", "policies", "qos/policies"),
     ("rule_type", "rule_types", "qos/rule-types"),
+    ("tap_service", "tap_services", "taas/tap_services"),
+    ("tap_flow", "tap_flows", "taas/tap_flows"),
     ("quota", "quotas", "quotas"),
     ("agent", "agents", "agents"),
     ("availability_zone", "availability_zones", "availability_zones"),

@@ -37,6 +37,8 @@ class QuotaUpdate(Body):
     security_group_rule: Maybe[Limit] = None
     address_group: Maybe[Limit] = None
     qos_policy: Maybe[Limit] = None
+    tap_service: Maybe[Limit] = None
+    tap_flow: Maybe[Limit] = None
     check_limit: Maybe[Flag] = Field(None, description="Refuse limits below what the project has.")
     force: Maybe[Flag] = Field(None, description="Take such limits even so.")
 
@@ -53,6 +55,8 @@ class QuotaShown(Shown):
     security_group_rule: int
     address_group: int
     qos_policy: int
+    tap_service: int
+    tap_flow: int
 
 
 class QuotaOfShown(QuotaShown):
@@ -82,6 +86,8 @@ class DetailsShown(Shown):
     security_group_rule: Detail
     address_group: Detail
     qos_policy: Detail
+    tap_service: Detail
+    tap_flow: Detail
 
 
 class QuotaBody(Body):

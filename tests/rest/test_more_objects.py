@@ -63,6 +63,7 @@ CHECKS = {
     "standard-attr-tag": lambda op: op("PUT", f"/v2.0/networks/{_net(op)}/tags/blue").status == 201,
     "standard-attr-timestamp": lambda op: op.make("network")["created_at"].endswith("Z"),
     "subnet_allocation": lambda op: _cut(op, subnetpool_id=_pool(op)["id"]),
+    "taas": lambda op: op("GET", "/v2.0/taas/tap_flows").body == {"tap_flows": []},
     "tag-ports-during-bulk-creation": lambda op: (
         op("POST", "/v2.0/ports", {"ports": [{"network_id": _net(op), "tags": ["a"]}]}).body["ports"][0]["tags"]
         == ["a"]
