@@ -14,7 +14,7 @@ from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from overlay.multicast.changes import Joined, Left
-from overlay.policy.changes import PairRequest, PolicyIntent
+from overlay.policy.changes import MakeDefaultGroup, PairRequest, PolicyIntent
 from overlay.qos.changes import QosIntent
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.values import (
@@ -205,6 +205,7 @@ class CreatePort:
     :param guest: whether whoever asks may use the network only because it is shared with him: it must be so still.
     :param port_security: ``None`` as the network says.
     :param security_groups: ``None`` lets it talk to everybody, ``()`` to nobody.
+    :param default_group: what makes the default group of its project, which it is to be in if it is checked at all.
 
     Refused: ``NetworkNotFound``, ``SubnetNotFound``, ``MacAddressInUse``, ``MacAddressGenerationFailure``,
     ``InvalidIpForSubnet``, ``InvalidIpForNetwork``, ``AllocationOnAutoAddressSubnet`` (400), ``IpAddressInUse``,
@@ -229,6 +230,7 @@ class CreatePort:
     guest: bool = False
     port_security: bool | None = None
     security_groups: tuple[str, ...] | None = None
+    default_group: MakeDefaultGroup | None = None
     allowed_pairs: tuple[PairRequest, ...] = ()
     qos_policy_id: str | None = None
 
@@ -361,8 +363,8 @@ class DeleteShare:
 class SetTags:
     """Tag an object or take tags away: first all of ``remove`` (``None`` is all that there are), then add.
 
-    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, security groups,
-        QoS policies, trunks.
+    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, QoS policies,
+        security groups, address groups, trunks.
 
     Refused: the object's ``…NotFound``, ``TagNotFound`` (404, one of ``needed`` is not there),
     ``RevisionNumberConstraintFailed``.

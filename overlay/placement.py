@@ -31,7 +31,7 @@ from overlay.documents import write_move
 from overlay.index import Index
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
 from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses, follow_mac
-from overlay.policy.ports import check_security, chosen_groups, chosen_pairs, secured
+from overlay.policy.ports import by_default, check_security, chosen_groups, chosen_pairs, secured
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.revisions import fresh
@@ -79,7 +79,7 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
     )
     check_security(port)
     index.holdings.charge(Countable.PORT, change.project_id)
-    record.put_port(port)
+    record.put_port(port if change.default_group is None else by_default(index, port, change.default_group, record))
     record.refoot(change.id)
     for host in tuple(index.places.get(change.id, ())):
         appeared(index, host, change.id, record)

@@ -19,6 +19,7 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from controller.rest import (
+    address_groups,
     agents,
     audit,
     availability,
@@ -40,6 +41,8 @@ from controller.rest import (
     qos_rules,
     quotas,
     rbac,
+    security_group_rules,
+    security_groups,
     subnetpools,
     subnets,
     tags,
@@ -151,6 +154,9 @@ def build(
         rbac.blueprint(service),
         qos.blueprint(service),
         qos_rules.blueprint(service),
+        security_groups.blueprint(service),
+        security_group_rules.blueprint(service),
+        address_groups.blueprint(service),
         quotas.blueprint(service),
         lookup.blueprint(service),
         operations.blueprint(service),
@@ -215,6 +221,9 @@ def _see(service: Service) -> None:
         "subnetpool_id": sight.subnetpool,
         "policy_id": sight.share,
         "qos_policy_id": sight.qos_policy,
+        "security_group_id": sight.security_group,
+        "security_group_rule_id": sight.security_rule,
+        "address_group_id": sight.address_group,
     }
     of_tags = (request.endpoint or "").partition("_tags.")[0]
     for field, id_ in (request.view_args or {}).items():

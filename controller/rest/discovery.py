@@ -82,7 +82,9 @@ class ExtensionPath(BaseModel):
 
 
 _EXTENSIONS: Final = (
+    ("address-group", "Address group", "Rules of security groups may name a group of prefixes."),
     ("agent", "agent", "The hypervisors as agents (operator)."),
+    ("allowed-address-pairs", "Allowed Address Pairs", "A port may use addresses besides its own."),
     ("availability_zone", "Availability Zone", "There is one, named default."),
     ("binding", "Port Binding", "Where a port lives; binding:host_id moves it (operator)."),
     ("binding-extended", "Port Bindings Extended", "Passive bindings, and their activation: a move without loss."),
@@ -95,6 +97,8 @@ _EXTENSIONS: Final = (
     ("network-ip-availability", "Network IP Availability", "How many addresses are used (operator)."),
     ("network_availability_zone", "Network Availability Zone", "A network says which zones it is in."),
     ("pagination", "Pagination support", "Lists come page by page: limit, marker, page_reverse."),
+    ("port-security", "Port Security", "Whether a port's frames are checked for its addresses."),
+    ("port-security-groups-filtering", "Port filtering on security groups", "Ports are found by their groups."),
     ("project-id", "project_id field", "project_id stands beside tenant_id."),
     ("provider", "Provider Network", "The VNI as provider:segmentation_id (operator)."),
     ("qos", "Quality of Service", "Policies limit the bandwidth of ports and networks, and mark what they send."),
@@ -109,6 +113,8 @@ _EXTENSIONS: Final = (
     ("rbac-policies", "RBAC Policies", "Networks may be shared with single projects, or with all of them."),
     ("rbac-subnetpool", "Add subnetpool type to RBAC", "Likewise subnet pools."),
     ("revision-if-match", "If-Match by revision number", "A change may depend on a revision."),
+    ("security-group", "security-group", "What ports may send and receive, connection by connection."),
+    ("security-groups-remote-address-group", "Remote address group id field on rules", "Rules name address groups."),
     ("service-type", "Neutron Service Type Management", "The list of providers of services, of which there are none."),
     ("sorting", "Sorting support", "Lists come in an order: sort_key, sort_dir."),
     ("standard-attr-description", "standard-attr-description", "Objects have a description."),
@@ -132,6 +138,9 @@ _RESOURCES: Final = (
     ("rbac_policy", "rbac_policies", "rbac-policies"),
     ("policy", "policies", "qos/policies"),
     ("rule_type", "rule_types", "qos/rule-types"),
+    ("security_group", "security_groups", "security-groups"),
+    ("security_group_rule", "security_group_rules", "security-group-rules"),
+    ("address_group", "address_groups", "address-groups"),
     ("quota", "quotas", "quotas"),
     ("agent", "agents", "agents"),
     ("availability_zone", "availability_zones", "availability_zones"),

@@ -24,7 +24,6 @@ from controller.rest.fields import (
     Mtu,
     Name,
     RecordShown,
-    Secure,
     VniNumber,
     empty,
     only,
@@ -73,7 +72,7 @@ class NetworkCreate(Body):
     admin_state_up: Flag = True
     shared: Flag = Field(default=False, description="With everybody. Operator only.")
     router_external: NotExternal = Field(default=False, alias="router:external")
-    port_security_enabled: Secure = True
+    port_security_enabled: Flag = Field(default=True, description="Of ports that do not say.")
     availability_zone_hints: NoHints = Field(default_factory=list)
     qos_policy_id: Identity | None = Field(None, description="The project's default one when left out or null.")
     project_id: Maybe[Identity] = None
@@ -96,8 +95,8 @@ class NetworkUpdate(Body):
     admin_state_up: Maybe[Flag] = None
     shared: Maybe[Flag] = Field(None, description="With everybody. Operator only.")
     router_external: Maybe[NotExternal] = Field(None, alias="router:external")
-    port_security_enabled: Maybe[Secure] = None
     qos_policy_id: Identity | None = Field(None, description="Null for none; kept when left out.")
+    port_security_enabled: Maybe[Flag] = Field(None, description="Of ports that are made from now on.")
 
 
 class NetworkShown(RecordShown):
@@ -197,7 +196,7 @@ def attributes(sight: Sight) -> Attributes[Network]:
         "shared": lambda network: sight.shares(Shareable.NETWORK, network.id),
         "router:external": lambda _: False,
         "mtu": lambda network: network.mtu,
-        "port_security_enabled": lambda _: True,
+        "port_security_enabled": lambda network: network.port_security,
         "subnets": lambda network: [subnet.id for subnet in sight.whole(sight.world.subnets_of(network.id))],
         "qos_policy_id": lambda network: network.qos_policy_id,
         "availability_zone_hints": lambda _: [],
@@ -268,6 +267,7 @@ def blueprint(service: Service) -> APIBlueprint:
                 shared=given.shared,
                 share_id=str(uuid.uuid4()),
                 qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
+                port_security=given.port_security_enabled,
             )
         )
         return {"network": show(network.id)}
@@ -311,4 +311,5 @@ def _creation(sight: Sight, given: NetworkCreate) -> CreateNetwork:
         description=given.description,
         admin_up=given.admin_state_up,
         qos_policy_id=given.qos_policy_id,
+        port_security=given.port_security_enabled,
     )

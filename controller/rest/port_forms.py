@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
@@ -15,8 +15,8 @@ from controller.rest.fields import (
     MacText,
     Maybe,
     Name,
+    PrefixText,
     RecordShown,
-    Secure,
     Shown,
     TagList,
     empty,
@@ -25,16 +25,29 @@ from controller.rest.fields import (
 from controller.rest.listing import Attributes, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
 from controller.rest.many import ManyBody
 from controller.service import Service
-from overlay.values import Port, PortStatus
+from overlay.values import AddressPair, Port, PortStatus
 
 Profile = Annotated[dict[str, Any], empty("nothing of a profile is known here")]
 HostOrNone = Annotated[HostText | None, BeforeValidator(lambda value: None if value == "" else value)]
 """Neutron unbinds by an empty name as well as by null."""
 
-NoGroups = Annotated[list[str], empty("there are no security groups yet")]
-NoPairs = Annotated[list[str], empty("a port may use its own addresses only")]
+_GROUPS_MOST: Final = 100
+_PAIRS_MOST: Final = 1000
+"""How many of them are read; how many a port may have is the world's to say."""
+
 NoOptions = Annotated[list[str], empty("DHCP is not offered yet")]
 NoName = Annotated[str, empty("there is no DNS")]
+
+
+class PairWish(Body):
+    """Addresses that a port may use besides its own."""
+
+    ip_address: PrefixText
+    mac_address: Maybe[MacText] = Field(None, description="The port's own when left out.")
+
+
+GroupIds = Annotated[list[Identity], Field(max_length=_GROUPS_MOST)]
+PairWishes = Annotated[list[PairWish], Field(max_length=_PAIRS_MOST)]
 
 
 class FixedIpWish(Body):
@@ -67,9 +80,9 @@ class PortCreate(Body):
     device_id: Name = ""
     device_owner: Name = ""
     tags: TagList = Field(default_factory=list)
-    port_security_enabled: Secure = True
-    security_groups: NoGroups = Field(default_factory=list)
-    allowed_address_pairs: NoPairs = Field(default_factory=list)
+    port_security_enabled: Maybe[Flag] = Field(None, description="As its network says when left out.")
+    security_groups: Maybe[GroupIds] = Field(None, description="The project's default group when left out.")
+    allowed_address_pairs: PairWishes = Field(default_factory=list)
     extra_dhcp_opts: NoOptions = Field(default_factory=list)
     dns_name: NoName = ""
     qos_policy_id: Identity | None = Field(None, description="Goes before that of its network.")
@@ -90,9 +103,9 @@ class PortUpdate(Body):
     fixed_ips: Maybe[FixedIpWishes] = Field(None, description="All that it is to have then.")
     device_id: Maybe[Name] = None
     device_owner: Maybe[Name] = None
-    port_security_enabled: Secure = True
-    security_groups: NoGroups = Field(default_factory=list)
-    allowed_address_pairs: NoPairs = Field(default_factory=list)
+    port_security_enabled: Maybe[Flag] = None
+    security_groups: Maybe[GroupIds] = Field(None, description="All that it is to be in then.")
+    allowed_address_pairs: Maybe[PairWishes] = Field(None, description="All that it is to have then.")
     extra_dhcp_opts: NoOptions = Field(default_factory=list)
     dns_name: NoName = ""
     qos_policy_id: Identity | None = Field(None, description="Null for that of its network; kept when left out.")
@@ -107,6 +120,13 @@ class FixedIpShown(Shown):
     """An address and the subnet that it is of."""
 
     subnet_id: str
+    ip_address: str
+
+
+class PairShown(Shown):
+    """Addresses that a port may use besides its own."""
+
+    mac_address: str
     ip_address: str
 
 
@@ -127,7 +147,7 @@ class PortShown(RecordShown):
     device_owner: str
     port_security_enabled: bool
     security_groups: tuple[str, ...]
-    allowed_address_pairs: tuple[str, ...]
+    allowed_address_pairs: tuple[PairShown, ...]
     extra_dhcp_opts: tuple[str, ...]
     qos_policy_id: str | None
     qos_network_policy_id: str | None
@@ -191,6 +211,7 @@ class PortQuery(RecordQuery):
     mac_address: LowerCase = None
     device_id: Values = None
     device_owner: Values = None
+    security_groups: Values = None
     fixed_ips: Values = Field(
         None, description="ip_address=…, ip_address_substr=… or subnet_id=…; one address has to be all of these."
     )
@@ -202,6 +223,12 @@ class PortQuery(RecordQuery):
 def vif_details() -> dict[str, bool | str]:
     """What Nova wants to know to plug a VM: our switch filters, and which bridge to plug into."""
     return {"port_filter": True, "bridge_name": "br-int", "connectivity": "l2"}
+
+
+def _pair(pair: AddressPair) -> dict[str, str]:
+    network = pair.network
+    alone = network.prefixlen == network.max_prefixlen
+    return {"mac_address": str(pair.mac), "ip_address": str(network.network_address if alone else network)}
 
 
 def attributes(service: Service) -> Attributes[Port]:
@@ -227,9 +254,9 @@ def attributes(service: Service) -> Attributes[Port]:
         "fixed_ips": lambda port: [{"subnet_id": own.subnet_id, "ip_address": str(own.ip)} for own in port.fixed_ips],
         "device_id": lambda port: port.device_id,
         "device_owner": lambda port: port.device_owner,
-        "port_security_enabled": lambda _: True,
-        "security_groups": lambda _: [],
-        "allowed_address_pairs": lambda _: [],
+        "port_security_enabled": lambda port: port.port_security,
+        "security_groups": lambda port: list(port.security_groups or ()),
+        "allowed_address_pairs": lambda port: list(map(_pair, port.allowed_pairs)),
         "extra_dhcp_opts": lambda _: [],
         "qos_policy_id": lambda port: port.qos_policy_id,
         "qos_network_policy_id": network_policy,

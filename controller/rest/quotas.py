@@ -34,6 +34,9 @@ class QuotaUpdate(Body):
     subnetpool: Maybe[Limit] = None
     rbac_policy: Maybe[Limit] = None
     qos_policy: Maybe[Limit] = None
+    security_group: Maybe[Limit] = None
+    security_group_rule: Maybe[Limit] = None
+    address_group: Maybe[Limit] = None
     check_limit: Maybe[Flag] = Field(None, description="Refuse limits below what the project has.")
     force: Maybe[Flag] = Field(None, description="Take such limits even so.")
 
@@ -47,6 +50,9 @@ class QuotaShown(Shown):
     subnetpool: int
     rbac_policy: int
     qos_policy: int
+    security_group: int
+    security_group_rule: int
+    address_group: int
 
 
 class QuotaOfShown(QuotaShown):
@@ -73,6 +79,9 @@ class DetailsShown(Shown):
     subnetpool: Detail
     rbac_policy: Detail
     qos_policy: Detail
+    security_group: Detail
+    security_group_rule: Detail
+    address_group: Detail
 
 
 class QuotaBody(Body):
