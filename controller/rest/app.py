@@ -47,6 +47,7 @@ from controller.rest import (
     subnets,
     tags,
     topology,
+    trunks,
 )
 from controller.rest.access import HEADER, Access, Authenticator, Caller, Owned
 from controller.rest.authenticators import Book, ByPassword, ByToken, ConfiguredTokens, IssuedTokens
@@ -151,6 +152,7 @@ def build(
         agents.blueprint(service),
         availability.blueprint(service),
         subnetpools.blueprint(service),
+        trunks.blueprint(service),
         rbac.blueprint(service),
         qos.blueprint(service),
         qos_rules.blueprint(service),
@@ -219,6 +221,7 @@ def _see(service: Service) -> None:
         "subnet_id": sight.subnet,
         "port_id": sight.port,
         "subnetpool_id": sight.subnetpool,
+        "trunk_id": sight.trunk,
         "policy_id": sight.share,
         "qos_policy_id": sight.qos_policy,
         "security_group_id": sight.security_group,

@@ -123,6 +123,9 @@ _EXTENSIONS: Final = (
     ("standard-attr-timestamp", "Resource timestamps", "Objects have created_at and updated_at."),
     ("subnet_allocation", "Subnet Allocation", "Subnets may be cut of subnet pools."),
     ("tag-ports-during-bulk-creation", "Tag Ports During Bulk Creation", "Ports have tags as soon as they are made."),
+    ("trunk", "Trunk Extension", "A port may carry other ports as VLANs."),
+    ("trunk-details", "Trunk port details", "A port shows what it carries: trunk_details."),
+    ("vlan-transparent", "Vlantransparent", "A network may carry frames with VLAN tags; others drop them."),
 )
 EXTENSIONS: Final = {
     alias: Extension(alias=alias, name=name, description=description) for alias, name, description in _EXTENSIONS
@@ -135,6 +138,7 @@ _RESOURCES: Final = (
     ("subnet", "subnets", "subnets"),
     ("port", "ports", "ports"),
     ("subnetpool", "subnetpools", "subnetpools"),
+    ("trunk", "trunks", "trunks"),
     ("rbac_policy", "rbac_policies", "rbac-policies"),
     ("policy", "policies", "qos/policies"),
     ("rule_type", "rule_types", "qos/rule-types"),

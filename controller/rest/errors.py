@@ -41,6 +41,7 @@ _OTHERS: Final = frozenset(
         "subnetpool",
         "switch",
         "token",
+        "trunk",
     }
 )
 """What else a body may hold one of."""

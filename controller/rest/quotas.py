@@ -33,6 +33,7 @@ class QuotaUpdate(Body):
     port: Maybe[Limit] = None
     subnetpool: Maybe[Limit] = None
     rbac_policy: Maybe[Limit] = None
+    trunk: Maybe[Limit] = None
     qos_policy: Maybe[Limit] = None
     security_group: Maybe[Limit] = None
     security_group_rule: Maybe[Limit] = None
@@ -49,6 +50,7 @@ class QuotaShown(Shown):
     port: int
     subnetpool: int
     rbac_policy: int
+    trunk: int
     qos_policy: int
     security_group: int
     security_group_rule: int
@@ -78,6 +80,7 @@ class DetailsShown(Shown):
     port: Detail
     subnetpool: Detail
     rbac_policy: Detail
+    trunk: Detail
     qos_policy: Detail
     security_group: Detail
     security_group_rule: Detail
