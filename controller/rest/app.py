@@ -48,6 +48,7 @@ from controller.rest import (
     taas,
     tags,
     topology,
+    trunks,
 )
 from controller.rest.access import HEADER, Access, Authenticator, Caller, Owned
 from controller.rest.authenticators import Book, ByPassword, ByToken, ConfiguredTokens, IssuedTokens
@@ -152,6 +153,7 @@ def build(
         agents.blueprint(service),
         availability.blueprint(service),
         subnetpools.blueprint(service),
+        trunks.blueprint(service),
         rbac.blueprint(service),
         security_groups.blueprint(service),
         security_group_rules.blueprint(service),
@@ -221,6 +223,7 @@ def _see(service: Service) -> None:
         "subnet_id": sight.subnet,
         "port_id": sight.port,
         "subnetpool_id": sight.subnetpool,
+        "trunk_id": sight.trunk,
         "policy_id": sight.share,
         "security_group_id": sight.security_group,
         "tap_service_id": sight.tap_service,

@@ -33,6 +33,7 @@ class QuotaUpdate(Body):
     port: Maybe[Limit] = None
     subnetpool: Maybe[Limit] = None
     rbac_policy: Maybe[Limit] = None
+    trunk: Maybe[Limit] = None
     security_group: Maybe[Limit] = None
     security_group_rule: Maybe[Limit] = None
     address_group: Maybe[Limit] = None
@@ -51,6 +52,7 @@ class QuotaShown(Shown):
     port: int
     subnetpool: int
     rbac_policy: int
+    trunk: int
     security_group: int
     security_group_rule: int
     address_group: int
@@ -82,6 +84,7 @@ class DetailsShown(Shown):
     port: Detail
     subnetpool: Detail
     rbac_policy: Detail
+    trunk: Detail
     security_group: Detail
     security_group_rule: Detail
     address_group: Detail
