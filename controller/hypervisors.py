@@ -29,11 +29,13 @@ from overlay.changes import Confirmed, Event, HostBack, HostLost, Outcome, Sent
 from overlay.compile import Compiler, units_of
 from overlay.flow import MARK, Set
 from overlay.moves import Move, Phase, Trigger
+from overlay.tables.names import object_number
 from overlay.values import DatapathId, HostName
 from overlay.world import World
 
 _MARK_SHIFT: Final = 48
 _VLAN: Final = 0x8100
+_OBJECT_MASK: Final = (1 << 40) - 1
 _REST_SECONDS: Final = 0.01
 _WARM_SECONDS: Final = 60.0
 _WARM_SECONDS_FIRST: Final = 0.5
@@ -212,12 +214,18 @@ class Hypervisors:
                 yield HostLost(name)
 
     def speaker(self, event: PacketArrived) -> tuple[HostName, str] | None:
-        """Name the host and port that an announcement came from."""
+        """Name the host and port that a packet came from.
+
+        One OpenFlow port can be several ports, by their VLANs; then the cookie of the flow says which one it was.
+        """
         name = self.name_of(event.datapath_id)
         if name is None:
             return None
-        port_id = self.world.port_at(name, event.in_port)
-        return None if port_id is None else (name, port_id)
+        number = event.cookie & _OBJECT_MASK
+        for port_id in self.world.ports_at(name, event.in_port):
+            if object_number(port_id) == number:
+                return name, port_id
+        return None
 
     def tell(self, host: HostName, port_id: str, frame: bytes) -> None:
         """Hand a frame to the machine of a port, past all tables; to nobody where it is not plugged or not reached."""

@@ -44,9 +44,10 @@ from controller.fabric.graph import Fabric
 from controller.fabric.intended import Statement, written
 from controller.fairness import FairQueue
 from controller.green import HOLD
-from controller.guests import groups
+from controller.guests import ANSWERERS
 from controller.guests.listening import ASKED_EVERY_MINUTE, Query
 from controller.guests.querier import Querier
+from controller.guests.questions import Asker, Questions
 from controller.herding import BinsCounted
 from controller.hypervisors import Hypervisors, is_hypervisor
 from controller.identity.roster import DeleteProject, Enrolment, Roster
@@ -67,13 +68,14 @@ from overlay.changes import (
 )
 from overlay.policy.changes import DeleteSecurityGroup
 from overlay.refusals import Conflict, NotFound, Refusal
-from overlay.tables.names import CookieKind, kind_of
-from overlay.values import HostName, PortStatus
+from overlay.values import PortStatus
 from overlay.world import World
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH: Final = 256
 """How many events are taken at once; a bigger batch would keep the others waiting."""
+_ANSWERS: Final = 64
+"""How many questions of machines are answered in one turn."""
 _INTENTS: Final = 2 * SLICE
 """How many objects the intents of one batch are about."""
 _THOROUGH_EVERY: Final = 6
@@ -172,10 +174,8 @@ class Owner:
             sink=self.put,
         )
         self.querier = Querier(world, query)
-        self.reports = 0
-        """How many sound reports of what machines listen to were heard."""
-        self.unsound_reports = 0
-        """How many that were none."""
+        self.questions = Questions(ANSWERERS)
+        """What machines ask of their networks."""
         self.journal = Journal()
         self.failures = 0
         self._undone = Outcome()
@@ -195,7 +195,12 @@ class Owner:
 
     def put(self, event: object) -> None:
         """Queue an event; never blocks (this is the :class:`~controller.events.Sink` of all shells)."""
-        self._events.put(event)
+        if isinstance(event, PacketArrived) and self.questions.concerns(event):
+            if not self.questions:
+                self._events.put(_WAKE)
+            self.questions.put(event)
+        else:
+            self._events.put(event)
 
     def spawn(self, work: Callable[[], None], *, after: float = 0.0) -> None:
         """Run something beside the owner (see :class:`~controller.channel.Spawn`)."""
@@ -309,12 +314,12 @@ class Owner:
         """Own the world until killed."""
         eventlet.spawn(self._ticks)
         while True:
-            self.turn(_WAKE if self._asks else self._events.get())
-            if self._asks or not self._events.empty():
+            self.turn(_WAKE if self._asks or self.questions else self._events.get())
+            if self._asks or self.questions or not self._events.empty():
                 eventlet.sleep(0)  # whoever is to ask, answer or send next has waited as well
 
     def turn(self, first: object) -> None:
-        """Take one batch: what is given, the events that wait, and then some of the intents that do."""
+        """Take one batch: what is given, the events that wait, then some of the intents and questions that do."""
         until = time.monotonic() + HOLD
         asks: list[_Ask] = []
         outcomes = [self._undone, *(self._taken(item, asks) for item in self._batch(first, until) if item is not _WAKE)]
@@ -336,6 +341,7 @@ class Owner:
                 self._asks.put_back(who, ask, _cost(ask))
             else:
                 asks.append(ask.ask)
+        outcomes += self._answers(until)
         error = self._settle(Outcome.merge(outcomes))
         for many in made:
             self._made(many, error)
@@ -439,7 +445,7 @@ class Owner:
         match event:
             case PacketArrived():
                 where = self.hypervisors.speaker(event)
-                return Outcome() if where is None else self._heard(*where, event)
+                return Outcome() if where is None else self._applied(Announced(*where))
             case SwitchUp():
                 outcome = self._applied(*self.hypervisors.take(event))
                 if (name := self.hypervisors.name_of(event.datapath_id)) is not None:
@@ -448,16 +454,27 @@ class Owner:
             case _:
                 return self._applied(*self.hypervisors.take(event))
 
-    def _heard(self, host: HostName, port_id: str, event: PacketArrived) -> Outcome:
-        """A machine said something that its network listens to."""
-        if kind_of(event.cookie) != CookieKind.ASKED_GROUPS:
-            return self._applied(Announced(host, port_id))
-        said = groups.heard(host, port_id, event.data)
-        if said is None:
-            self.unsound_reports += 1
+    def _answers(self, until: float) -> Iterator[Outcome]:
+        """Answer some of the machines that ask, one at least."""
+        for _ in range(min(_ANSWERS, len(self.questions))):
+            yield self._answer(self.questions.take())
+            if time.monotonic() >= until:
+                return
+
+    def _answer(self, event: PacketArrived) -> Outcome:
+        where = self.hypervisors.speaker(event)
+        if where is None:
             return Outcome()
-        self.reports += 1
-        return self._applied(*said)
+        host, port_id = where
+        try:
+            found = self.questions.answer(event, Asker(self.world, host, self.world.port(port_id)))
+        except Exception:  # noqa: BLE001  (one broken answer must not end the loop)
+            # No reason to doubt the switches: whoever answers changes nothing by himself.
+            _LOG.exception("a question of port %s could not be answered", port_id)
+            return Outcome()
+        for frame in found.frames:
+            self.hypervisors.tell(host, port_id, frame)
+        return Outcome.merge([self._taken(heard, []) for heard in found.events])
 
     def _checked(self, event: ReadBack | Counted | PortsCounted | BinsCounted) -> Outcome:
         if isinstance(event, PortsCounted | BinsCounted):

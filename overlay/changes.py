@@ -192,6 +192,15 @@ class FixedIpRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpOptionWish:
+    """A wish for a DHCP option; without a value the port is not to have it."""
+
+    name: str
+    value: str | None
+    version: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class CreatePort:
     """Make a port.
 
@@ -228,6 +237,7 @@ class CreatePort:
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[PairRequest, ...] = ()
     qos_policy_id: str | None = None
+    dhcp_options: tuple[DhcpOptionWish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +247,7 @@ class UpdatePort:
     A new host for a port that is plugged at its present one is a move that activates by itself.
     ``host=None`` unbinds.  ``fixed_ips`` replaces all addresses: one that the port has already is kept when it is
     named, and a wish for any address of a subnet keeps one that it has there.  A bound port keeps its MAC.
+    ``dhcp_options`` are added, replaced or taken away; those that are not named stay.
 
     Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress``, ``PortBound`` (409), ``MacAddressInUse``, the
     refusals of addresses and of security as in :class:`CreatePort`, ``PortSecurityPortHasSecurityGroup`` (409),
@@ -257,6 +268,7 @@ class UpdatePort:
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[PairRequest, ...] | None = None
     qos_policy_id: str | Unchanged | None = UNCHANGED
+    dhcp_options: tuple[DhcpOptionWish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from overlay.changes import (
     UpdatePort,
 )
 from overlay.documents import write_move
+from overlay.guests import options
 from overlay.index import Index
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
 from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses, follow_mac
@@ -75,6 +76,7 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         chosen_groups(index, change.project_id, change.security_groups),
         chosen_pairs(mac, change.allowed_pairs),
         change.qos_policy_id,
+        options.chosen(change.dhcp_options),
     )
     check_security(port)
     index.holdings.charge(Countable.PORT, change.project_id)
@@ -113,6 +115,7 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
         admin_up=port.admin_up if change.admin_up is None else change.admin_up,
         qos_policy_id=policy,
+        dhcp_options=options.chosen(change.dhcp_options, port.dhcp_options),
     )
     port = secured(index, port, change)
     record.put_port(port)

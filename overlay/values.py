@@ -269,6 +269,19 @@ class AddressPair:
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpOption:
+    """What DHCP tells a port's machine besides what its subnet says, or instead of it.
+
+    :ivar name: as Neutron and dnsmasq call it.
+    :ivar version: of the IP whose DHCP says so.
+    """
+
+    name: str
+    value: str
+    version: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """A virtual machine's attachment: the owner of one MAC and some IPs (its AA) in one network.
 
@@ -294,6 +307,7 @@ class Port:
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[AddressPair, ...] = ()
     qos_policy_id: str | None = None
+    dhcp_options: tuple[DhcpOption, ...] = ()
 
     @property
     def filtered(self) -> bool:

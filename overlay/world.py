@@ -7,7 +7,7 @@ else there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -33,6 +33,7 @@ from overlay.documents import (
     write_subnetpool,
 )
 from overlay.footing import Footing
+from overlay.guests.offers import NOTHING, Offer
 from overlay.handlers import HANDLERS
 from overlay.index import Index
 from overlay.moves import Move, Phase, deadline
@@ -348,6 +349,14 @@ class World:
         """A network's subnets."""
         return tuple(self.subnets[subnet_id] for subnet_id in self._index.subnets_of.get(network_id, ()))
 
+    def offer(self, network_id: str) -> Offer:
+        """What the machines of a network can ask it for."""
+        return self._index.offers.get(network_id, NOTHING)
+
+    def advertising_networks(self) -> Iterable[str]:
+        """The ids of the networks that have router advertisements."""
+        return self._index.advertising.keys()
+
     def ports_of_network(self, network_id: str) -> tuple[Port, ...]:
         """A network's ports."""
         return tuple(self.ports[port_id] for port_id in self._index.ports_of.get(network_id, ()))
@@ -416,6 +425,13 @@ class World:
     def refused_memberships(self, port_id: str) -> int:
         """How many reports of a port were beyond a limit."""
         return self._index.listeners.refused.get(port_id, 0)
+
+    def ports_at(self, host: HostName, ofport: int) -> Iterator[str]:
+        """The ids of the ports that are an OpenFlow port of a host, or VLANs of it; the plain one first."""
+        taps = self._index.taps.get(host, {})
+        if (plain := taps.get((ofport, 0))) is not None:
+            yield plain
+        yield from (port_id for (number, vid), port_id in taps.items() if number == ofport and vid)
 
     def move_of(self, port_id: str) -> Move | None:
         """The live move of a port."""

@@ -47,6 +47,12 @@ ROUTER_SOLICITATION: Final = 133
 LISTENER_QUERY: Final = 130
 LISTENER_REPORT_V2: Final = 143
 
+DHCP_SERVER: Final = 67
+DHCP_CLIENT: Final = 68
+DHCPV6_CLIENT: Final = 546
+DHCPV6_SERVER: Final = 547
+"""Ports of UDP."""
+
 ANNOUNCEMENTS_METER: Final = 1
 """The meter that limits what passive ports may announce to the controller."""
 
@@ -80,6 +86,10 @@ class CookieKind(IntEnum):
     CLAUSE = 12
     MULTICAST = 16
     ASKED_GROUPS = 17
+    ASKED_ADDRESS = 18
+    ASKED_ADDRESS_V6 = 19
+    ASKED_ROUTER = 20
+    ROGUE = 21
 
 
 _UUID_START: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{2}")
