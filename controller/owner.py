@@ -45,6 +45,7 @@ from controller.fabric.intended import Statement, written
 from controller.fairness import FairQueue
 from controller.green import HOLD
 from controller.guests import ANSWERERS
+from controller.guests.advertiser import Advertiser
 from controller.guests.listening import ASKED_EVERY_MINUTE, Query
 from controller.guests.querier import Querier
 from controller.guests.questions import Asker, Questions
@@ -174,6 +175,7 @@ class Owner:
             sink=self.put,
         )
         self.querier = Querier(world, query)
+        self.advertiser = Advertiser(world)
         self.questions = Questions(ANSWERERS)
         """What machines ask of their networks."""
         self.journal = Journal()
@@ -511,6 +513,7 @@ class Owner:
         for notice in outcome.notices:
             if notice.kind is NoticeKind.PORT_STATUS and notice.detail == PortStatus.ACTIVE:
                 self.querier.activated(notice.id)
+                self.advertiser.activated(notice.id)
         if any(notice.kind in {NoticeKind.MOVE_PHASE, NoticeKind.PORT_STATUS} for notice in outcome.notices):
             watchers, self._watchers = self._watchers, set()
             for watcher in watchers:
@@ -534,6 +537,8 @@ class Owner:
         for host, port_id in self.querier.turn(now):
             for question in self.querier.questions:
                 self.hypervisors.tell(host, port_id, question)
+        for host, port_id, frame in self.advertiser.advertisements(now):
+            self.hypervisors.tell(host, port_id, frame)
         if now >= self._next_audit:
             self._next_audit = now + self._audit_interval
             self._audits += 1

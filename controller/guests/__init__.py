@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from controller.guests import groups
+from controller.guests import dhcp4, dhcp6, groups, ra
 from controller.guests.questions import Answerer
 from overlay.tables.names import CookieKind
 
 ANSWERERS: Final[Mapping[CookieKind, Answerer]] = {
+    CookieKind.ASKED_ADDRESS: dhcp4.answer,
+    CookieKind.ASKED_ADDRESS_V6: dhcp6.answer,
+    CookieKind.ASKED_ROUTER: ra.answer,
     CookieKind.ASKED_GROUPS: groups.answer,
 }
 
 ASKED: Final[Mapping[CookieKind, str]] = {
+    CookieKind.ASKED_ADDRESS: "dhcp",
+    CookieKind.ASKED_ADDRESS_V6: "dhcpv6",
+    CookieKind.ASKED_ROUTER: "router",
     CookieKind.ASKED_GROUPS: "multicast",
 }
 """What each kind of question is called where they are counted."""

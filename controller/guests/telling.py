@@ -1,0 +1,12 @@
+"""What are all machines of a network told, whichever way they ask?"""
+
+from __future__ import annotations
+
+from overlay.guests.leases import Told
+from overlay.values import Port
+from overlay.world import World
+
+
+def told(world: World, port: Port) -> Told:
+    """What a port's machine is told besides what its subnet says."""
+    return Told(world.networks[port.network_id].mtu, world.settings.lease_seconds)
