@@ -25,12 +25,36 @@ from overlay.changes import (
     Outcome,
     Unit,
 )
+from overlay.policy.changes import (
+    CreateAddressGroup,
+    CreateSecurityGroup,
+    DeleteAddressGroup,
+    DeleteSecurityGroup,
+)
 from overlay.qos.changes import CreateQosPolicy, DeleteQosPolicy
 from overlay.refusals import Conflict, Refusal
 from overlay.world import World
 
-Creation: TypeAlias = CreateNetwork | CreateSubnet | CreatePort | CreateSubnetPool | CreateShare | CreateQosPolicy
-Removal: TypeAlias = DeleteNetwork | DeleteSubnet | DeletePort | DeleteSubnetPool | DeleteShare | DeleteQosPolicy
+Creation: TypeAlias = (
+    CreateNetwork
+    | CreateSubnet
+    | CreatePort
+    | CreateSubnetPool
+    | CreateShare
+    | CreateSecurityGroup
+    | CreateAddressGroup
+    | CreateQosPolicy
+)
+Removal: TypeAlias = (
+    DeleteNetwork
+    | DeleteSubnet
+    | DeletePort
+    | DeleteSubnetPool
+    | DeleteShare
+    | DeleteSecurityGroup
+    | DeleteAddressGroup
+    | DeleteQosPolicy
+)
 
 BULK_MOST: Final = 10_000
 """The most objects in one request (the size limit of a body is usually met before)."""
@@ -90,9 +114,18 @@ class Bulk:
 
         :raises Conflict: when one did.
         """
-        there = (world.networks, world.subnets, world.ports, world.subnetpools, world.shares, world.qos_policies)
+        there = (
+            world.networks,
+            world.subnets,
+            world.ports,
+            world.subnetpools,
+            world.shares,
+            world.security_groups,
+            world.address_groups,
+            world.qos_policies,
+        )
         if not all(any(creation.id in known for known in there) for creation in self._creations):
-            raise Conflict("network_id: the network was deleted before all were made", field="network_id")
+            raise Conflict("what they belong to was deleted before all were made", field="network_id")
 
     def to_store(self) -> Outcome:
         """What is to be stored and told of, in one commit."""
@@ -144,5 +177,9 @@ def _undoing(creation: Creation) -> Removal:
             return DeleteSubnetPool(creation.id)
         case CreateShare():
             return DeleteShare(creation.id)
+        case CreateSecurityGroup():
+            return DeleteSecurityGroup(creation.id)
+        case CreateAddressGroup():
+            return DeleteAddressGroup(creation.id)
         case CreateQosPolicy():
             return DeleteQosPolicy(creation.id)

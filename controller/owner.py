@@ -476,6 +476,8 @@ class Owner:
             return Outcome()
         for frame in found.frames:
             self.hypervisors.tell(host, port_id, frame)
+        for frame in found.onward:
+            self.hypervisors.go_on(host, port_id, frame)
         return Outcome.merge([self._taken(heard, []) for heard in found.events])
 
     def _checked(self, event: ReadBack | Counted | PortsCounted | BinsCounted) -> Outcome:

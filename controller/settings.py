@@ -22,8 +22,9 @@ from controller.fabric.flaps import PENALTY, Damping
 from controller.fabric.pipeline import is_tag
 from controller.fabric.policies import PATHS_MAX, policy_named
 from controller.tokens import Token, checked_token
+from overlay.guests.names import check_domain
 from overlay.holdings import DEFAULT_QUOTAS
-from overlay.refusals import Refusal
+from overlay.refusals import Invalid, Refusal
 from overlay.values import EVERYBODY, UNLIMITED, Countable, Mac, Vni
 
 OPERATOR: Final = "operator"
@@ -139,6 +140,8 @@ class OverlaySettings:
     """Seconds between two questions to machines for what they listen to."""
     multicast_groups_per_port: int
     multicast_groups_per_network: int
+    dns_domain: str
+    """The domain of names in networks that have none of their own, with its final dot."""
     storm_pps: int
     """How many packets a second each VM port may flood; 0 is any number."""
     asking_pps: int
@@ -363,6 +366,7 @@ def _overlay(section: Section) -> OverlaySettings:
         multicast_query_interval=_query_interval(section),
         multicast_groups_per_port=section.whole("multicast_groups_per_port", 64, 1, _GROUPS_MOST),
         multicast_groups_per_network=section.whole("multicast_groups_per_network", 1024, 1, _GROUPS_MOST),
+        dns_domain=_domain(section),
         storm_pps=section.whole("storm_pps", 1000, 1, _PPS_MOST, zero=True),
         asking_pps=section.whole("asking_pps", 50, 1, _PPS_MOST),
         dhcp_lease_seconds=section.whole("dhcp_lease_seconds", 86_400, _LEASE_LEAST, _LEASE_MOST),
@@ -386,6 +390,16 @@ def _ra_interval(section: Section) -> float:
             f"overlay.ra_interval: must be from {_RA_LEAST:g} to {_RA_MOST:g} seconds, not {interval:g}"
         )
     return interval
+
+
+def _domain(section: Section) -> str:
+    text = section.text("dns_domain", "vl2.internal.")
+    if not text:
+        raise SettingsError("overlay.dns_domain: must not be empty")
+    try:
+        return check_domain(text, "overlay.dns_domain")
+    except Invalid as wrong:
+        raise SettingsError(str(wrong)) from None
 
 
 def _query_interval(section: Section) -> float:

@@ -31,6 +31,7 @@ class Settings:
     :param listening: seconds for which a port that does not say so again is taken to listen to a group.
     :param lease_seconds: how long a machine may use an address before it asks again.
     :param advertising_interval: seconds between two router advertisements to each machine that has not asked.
+    :param dns_domain: the domain of the names of networks that have none of their own, with its final dot.
     :param quotas: how many of each a project may have that has no quota of its own, -1 for any number.
     """
 
@@ -47,6 +48,7 @@ class Settings:
     listening: float = 130.0
     lease_seconds: int = 86_400
     advertising_interval: float = 200.0
+    dns_domain: str = "vl2.internal."
     storm_pps: int = 1000
     asking_pps: int = 50
 

@@ -1,7 +1,7 @@
 """Which tags does an object have?
 
-Words that people hang on networks, subnets, ports, subnet pools, security groups and QoS policies to find them again;
-they mean nothing to us.
+Words that people hang on networks, subnets, ports, subnet pools, QoS policies, security groups, address groups and
+trunks to find them again; they mean nothing to us.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from overlay.changes import DocumentKind, SetTags
 from overlay.index import Index
-from overlay.policy.keeping import put_group
+from overlay.policy.keeping import put_address_group, put_group
 from overlay.recording import Recorder
 from overlay.refusals import Invalid, NotFound
 from overlay.revisions import Recorded, fresh
@@ -31,10 +31,14 @@ def set_tags(index: Index, change: SetTags, record: Recorder) -> None:
             record.put_port(_tagged(index.port(change.id), change))
         case DocumentKind.SECURITY_GROUP:
             put_group(record, _tagged(index.policy.group(change.id), change))
+        case DocumentKind.ADDRESS_GROUP:
+            put_address_group(record, _tagged(index.policy.address_group(change.id), change))
         case DocumentKind.SUBNETPOOL:
             record.put_subnetpool(_tagged(index.subnetpool(change.id), change))
         case DocumentKind.QOS_POLICY:
             record.put_qos_policy(_tagged(index.qos.policy(change.id), change))
+        case DocumentKind.TRUNK:
+            record.put_trunk(_tagged(index.trunks.find(change.id), change))
         case _:
             raise Invalid(f"tags: a {change.kind} has no tags", field="tags", kind="InvalidInput")
 

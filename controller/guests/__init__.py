@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from controller.guests import dhcp4, dhcp6, groups, ra
+from controller.guests import dhcp4, dhcp6, dns, groups, ra
 from controller.guests.questions import Answerer
 from overlay.tables.names import CookieKind
 
@@ -18,6 +18,7 @@ ANSWERERS: Final[Mapping[CookieKind, Answerer]] = {
     CookieKind.ASKED_ADDRESS_V6: dhcp6.answer,
     CookieKind.ASKED_ROUTER: ra.answer,
     CookieKind.ASKED_GROUPS: groups.answer,
+    CookieKind.ASKED_NAMES: dns.asked,
 }
 
 ASKED: Final[Mapping[CookieKind, str]] = {
@@ -25,5 +26,6 @@ ASKED: Final[Mapping[CookieKind, str]] = {
     CookieKind.ASKED_ADDRESS_V6: "dhcpv6",
     CookieKind.ASKED_ROUTER: "router",
     CookieKind.ASKED_GROUPS: "multicast",
+    CookieKind.ASKED_NAMES: "dns",
 }
 """What each kind of question is called where they are counted."""

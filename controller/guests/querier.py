@@ -11,10 +11,10 @@ from typing import Final
 
 from controller.guests import igmp, mld
 from controller.guests.listening import Query
-from controller.guests.rounds import AT_ONCE, TURNS, Rounds
+from controller.guests.rounds import AT_ONCE, MOST, TURNS, Rounds
 from overlay.world import World
 
-__all__ = ["AT_ONCE", "TURNS", "Querier"]
+__all__ = ["AT_ONCE", "MOST", "TURNS", "Querier"]
 
 
 class Querier(Rounds):

@@ -41,11 +41,13 @@ class Answer(NamedTuple):
 
     :param frames: for the machine that asked.
     :param events: what the world must hear.
+    :param onward: frames that go on from the port's own switch to whom they are for.
     """
 
     verdict: Verdict = Verdict.HEARD
     frames: tuple[bytes, ...] = ()
     events: tuple[Event, ...] = ()
+    onward: tuple[bytes, ...] = ()
 
 
 UNSOUND: Final = Answer(Verdict.UNSOUND)

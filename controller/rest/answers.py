@@ -51,6 +51,11 @@ def listed(model: type[BaseModel]) -> Responses:
     return ok(model)
 
 
+def found(model: type[BaseModel]) -> Responses:
+    """A list as :func:`listed`, of which what every project has may have to be made first."""
+    return {**ok(model), **_STORED}
+
+
 def changed(model: type[BaseModel], *others: int) -> Responses:
     """200 with this model; 409 when it cannot be together with what is, 412 when If-Match does not hold."""
     return {**ok(model, 409, 412, *others), **_BODY, **_STORED}

@@ -19,6 +19,7 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from controller.rest import (
+    address_groups,
     agents,
     audit,
     availability,
@@ -40,6 +41,8 @@ from controller.rest import (
     qos_rules,
     quotas,
     rbac,
+    security_group_rules,
+    security_groups,
     subnetpools,
     subnets,
     tags,
@@ -149,6 +152,9 @@ def build(
         availability.blueprint(service),
         subnetpools.blueprint(service),
         rbac.blueprint(service),
+        security_groups.blueprint(service),
+        security_group_rules.blueprint(service),
+        address_groups.blueprint(service),
         qos.blueprint(service),
         qos_rules.blueprint(service),
         quotas.blueprint(service),
@@ -214,6 +220,9 @@ def _see(service: Service) -> None:
         "port_id": sight.port,
         "subnetpool_id": sight.subnetpool,
         "policy_id": sight.share,
+        "security_group_id": sight.security_group,
+        "security_group_rule_id": sight.security_rule,
+        "address_group_id": sight.address_group,
         "qos_policy_id": sight.qos_policy,
     }
     of_tags = (request.endpoint or "").partition("_tags.")[0]

@@ -19,7 +19,14 @@ from controller.rest.fields import REFUSED
 from overlay.refusals import Refusal
 
 _LOG: Final = logging.getLogger(__name__)
-_PLURALS: Final = {"networks": "network", "subnets": "subnet", "ports": "port"}
+_PLURALS: Final = {
+    "networks": "network",
+    "subnets": "subnet",
+    "ports": "port",
+    "security_groups": "security_group",
+    "security_group_rules": "security_group_rule",
+    "address_groups": "address_group",
+}
 _OTHERS: Final = frozenset(
     {
         "bandwidth_limit_rule",

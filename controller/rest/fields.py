@@ -156,6 +156,11 @@ def _cidr(value: object) -> IpNetwork:
     raise refused(f"{text!r} has bits set behind its mask, {str(loose)!r} would do")
 
 
+def _prefix(value: object) -> IpNetwork:
+    """Read a prefix, or an address, which is the prefix of itself."""
+    return _cidr(value) if "/" in _text(value) else ip_network(ip_of(value, "an IP address or prefix"))
+
+
 def _domain(parse: Callable[[str, str], T]) -> Callable[[object, ValidationInfo], T]:
     """Let the domain's own parser judge; its refusal becomes pydantic's error."""
 
@@ -191,6 +196,11 @@ IpText: TypeAlias = Annotated[
 ]
 CidrText: TypeAlias = Annotated[
     IpNetwork, PlainValidator(_cidr), WithJsonSchema({"type": "string", "examples": ["192.0.2.0/24", "2001:db8::/64"]})
+]
+PrefixText: TypeAlias = Annotated[
+    IpNetwork,
+    PlainValidator(_prefix),
+    WithJsonSchema({"type": "string", "examples": ["192.0.2.0/24", "192.0.2.1", "2001:db8::/64"]}),
 ]
 MacText: TypeAlias = Annotated[
     Mac,
@@ -234,14 +244,6 @@ def only(value: object, why: str) -> Callable[[object], object]:
 
 def _json(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
-
-
-Secure: TypeAlias = Annotated[
-    bool,
-    BeforeValidator(only(True, "a port's frames are always checked for its own addresses")),
-    WithJsonSchema({"type": "boolean"}),
-]
-"""Whether a port may send as itself only (``port_security_enabled``)."""
 
 
 def empty(why: str) -> object:

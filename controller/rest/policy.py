@@ -57,7 +57,8 @@ def _changes(resource: str, action: str, role: Role | None, scope: Scope, endpoi
 
 def _tagging(noun: str) -> tuple[Rule, ...]:
     """Tags are read and changed by whoever may read and change what they hang on."""
-    resource, endpoint = f"tags of a {noun}", f"{noun}_tags"
+    of = noun.replace("_", " ")
+    resource, endpoint = f"tags of {'an' if of.startswith('a') else 'a'} {of}", f"{noun}_tags"
     return (
         _reads(resource, "show all", _READER, Scope.OWN, f"{endpoint}.list_tags"),
         _reads(resource, "show one", _READER, Scope.OWN, f"{endpoint}.show_tag"),
@@ -67,6 +68,10 @@ def _tagging(noun: str) -> tuple[Rule, ...]:
         _changes(resource, "delete", _MEMBER, Scope.OWN, f"{endpoint}.delete_tags"),
         _changes(resource, "delete one", _MEMBER, Scope.OWN, f"{endpoint}.delete_tag"),
     )
+
+
+TAGGED: Final = ("network", "subnet", "port", "subnetpool", "security_group", "address_group", "qos_policy")
+"""What has tags."""
 
 
 def _ruling(noun: str) -> tuple[Rule, ...]:
@@ -122,6 +127,22 @@ RULES: Final = (
     _changes("RBAC policy", "create", _MEMBER, Scope.OWN, "rbac.create_rbac_policy"),
     _changes("RBAC policy", "update", _MEMBER, Scope.OWN, "rbac.update_rbac_policy"),
     _changes("RBAC policy", "delete", _MEMBER, Scope.OWN, "rbac.delete_rbac_policy"),
+    _reads("security group", "list", _READER, Scope.OWN, "security_groups.list_security_groups"),
+    _reads("security group", "show", _READER, Scope.OWN, "security_groups.show_security_group"),
+    _changes("security group", "create", _MEMBER, Scope.OWN, "security_groups.create_security_group"),
+    _changes("security group", "update", _MEMBER, Scope.OWN, "security_groups.update_security_group"),
+    _changes("security group", "delete", _MEMBER, Scope.OWN, "security_groups.delete_security_group"),
+    _reads("security group rule", "list", _READER, Scope.OWN, "security_group_rules.list_security_group_rules"),
+    _reads("security group rule", "show", _READER, Scope.OWN, "security_group_rules.show_security_group_rule"),
+    _changes("security group rule", "create", _MEMBER, Scope.OWN, "security_group_rules.create_security_group_rule"),
+    _changes("security group rule", "delete", _MEMBER, Scope.OWN, "security_group_rules.delete_security_group_rule"),
+    _reads("address group", "list", _READER, Scope.OWN, "address_groups.list_address_groups"),
+    _reads("address group", "show", _READER, Scope.OWN, "address_groups.show_address_group"),
+    _changes("address group", "create", _MEMBER, Scope.OWN, "address_groups.create_address_group"),
+    _changes("address group", "update", _MEMBER, Scope.OWN, "address_groups.update_address_group"),
+    _changes("address group", "add addresses", _MEMBER, Scope.OWN, "address_groups.add_addresses"),
+    _changes("address group", "remove addresses", _MEMBER, Scope.OWN, "address_groups.remove_addresses"),
+    _changes("address group", "delete", _MEMBER, Scope.OWN, "address_groups.delete_address_group"),
     _reads("QoS policy", "list", _READER, Scope.OWN, "qos.list_qos_policies"),
     _reads("QoS policy", "show", _READER, Scope.OWN, "qos.show_qos_policy"),
     _changes("QoS policy", "create", _ADMIN, Scope.ALL, "qos.create_qos_policy"),
@@ -135,7 +156,7 @@ RULES: Final = (
     _changes("QoS rule", "create (packet_rate_limit)", _ADMIN, Scope.ALL, "qos_rules.create_packet_rate_limit_rule"),
     _reads("QoS rule type", "list", _READER, Scope.ALL, "qos.list_qos_rule_types"),
     _reads("QoS rule type", "show", _READER, Scope.ALL, "qos.show_qos_rule_type"),
-    *(rule for noun in ("network", "subnet", "port", "subnetpool", "qos_policy") for rule in _tagging(noun)),
+    *(rule for noun in TAGGED for rule in _tagging(noun)),
     _reads("binding", "list", _ADMIN, Scope.ALL, "bindings.list_bindings"),
     _reads("binding", "show", _ADMIN, Scope.ALL, "bindings.show_binding"),
     _changes("binding", "create", _ADMIN, Scope.ALL, "bindings.create_binding"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
@@ -15,8 +15,8 @@ from controller.rest.fields import (
     MacText,
     Maybe,
     Name,
+    PrefixText,
     RecordShown,
-    Secure,
     Shown,
     TagList,
     empty,
@@ -25,16 +25,29 @@ from controller.rest.fields import (
 from controller.rest.listing import Attributes, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
 from controller.rest.many import ManyBody
 from controller.service import Service
-from overlay.values import Port, PortStatus
+from overlay.guests.names import domain_of, hostname
+from overlay.values import AddressPair, Port, PortStatus
 
 Profile = Annotated[dict[str, Any], empty("nothing of a profile is known here")]
 HostOrNone = Annotated[HostText | None, BeforeValidator(lambda value: None if value == "" else value)]
 """Neutron unbinds by an empty name as well as by null."""
 
-NoGroups = Annotated[list[str], empty("there are no security groups yet")]
-NoPairs = Annotated[list[str], empty("a port may use its own addresses only")]
+_GROUPS_MOST: Final = 100
+_PAIRS_MOST: Final = 1000
+"""How many of them are read; how many a port may have is the world's to say."""
+
 NoOptions = Annotated[list[str], empty("DHCP is not offered yet")]
-NoName = Annotated[str, empty("there is no DNS")]
+
+
+class PairWish(Body):
+    """Addresses that a port may use besides its own."""
+
+    ip_address: PrefixText
+    mac_address: Maybe[MacText] = Field(None, description="The port's own when left out.")
+
+
+GroupIds = Annotated[list[Identity], Field(max_length=_GROUPS_MOST)]
+PairWishes = Annotated[list[PairWish], Field(max_length=_PAIRS_MOST)]
 
 
 class FixedIpWish(Body):
@@ -67,11 +80,11 @@ class PortCreate(Body):
     device_id: Name = ""
     device_owner: Name = ""
     tags: TagList = Field(default_factory=list)
-    port_security_enabled: Secure = True
-    security_groups: NoGroups = Field(default_factory=list)
-    allowed_address_pairs: NoPairs = Field(default_factory=list)
+    port_security_enabled: Maybe[Flag] = Field(None, description="As its network says when left out.")
+    security_groups: Maybe[GroupIds] = Field(None, description="The project's default group when left out.")
+    allowed_address_pairs: PairWishes = Field(default_factory=list)
     extra_dhcp_opts: NoOptions = Field(default_factory=list)
-    dns_name: NoName = ""
+    dns_name: Name = Field("", description="A name in the network's domain.")
     qos_policy_id: Identity | None = Field(None, description="Goes before that of its network.")
     project_id: Maybe[Identity] = None
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
@@ -90,11 +103,11 @@ class PortUpdate(Body):
     fixed_ips: Maybe[FixedIpWishes] = Field(None, description="All that it is to have then.")
     device_id: Maybe[Name] = None
     device_owner: Maybe[Name] = None
-    port_security_enabled: Secure = True
-    security_groups: NoGroups = Field(default_factory=list)
-    allowed_address_pairs: NoPairs = Field(default_factory=list)
+    port_security_enabled: Maybe[Flag] = None
+    security_groups: Maybe[GroupIds] = Field(None, description="All that it is to be in then.")
+    allowed_address_pairs: Maybe[PairWishes] = Field(None, description="All that it is to have then.")
     extra_dhcp_opts: NoOptions = Field(default_factory=list)
-    dns_name: NoName = ""
+    dns_name: Maybe[Name] = None
     qos_policy_id: Identity | None = Field(None, description="Null for that of its network; kept when left out.")
     host_id: HostOrNone = Field(
         None, alias="binding:host_id", description="Another host: the port moves there. Null unbinds. Operator only."
@@ -108,6 +121,21 @@ class FixedIpShown(Shown):
 
     subnet_id: str
     ip_address: str
+
+
+class PairShown(Shown):
+    """Addresses that a port may use besides its own."""
+
+    mac_address: str
+    ip_address: str
+
+
+class DnsAssignmentShown(Shown):
+    """What an address of a port is called."""
+
+    hostname: str
+    ip_address: str
+    fqdn: str
 
 
 class PortShown(RecordShown):
@@ -127,9 +155,11 @@ class PortShown(RecordShown):
     device_owner: str
     port_security_enabled: bool
     security_groups: tuple[str, ...]
-    allowed_address_pairs: tuple[str, ...]
+    allowed_address_pairs: tuple[PairShown, ...]
     extra_dhcp_opts: tuple[str, ...]
     qos_policy_id: str | None
+    dns_name: str
+    dns_assignment: tuple[DnsAssignmentShown, ...]
     qos_network_policy_id: str | None
     vnic_type: Literal["normal"] = Field(serialization_alias="binding:vnic_type")
     host_id: Maybe[str] = Field(None, serialization_alias="binding:host_id", description="Shown to the operator.")
@@ -191,6 +221,7 @@ class PortQuery(RecordQuery):
     mac_address: LowerCase = None
     device_id: Values = None
     device_owner: Values = None
+    security_groups: Values = None
     fixed_ips: Values = Field(
         None, description="ip_address=…, ip_address_substr=… or subnet_id=…; one address has to be all of these."
     )
@@ -204,6 +235,12 @@ def vif_details() -> dict[str, bool | str]:
     return {"port_filter": True, "bridge_name": "br-int", "connectivity": "l2"}
 
 
+def _pair(pair: AddressPair) -> dict[str, str]:
+    network = pair.network
+    alone = network.prefixlen == network.max_prefixlen
+    return {"mac_address": str(pair.mac), "ip_address": str(network.network_address if alone else network)}
+
+
 def attributes(service: Service) -> Attributes[Port]:
     """How each field of a port is read; of one that was deleted while others were shown, as it was, and down."""
 
@@ -213,6 +250,12 @@ def attributes(service: Service) -> Attributes[Port]:
     def network_policy(port: Port) -> str | None:
         network = service.world.networks.get(port.network_id)
         return None if network is None else network.qos_policy_id
+
+    def assignments(port: Port) -> list[dict[str, str]]:
+        network = service.world.networks.get(port.network_id)
+        domain = "" if network is None else domain_of(network, service.world.settings.dns_domain)
+        called = ((hostname(port, own.ip), own.ip) for own in port.fixed_ips)
+        return [{"hostname": name, "ip_address": str(ip), "fqdn": f"{name}.{domain}"} for name, ip in called]
 
     return {
         "id": lambda port: port.id,
@@ -227,11 +270,13 @@ def attributes(service: Service) -> Attributes[Port]:
         "fixed_ips": lambda port: [{"subnet_id": own.subnet_id, "ip_address": str(own.ip)} for own in port.fixed_ips],
         "device_id": lambda port: port.device_id,
         "device_owner": lambda port: port.device_owner,
-        "port_security_enabled": lambda _: True,
-        "security_groups": lambda _: [],
-        "allowed_address_pairs": lambda _: [],
+        "port_security_enabled": lambda port: port.port_security,
+        "security_groups": lambda port: list(port.security_groups or ()),
+        "allowed_address_pairs": lambda port: list(map(_pair, port.allowed_pairs)),
         "extra_dhcp_opts": lambda _: [],
         "qos_policy_id": lambda port: port.qos_policy_id,
+        "dns_name": lambda port: port.dns_name,
+        "dns_assignment": assignments,
         "qos_network_policy_id": network_policy,
         **recorded(),
         "binding:vnic_type": lambda _: "normal",

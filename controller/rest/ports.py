@@ -35,10 +35,12 @@ from controller.rest.port_forms import (
 )
 from controller.rest.preconditions import Conditions
 from controller.rest.qos import check_policy
+from controller.rest.security_groups import default_group
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from controller.turns import paced
 from overlay.changes import UNCHANGED, CreatePort, DeletePort, FixedIpRequest, UpdatePort
+from overlay.policy.changes import PairRequest
 from overlay.values import HostName, IpAddress, Mac, Network, Port
 
 HIDDEN: Final = OPERATORS["port"]
@@ -67,6 +69,8 @@ def blueprint(service: Service) -> APIBlueprint:
     def list_ports(query: PortQuery) -> Json:
         """List ports."""
         conditions = [] if query.fixed_ips is None else [_owns(query.fixed_ips)]
+        if query.security_groups is not None:
+            conditions.append(_is_in(query.security_groups))
         return collection.select(_candidates(sight, query), query, *conditions)
 
     @api.post("/ports", responses=answers.created(PortAnswer, PortsAnswer))
@@ -77,6 +81,7 @@ def blueprint(service: Service) -> APIBlueprint:
             service.submit(intent)
             return {"port": show(intent.id)}, 201
         intents = [_intent(sight, given) for given in paced(body.ports or ())]
+        _have_default_groups(service, intents)
         service.submit_all(intents)
         made = [intent.id for intent in intents]
         return {"ports": collection.show_made(made, service.world.ports)}, 201
@@ -94,10 +99,11 @@ def blueprint(service: Service) -> APIBlueprint:
         given = body.port
         _check_binding(given)
         require_operator_for("mac_address", given.mac_address)
+        network = service.world.network(port.network_id)
+        _check_choices(sight, given, network, {own.ip for own in port.fixed_ips})
+        _check_security(sight, given, network, port.port_security)
         if given.says("qos_policy_id"):
             check_policy(sight, port.qos_policy_id, given.qos_policy_id)
-        had = {own.ip for own in port.fixed_ips}
-        _check_choices(sight, given, service.world.network(port.network_id), had)
         service.submit(
             UpdatePort(
                 id=port.id,
@@ -110,6 +116,10 @@ def blueprint(service: Service) -> APIBlueprint:
                 mac=given.mac_address,
                 fixed_ips=_wishes(given),
                 expected=header.expected,
+                dns_name=given.dns_name,
+                port_security=given.port_security_enabled,
+                security_groups=None if given.security_groups is None else tuple(given.security_groups),
+                allowed_pairs=_pairs(given),
                 qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
             )
         )
@@ -134,6 +144,9 @@ def _candidates(sight: Sight, query: PortQuery) -> Iterable[Port]:
     elif query.network_id is not None:
         known = (id_ for id_ in dict.fromkeys(query.network_id) if id_ in world.networks)
         asked = (port for id_ in known for port in world.ports_of_network(id_))
+    elif query.security_groups is not None:
+        asked = (port for id_ in dict.fromkeys(query.security_groups) for port in world.ports_in(id_))
+        asked = {port.id: port for port in asked}.values()
     elif query.host_id is not None and "" not in query.host_id and caller().is_operator:
         asked = (port for host in dict.fromkeys(query.host_id) for port in world.ports_bound_to(HostName(host)))
     else:
@@ -170,6 +183,11 @@ def _owns(texts: list[str]) -> Callable[[Port], bool]:
     return owns
 
 
+def _is_in(groups: list[str]) -> Callable[[Port], bool]:
+    wanted = frozenset(groups)
+    return lambda port: not wanted.isdisjoint(port.security_groups or ())
+
+
 def _address(text: str) -> IpAddress:
     try:
         return ip_of(text)
@@ -184,6 +202,7 @@ def _intent(sight: Sight, given: PortCreate) -> CreatePort:
     check_policy(sight, None, given.qos_policy_id)
     if given.mac_address is not None:
         require_owner("Setting mac_address", network, "mac_address")
+    _check_security(sight, given, network, network.port_security)
     return _creation(given, network)
 
 
@@ -207,6 +226,32 @@ def _check_choices(sight: Sight, given: PortCreate | PortUpdate, network: Networ
         require_owner("Setting device_owner to a network's service", network, "device_owner")
 
 
+def _check_security(sight: Sight, given: PortCreate | PortUpdate, network: Network, secure: bool) -> None:
+    """What lets a port send as somebody else is the owner of the network's to choose; groups have to be seen.
+
+    :param secure: what its security is if nothing is said of it.
+    """
+    if given.port_security_enabled not in {None, secure}:
+        require_owner("Setting port_security_enabled", network, "port_security_enabled")
+    if given.allowed_address_pairs:
+        require_owner("Setting allowed_address_pairs", network, "allowed_address_pairs")
+    for group_id in given.security_groups or ():
+        sight.security_group(group_id, "security_groups")
+
+
+def _pairs(given: PortCreate | PortUpdate) -> tuple[PairRequest, ...] | None:
+    if given.allowed_address_pairs is None:
+        return None
+    return tuple(PairRequest(wish.ip_address, wish.mac_address) for wish in given.allowed_address_pairs)
+
+
+def _have_default_groups(service: Service, intents: Iterable[CreatePort]) -> None:
+    """Make the default groups that ports of a bulk need: they stay, whatever becomes of the bulk."""
+    for project in dict.fromkeys(intent.project_id for intent in intents if intent.default_group is not None):
+        if service.world.default_group(project) is None:
+            service.submit(default_group(project))
+
+
 def _wishes(given: PortCreate | PortUpdate) -> tuple[FixedIpRequest, ...] | None:
     if given.fixed_ips is None:
         return None
@@ -214,9 +259,12 @@ def _wishes(given: PortCreate | PortUpdate) -> tuple[FixedIpRequest, ...] | None
 
 
 def _creation(given: PortCreate, network: Network) -> CreatePort:
+    project = project_for(given.project_id, given.tenant_id, default=network.project_id)
+    trusted = given.device_owner.startswith(_OF_THE_NETWORK)  # Neutron filters nothing of its own services either
+    named = given.security_groups
     return CreatePort(
         id=str(uuid.uuid4()),
-        project_id=project_for(given.project_id, given.tenant_id, default=network.project_id),
+        project_id=project,
         network_id=given.network_id,
         name=given.name,
         mac=given.mac_address,
@@ -229,6 +277,11 @@ def _creation(given: PortCreate, network: Network) -> CreatePort:
         admin_up=given.admin_state_up,
         tags=tuple(sorted(given.tags)),
         guest=not caller().sees(network),
+        dns_name=given.dns_name,
+        port_security=given.port_security_enabled,
+        security_groups=None if named is None else tuple(named),
+        default_group=default_group(project) if named is None and not trusted else None,
+        allowed_pairs=_pairs(given) or (),
         qos_policy_id=given.qos_policy_id,
     )
 

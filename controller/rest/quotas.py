@@ -33,6 +33,9 @@ class QuotaUpdate(Body):
     port: Maybe[Limit] = None
     subnetpool: Maybe[Limit] = None
     rbac_policy: Maybe[Limit] = None
+    security_group: Maybe[Limit] = None
+    security_group_rule: Maybe[Limit] = None
+    address_group: Maybe[Limit] = None
     qos_policy: Maybe[Limit] = None
     check_limit: Maybe[Flag] = Field(None, description="Refuse limits below what the project has.")
     force: Maybe[Flag] = Field(None, description="Take such limits even so.")
@@ -46,6 +49,9 @@ class QuotaShown(Shown):
     port: int
     subnetpool: int
     rbac_policy: int
+    security_group: int
+    security_group_rule: int
+    address_group: int
     qos_policy: int
 
 
@@ -72,6 +78,9 @@ class DetailsShown(Shown):
     port: Detail
     subnetpool: Detail
     rbac_policy: Detail
+    security_group: Detail
+    security_group_rule: Detail
+    address_group: Detail
     qos_policy: Detail
 
 

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from controller.rest.access import Owned, caller
 from controller.rest.errors import Forbidden
 from controller.service import Service
+from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.qos.values import QosPolicy
 from overlay.refusals import NotFound
 from overlay.values import Network, Port, Share, Shareable, Subnet, SubnetPool
@@ -66,6 +67,18 @@ class Sight:
     def share(self, share_id: str, field: str = "policy_id") -> Share:
         """Look up; it is there for whose it is only, not for whom it is for."""
         return _found(self.world.share, share_id, caller().sees, "RbacPolicy", field)
+
+    def security_group(self, group_id: str, field: str = "security_group_id") -> SecurityGroup:
+        """Look up."""
+        return _found(self.world.security_group, group_id, caller().sees, "SecurityGroup", field)
+
+    def security_rule(self, rule_id: str, field: str = "security_group_rule_id") -> SecurityRule:
+        """Look up."""
+        return _found(self.world.security_rule, rule_id, caller().sees, "SecurityGroupRule", field)
+
+    def address_group(self, group_id: str, field: str = "address_group_id") -> AddressGroup:
+        """Look up."""
+        return _found(self.world.address_group, group_id, caller().sees, "AddressGroup", field)
 
     # --- all of a kind ---
 

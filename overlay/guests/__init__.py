@@ -1,4 +1,4 @@
-"""What does a network tell the machines in it about themselves?
+"""What does a network tell the machines in it?
 
-Pure decisions: what a lease says, and which services a network has.  The bytes are ``controller/guests``'.
+Pure decisions about names and addresses; ``controller.guests`` speaks the protocols.
 """

@@ -7,7 +7,9 @@ from typing import Final
 
 from overlay.changes import UpdatePort
 from overlay.index import Index
-from overlay.policy.changes import PairRequest
+from overlay.policy.changes import MakeDefaultGroup, PairRequest
+from overlay.policy.groups import make_default_group
+from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid
 from overlay.values import AddressPair, Mac, Port
 
@@ -64,6 +66,14 @@ def secured(index: Index, port: Port, change: UpdatePort) -> Port:
         port = replace(port, allowed_pairs=chosen_pairs(port.mac, change.allowed_pairs))
     check_security(port, groups_kept=change.security_groups is None)
     return port
+
+
+def by_default(index: Index, port: Port, default: MakeDefaultGroup, record: Recorder) -> Port:
+    """A port that named no group, in its project's default group, which is made if need be."""
+    if not port.port_security:
+        return replace(port, security_groups=())
+    make_default_group(index, default, record)
+    return replace(port, security_groups=(index.policy.default_of[port.project_id],))
 
 
 def check_security(port: Port, *, groups_kept: bool = False) -> None:

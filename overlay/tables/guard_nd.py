@@ -2,7 +2,7 @@
 
 IPv6 neighbour discovery (RFC 4861) carries identities in its body: a solicitation tells the sender's MAC, an
 advertisement binds an address to one.  A port may tell its own MAC for its own addresses and nothing else; it may not
-be a router.  What it may not is dropped and counted per port.
+be a router.  What it may not is dropped and counted per port.  A port without port security may say anything.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from overlay.flow import Flow, Table
+from overlay.policy.speakers import V6
 from overlay.tables.names import (
     ICMPV6,
     IN_LANE,
@@ -23,7 +24,8 @@ from overlay.values import Mac
 
 TABLE: Final = Table(
     "guard_nd",
-    "Lets a port solicit and advertise IPv6 neighbours only as itself; router advertisements and redirects never pass.",
+    "Lets a port solicit and advertise IPv6 neighbours only as itself, or as its address pairs say; router"
+    " advertisements and redirects never pass. A port without port security may say anything.",
     matches=(
         IN_LANE,
         "eth_src",
@@ -43,10 +45,10 @@ OWN: Final = 20
 REFUSED: Final = 10
 
 
-def own(cookie: int, lane: int, mac: Mac, ipv6: Sequence[int]) -> Iterator[Flow]:
-    """What a port may say.
+def own(cookie: int, lane: int, mac: Mac, ipv6: Sequence[V6]) -> Iterator[Flow]:
+    """What a port may say with one MAC.
 
-    :param ipv6: its addresses, the link-local one first.
+    :param ipv6: its addresses and prefixes, the link-local one first.
     """
     speaker = {IN_LANE: lane, "eth_src": mac, "eth_type": IPV6, "ip_proto": ICMPV6}
     asking = {**speaker, "icmpv6_type": NEIGHBOUR_SOLICITATION}
@@ -65,6 +67,13 @@ def rogue(cookie: int, lane: int) -> Flow:
     """No port is a router to others: what it advertises as such is dropped, and counted by itself."""
     match = {IN_LANE: lane, "eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": ROUTER_ADVERTISEMENT}
     return TABLE.flow(OWN, match, cookie=cookie)
+
+
+def anything(cookie: int, lane: int) -> Iterator[Flow]:
+    """What a port without port security may say; questions are answered for it as for any other."""
+    asking = {IN_LANE: lane, "eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": NEIGHBOUR_SOLICITATION}
+    yield TABLE.flow(OWN, asking, cookie=cookie, goto="neighbours")
+    yield TABLE.flow(REFUSED, {IN_LANE: lane}, cookie=cookie, goto="forward")
 
 
 def refused(cookie: int, lane: int) -> Flow:

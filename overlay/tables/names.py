@@ -86,10 +86,12 @@ class CookieKind(IntEnum):
     CLAUSE = 12
     MULTICAST = 16
     ASKED_GROUPS = 17
-    ASKED_ADDRESS = 18
-    ASKED_ADDRESS_V6 = 19
-    ASKED_ROUTER = 20
-    ROGUE = 21
+    ASKED_NAMES = 18
+    ASKED_ADDRESS = 19
+    ASKED_ADDRESS_V6 = 20
+    ASKED_ROUTER = 21
+    ROGUE = 22
+    TAGGED = 24
 
 
 _UUID_START: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{2}")

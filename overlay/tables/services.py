@@ -36,6 +36,7 @@ TABLE: Final = Table(
     miss="sender: nothing that is asked of the network",
 )
 
+DNS: Final = 53
 ASKED: Final = 20
 MISS: Final = 0
 
@@ -69,6 +70,12 @@ def address_v6(cookie: int, lane: int, meter: int | None = None) -> Flow:
 def router(cookie: int, lane: int, meter: int | None = None) -> Flow:
     """A port asks for routers."""
     return ask(cookie, lane, {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": ROUTER_SOLICITATION}, meter)
+
+
+def names(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
+    """What a port asks any server of names: the network itself may know."""
+    for family in (IPV4, IPV6):
+        yield ask(cookie, lane, {"eth_type": family, "ip_proto": UDP, "udp_dst": DNS}, meter)
 
 
 def no_other_querier(cookie: int) -> Flow:
