@@ -30,13 +30,12 @@ from overlay.compile import Compiler, units_of
 from overlay.flow import MARK, Resubmit, Set
 from overlay.moves import Move, Phase, Trigger
 from overlay.pipeline import PIPELINE
-from overlay.tables.names import IN_LANE, NETWORK, object_number
+from overlay.tables.names import IN_LANE, NETWORK
 from overlay.values import DatapathId, HostName
 from overlay.world import World
 
 _MARK_SHIFT: Final = 48
 _VLAN: Final = 0x8100
-_OBJECT_MASK: Final = (1 << 40) - 1
 _REST_SECONDS: Final = 0.01
 _WARM_SECONDS: Final = 60.0
 _WARM_SECONDS_FIRST: Final = 0.5
@@ -215,18 +214,12 @@ class Hypervisors:
                 yield HostLost(name)
 
     def speaker(self, event: PacketArrived) -> tuple[HostName, str] | None:
-        """Name the host and port that a packet came from.
-
-        One OpenFlow port can be several ports, by their VLANs; then the cookie of the flow says which one it was.
-        """
+        """Name the host and port that a frame came from: by its lane, since it has lost the tag of its VLAN."""
         name = self.name_of(event.datapath_id)
         if name is None:
             return None
-        number = event.cookie & _OBJECT_MASK
-        for port_id in self.world.ports_at(name, event.in_port):
-            if object_number(port_id) == number:
-                return name, port_id
-        return None
+        port_id = self.world.port_in_lane(name, event.lane or event.in_port)
+        return None if port_id is None else (name, port_id)
 
     def tell(self, host: HostName, port_id: str, frame: bytes) -> None:
         """Hand a frame to the machine of a port, past all tables; to nobody where it is not plugged or not reached."""

@@ -19,6 +19,8 @@ from overlay.footing import NOWHERE, Footing, Plug, footing
 from overlay.guests.names import Names
 from overlay.guests.offers import NOTHING, Offer, offer
 from overlay.holdings import Holdings
+from overlay.mirrors.index import Mirrors
+from overlay.mirrors.values import TapService
 from overlay.moves import SWITCHING, Move
 from overlay.multicast.listeners import Listeners
 from overlay.policy.index import Policies
@@ -81,6 +83,7 @@ class Index:
         self.shares = Shares()
         self.names = Names()
         self.policy = Policies(self.holdings)
+        self.mirrors = Mirrors(self.holdings)
         self.qos = QosPolicies()
         self.trunks = Trunks()
         self.wires = Wires()
@@ -315,6 +318,22 @@ class Index:
             self.advertising[network_id] = None
         else:
             self.advertising.pop(network_id, None)
+
+    # --- mirrors ---
+
+    def put_tap_service(self, service: TapService) -> None:
+        """Add or replace; the VNI, of the range of the networks', never changes."""
+        if service.id not in self.mirrors.services:
+            self.vnis.take(service.vni)
+            self.vni_owner[service.vni] = service.id
+        self.mirrors.put_service(service)
+
+    def drop_tap_service(self, service_id: str) -> TapService:
+        """Remove a service to which no tap flow leads."""
+        service = self.mirrors.drop_service(service_id)
+        self.vnis.give_back(service.vni)
+        del self.vni_owner[service.vni]
+        return service
 
     # --- ports ---
 

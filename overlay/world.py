@@ -7,7 +7,7 @@ else there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -36,6 +36,8 @@ from overlay.footing import Footing, Plug
 from overlay.guests.offers import NOTHING, Offer
 from overlay.handlers import HANDLERS
 from overlay.index import Index
+from overlay.mirrors.documents import read_tap_flow, read_tap_service, write_tap_flow, write_tap_service
+from overlay.mirrors.values import TapFlow, TapService
 from overlay.moves import Move, Phase, deadline
 from overlay.multicast import memberships
 from overlay.multicast.documents import write_memberships
@@ -89,6 +91,7 @@ class World:
 
     :ivar attachments: (host, port id) to OpenFlow port number.
     :ivar policy: what the compiler reads of security groups; for reading.
+    :ivar mirrors: likewise of tap services and tap flows.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -103,6 +106,9 @@ class World:
         self.security_groups: Mapping[str, SecurityGroup] = MappingProxyType(policy.groups)
         self.security_rules: Mapping[str, SecurityRule] = MappingProxyType(policy.rules)
         self.address_groups: Mapping[str, AddressGroup] = MappingProxyType(policy.address_groups)
+        self.mirrors = mirrors = index.mirrors
+        self.tap_services: Mapping[str, TapService] = MappingProxyType(mirrors.services)
+        self.tap_flows: Mapping[str, TapFlow] = MappingProxyType(mirrors.flows)
         self.qos_policies: Mapping[str, QosPolicy] = MappingProxyType(index.qos.by_id)
         self.default_limits: Mapping[Countable, int] = MappingProxyType(index.holdings.defaults)
         self.quotas: Mapping[str, Quota] = MappingProxyType(index.holdings.quotas)
@@ -140,6 +146,8 @@ class World:
             (DocumentKind.SECURITY_GROUP, read_group, index.policy.put_group),
             (DocumentKind.SECURITY_RULE, read_rule, index.policy.put_rule),
             (DocumentKind.TRUNK, read_trunk, index.put_trunk),
+            (DocumentKind.TAP_SERVICE, read_tap_service, index.put_tap_service),
+            (DocumentKind.TAP_FLOW, read_tap_flow, index.mirrors.put_flow),
         )
         for kind, read, put in simple:
             for id_, body in bodies[kind]:
@@ -253,6 +261,22 @@ class World:
     def trunks_of_project(self, project: str) -> tuple[Trunk, ...]:
         """A project's trunks."""
         return tuple(self.trunks[id_] for id_ in self._index.holdings.ids(Countable.TRUNK, project))
+
+    def tap_service(self, service_id: str) -> TapService:
+        """Look up.  :raises NotFound: ``TapServiceNotFound``."""
+        return self._index.mirrors.service(service_id)
+
+    def tap_flow(self, flow_id: str) -> TapFlow:
+        """Look up.  :raises NotFound: ``TapFlowNotFound``."""
+        return self._index.mirrors.flow(flow_id)
+
+    def tap_services_of_project(self, project: str) -> tuple[TapService, ...]:
+        """A project's tap services."""
+        return tuple(self.tap_services[id_] for id_ in self._index.holdings.ids(Countable.TAP_SERVICE, project))
+
+    def tap_flows_of_project(self, project: str) -> tuple[TapFlow, ...]:
+        """A project's tap flows."""
+        return tuple(self.tap_flows[id_] for id_ in self._index.holdings.ids(Countable.TAP_FLOW, project))
 
     def qos_policy(self, policy_id: str) -> QosPolicy:
         """Look up.  :raises NotFound: ``QosPolicyNotFound``."""
@@ -446,13 +470,6 @@ class World:
         """How many reports of a port were beyond a limit."""
         return self._index.listeners.refused.get(port_id, 0)
 
-    def ports_at(self, host: HostName, ofport: int) -> Iterator[str]:
-        """The ids of the ports that are an OpenFlow port of a host, or VLANs of it; the plain one first."""
-        taps = self._index.taps.get(host, {})
-        if (plain := taps.get((ofport, 0))) is not None:
-            yield plain
-        yield from (port_id for (number, vid), port_id in taps.items() if number == ofport and vid)
-
     def port_in_lane(self, host: HostName, lane: int) -> str | None:
         """The id of the port that has this number on a host."""
         return self._index.lanes.get(host, {}).get(lane)
@@ -538,5 +555,7 @@ class World:
             *map(write_port, self.ports.values()),
             *map(write_move, self.moves()),
             *map(write_share, self.shares.values()),
+            *map(write_tap_service, self.tap_services.values()),
+            *map(write_tap_flow, self.tap_flows.values()),
             *(write_memberships(port_id, listeners.since(port_id)) for port_id in listeners.ports()),
         )

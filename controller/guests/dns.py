@@ -25,6 +25,7 @@ from controller.framework import ethernet, ipv4, ipv6, packet, udp
 from controller.guests import questions
 from controller.guests.questions import Asker
 from overlay.guests.names import Kind, Known, resolve
+from overlay.guests.offers import WITHOUT_GATEWAY
 from overlay.values import Network
 from overlay.world import World
 
@@ -104,7 +105,7 @@ def _nobody_else(world: World, network: Network, server: str) -> bool:
     """Whether the server that was asked is the network itself: a gateway's address that no machine has."""
     address = ip_address(server)
     gateways = {subnet.gateway_ip for subnet in world.subnets_of(network.id)}
-    return address in gateways and world.owner_of(network.id, address) is None
+    return address in {*gateways, WITHOUT_GATEWAY} and world.owner_of(network.id, address) is None
 
 
 def _reply(query: dns.message.Message, known: Known) -> dns.message.Message:

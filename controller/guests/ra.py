@@ -8,14 +8,14 @@ The way out is whoever has the gateway's address, if a port has; else the servic
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from ipaddress import IPv6Address
+from itertools import chain
 from typing import Final
 
 from controller.framework import packet_utils
 from controller.guests.questions import HEARD, UNSOUND, Answer, Asker, answered
 from overlay.addressing import link_local
-from overlay.guests.offers import SERVICE_MAC, advertises
+from overlay.guests.offers import SERVICE_MAC, advertises, name_servers_v6
 from overlay.values import Ipv6Mode, Mac, Port, Subnet
 from overlay.world import World
 
@@ -84,7 +84,7 @@ def advertisement(world: World, port: Port) -> bytes | None:
     body += struct.pack("!BBHI", _MTU, 1, 0, world.networks[port.network_id].mtu)
     for subnet in advertised:
         body += _prefix(subnet, by_mac=subnet.id in own and subnet.ipv6_ra_mode is not Ipv6Mode.STATEFUL)
-    servers = [server.packed for server in _name_servers(advertised)]
+    servers = [each.packed for each in dict.fromkeys(chain(*map(name_servers_v6, advertised)))]
     if servers:
         body += struct.pack("!BBHI", _NAME_SERVERS, 1 + 2 * len(servers), 0, lifetime) + b"".join(servers)
     return _frame(body, mac)
@@ -107,11 +107,6 @@ def _prefix(subnet: Subnet, *, by_mac: bool) -> bytes:
     return struct.pack(
         "!BBBBIII16s", _PREFIX, 4, cidr.prefixlen, flags, _VALID, _PREFERRED, 0, cidr.network_address.packed
     )
-
-
-def _name_servers(advertised: list[Subnet]) -> Iterator[IPv6Address]:
-    found = dict.fromkeys(server for subnet in advertised for server in subnet.dns_nameservers)
-    return (server for server in found if isinstance(server, IPv6Address))
 
 
 def _frame(body: bytes, mac: Mac) -> bytes:

@@ -22,8 +22,9 @@ from controller.rest.fields import (
     empty,
     refused,
 )
-from controller.rest.listing import Attributes, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
+from controller.rest.listing import Attributes, Json, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
 from controller.rest.many import ManyBody
+from controller.rest.trunks import SubPortShown, sub_port_shown
 from controller.service import Service
 from overlay.guests.names import domain_of, hostname
 from overlay.values import AddressPair, Port, PortStatus
@@ -138,6 +139,19 @@ class DnsAssignmentShown(Shown):
     fqdn: str
 
 
+class CarriedShown(SubPortShown):
+    """A port that another one carries as a VLAN."""
+
+    mac_address: str
+
+
+class TrunkDetailsShown(Shown):
+    """What a trunk's parent carries."""
+
+    trunk_id: str
+    sub_ports: tuple[CarriedShown, ...]
+
+
 class PortShown(RecordShown):
     """A port.  ACTIVE means installed on every switch that needs it."""
 
@@ -161,6 +175,7 @@ class PortShown(RecordShown):
     dns_name: str
     dns_assignment: tuple[DnsAssignmentShown, ...]
     qos_network_policy_id: str | None
+    trunk_details: TrunkDetailsShown | None = Field(description="What it carries as the parent of a trunk.")
     vnic_type: Literal["normal"] = Field(serialization_alias="binding:vnic_type")
     host_id: Maybe[str] = Field(None, serialization_alias="binding:host_id", description="Shown to the operator.")
     vif_type: Maybe[Literal["ovs", "unbound"]] = Field(
@@ -257,6 +272,15 @@ def attributes(service: Service) -> Attributes[Port]:
         called = ((hostname(port, own.ip), own.ip) for own in port.fixed_ips)
         return [{"hostname": name, "ip_address": str(ip), "fqdn": f"{name}.{domain}"} for name, ip in called]
 
+    def trunk_details(port: Port) -> Json | None:
+        trunk = service.world.trunk_led_by(port.id)
+        if trunk is None:
+            return None
+        carried = [
+            {**sub_port_shown(sub), "mac_address": str(service.world.port(sub.port_id).mac)} for sub in trunk.sub_ports
+        ]
+        return {"trunk_id": trunk.id, "sub_ports": carried}
+
     return {
         "id": lambda port: port.id,
         "network_id": lambda port: port.network_id,
@@ -278,6 +302,7 @@ def attributes(service: Service) -> Attributes[Port]:
         "dns_name": lambda port: port.dns_name,
         "dns_assignment": assignments,
         "qos_network_policy_id": network_policy,
+        "trunk_details": trunk_details,
         **recorded(),
         "binding:vnic_type": lambda _: "normal",
         "binding:host_id": lambda port: service.world.active_host(port) or "",

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Final
 
 from overlay.guests import options
-from overlay.guests.offers import informs_v6, leases, leases_v6, server
+from overlay.guests.offers import informs_v6, leases, leases_v6, name_servers_v6, server
 from overlay.values import HostRoute, IpAddress, Port, Subnet
 
 _EVERYWHERE: Final = IPv4Network("0.0.0.0/0")
@@ -94,10 +94,11 @@ def _lease(ip: IPv4Address, port: Port, subnet: Subnet, told: Told) -> Lease:
         said[options.BROADCAST] = cidr.broadcast_address.packed
     if subnet.gateway_ip is not None:
         said[options.ROUTER] = subnet.gateway_ip.packed
-    if subnet.dns_nameservers:
-        said[options.NAME_SERVERS] = _packed(subnet.dns_nameservers)
+    said[options.NAME_SERVERS] = _packed(subnet.dns_nameservers or (server(subnet),))
     if told.domain:
         said[options.DOMAIN] = options.text(told.domain)
+    if port.dns_name:
+        said[options.HOST_NAME] = options.text(port.dns_name)
     if subnet.host_routes:
         said[options.CLASSLESS_ROUTES] = options.routes(_with_default(subnet))
     own = options.written(port.dhcp_options, 4)
@@ -131,7 +132,7 @@ def lease_v6_of(port: Port, subnets: Mapping[str, Subnet], told: Told) -> LeaseV
     if not informing:
         return None
     said: dict[int, bytes] = {}
-    servers = dict.fromkeys(each for subnet in informing for each in subnet.dns_nameservers)
+    servers = dict.fromkeys(each for subnet in informing for each in name_servers_v6(subnet))
     if servers:
         said[options.NAME_SERVERS_V6] = _packed(servers)
     if told.domain:

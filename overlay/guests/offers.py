@@ -7,7 +7,7 @@ moves notices nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
@@ -40,6 +40,12 @@ class Offer(NamedTuple):
     leases_v6: bool = False
     advertises: bool = False
     addresses: tuple[IpAddress, ...] = ()
+
+
+def name_servers_v6(subnet: Subnet) -> Iterator[IPv6Address]:
+    """Whom the machines of an IPv6 subnet ask for names: its servers, or the network at its gateway."""
+    found = subnet.dns_nameservers or ((subnet.gateway_ip,) if subnet.gateway_ip is not None else ())
+    return (each for each in found if isinstance(each, IPv6Address))
 
 
 NOTHING: Final = Offer()

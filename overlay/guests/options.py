@@ -21,6 +21,7 @@ NEXT_SERVER: Final = 0
 NETMASK: Final = 1
 ROUTER: Final = 3
 NAME_SERVERS: Final = 6
+HOST_NAME: Final = 12
 DOMAIN: Final = 15
 MTU: Final = 26
 BROADCAST: Final = 28
@@ -133,7 +134,7 @@ KNOWN: Final[Mapping[str, _Known]] = {
     "domain-search": _Known(names, DOMAIN_SEARCH, DOMAIN_SEARCH_V6),
     "ethernet-encap": _Known(_flag, 36),
     "extension-path": _Known(text, 18),
-    "hostname": _Known(text, 12),
+    "hostname": _Known(text, HOST_NAME),
     "information-refresh-time": _Known(_LONG, None, 32),
     "ip-forward-enable": _Known(_flag, 19),
     "lease-time": _Known(_LONG, LEASE_TIME),
