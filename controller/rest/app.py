@@ -27,6 +27,7 @@ from controller.rest import (
     directory,
     discovery,
     documents,
+    drops,
     errors,
     identities,
     intended,
@@ -169,6 +170,7 @@ def build(
         topology.blueprint(service),
         intended.blueprint(service),
         directory.blueprint(service),
+        drops.blueprint(service),
         identities.blueprint(service),
     ):
         app.register_api(api)

@@ -199,6 +199,7 @@ RULES: Final = (
     _reads("multicast", "show", _READER, Scope.OWN, "multicast.show_multicast"),
     _reads("move", "list", _READER, Scope.OWN, "operations.list_moves"),
     _reads("move", "show", _READER, Scope.OWN, "operations.show_move"),
+    _reads("drop", "list those of a port", _READER, Scope.OWN, "drops.list_drops"),
     _reads("host", "list", _ADMIN, Scope.ALL, "operations.list_hosts"),
     _reads("directory", "look up", _ADMIN, Scope.ALL, "directory.look_up"),
     _reads("metrics", "scrape", _ADMIN, Scope.ALL, "metrics.scrape"),

@@ -12,6 +12,7 @@ import pytest
 from controller.events import (
     MessageConfirmed,
     MessageRejected,
+    Met,
     Mods,
     PacketArrived,
     PortChanged,
@@ -157,6 +158,18 @@ def test_flows_tell_the_bytes_that_they_met(switch, controller, br, until):
     for _ in range(3):
         switch.ofctl("packet-out", "vl2of0", f"in_port=1,packet={frame.hex()},actions=resubmit(,0)")
     until(lambda: br.flow_bytes(0x90) == {counting.key: 3 * len(frame)})
+
+
+def test_flows_of_one_cookie_tell_together_what_they_met(switch, controller, br, until):
+    """The flows with a cookie tell how many packets and bytes they have met in all; a cookie without flows, none."""
+    kinds = (conditions({"eth_type": 0x0800}), conditions({"eth_type": 0x88B5}))
+    flows = [Flow(0, 100, match, cookie(0x92, 7), ()) for match in kinds]
+    controller.send(br, put=(*flows, Flow(0, 99, conditions({}), cookie(0x92, 8), ())))
+    for kind in ("0800", "88b5", "88b5", "88b6"):
+        frame = f"020000000002020000000001{kind}" + bytes(50).hex()
+        switch.ofctl("packet-out", "vl2of0", f"in_port=1,packet={frame},actions=resubmit(,0)")
+    asked = (cookie(0x92, 7), cookie(0x92, 8), cookie(0x92, 9))
+    until(lambda: br.met_of(asked) == (Met(3, 192), Met(1, 64), Met(0, 0)))
 
 
 def test_foreign_flows_are_neither_seen_nor_removed(switch, controller, br):

@@ -31,6 +31,7 @@ OWNED = (
     "unused",
     "port",
     "moving",
+    "unplugged",
     "move",
     "subnetpool",
     "share",
@@ -144,6 +145,7 @@ REQUESTS: dict[str, tuple[str, str, object]] = {
     "multicast.show_multicast": ("GET", "/v1/networks/{network}/multicast", None),
     "operations.list_moves": ("GET", "/v1/moves", None),
     "operations.show_move": ("GET", "/v1/moves/{move}", None),
+    "drops.list_drops": ("GET", "/v1/ports/{unplugged}/drops", None),
     "operations.list_hosts": ("GET", "/v1/hosts", None),
     "directory.look_up": ("POST", "/v1/directory/lookups", {"lookups": [{"vni": 1, "address": "10.0.0.2"}]}),
     "metrics.scrape": ("GET", "/metrics", None),
@@ -240,6 +242,7 @@ class Scene:
             made = op.make("port", network_id=network, fixed_ips=fixed, **{"binding:host_id": "h1"})
             self.names[name] = made["id"]
             owner.turn(Plugged(HostName("h1"), made["id"], 5))
+        self.names["unplugged"] = op.make("port", network_id=network, fixed_ips=[])["id"]
         self.names["subnetpool"] = "pool"
         desk.submit(CreateSubnetPool("pool", "team", "pool", (IPv4Network("10.4.0.0/16"),)))
         for name in ("carrier", "parent", "sub", "free"):
