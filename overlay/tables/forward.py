@@ -14,6 +14,7 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from overlay.flow import FieldValue, Flow, Output, Set, Table
+from overlay.guests.offers import SERVICE_MAC
 from overlay.multicast.values import IPV4_GROUPS, IPV4_OF_A_LINK, IPV6_GROUPS, IPV6_OF_A_LINK, IPV6_SCOPE
 from overlay.tables.copies import copies
 from overlay.tables.names import IPV4, IPV6, NETWORK, OUT_LANE, SHARED, UNTAGGED
@@ -89,6 +90,11 @@ def unregistered(cookie: int) -> Iterator[Flow]:
 def _to(version: int, address: FieldValue) -> dict[str, FieldValue]:
     kind = {4: IPV4, 6: IPV6}[version]
     return {"vlan_vid": UNTAGGED, "eth_type": kind, f"ipv{version}_dst": address}
+
+
+def of_the_network(cookie: int) -> Flow:
+    """What is sent to a network's services and was not for them: dropped, they do not forward."""
+    return TABLE.flow(OWNED, {"eth_dst": SERVICE_MAC}, cookie=cookie)
 
 
 def miss(cookie: int) -> Flow:

@@ -50,6 +50,12 @@ ROUTER_SOLICITATION: Final = 133
 LISTENER_QUERY: Final = 130
 LISTENER_REPORT_V2: Final = 143
 
+DHCP_SERVER: Final = 67
+DHCP_CLIENT: Final = 68
+DHCPV6_CLIENT: Final = 546
+DHCPV6_SERVER: Final = 547
+"""Ports of UDP."""
+
 ANNOUNCEMENTS_METER: Final = 1
 """The meter that limits what passive ports may announce to the controller."""
 
@@ -85,6 +91,10 @@ class CookieKind(IntEnum):
     MULTICAST = 16
     ASKED_GROUPS = 17
     ASKED_NAMES = 18
+    ASKED_ADDRESS = 19
+    ASKED_ADDRESS_V6 = 20
+    ASKED_ROUTER = 21
+    ROGUE = 22
     TAGGED = 24
 
 

@@ -12,6 +12,8 @@ from typing import Final
 
 from overlay.flow import FieldValue, Flow, Table, ToController
 from overlay.tables.names import (
+    DHCP_SERVER,
+    DHCPV6_SERVER,
     ICMPV6,
     IGMP,
     IN_LANE,
@@ -22,6 +24,7 @@ from overlay.tables.names import (
     LISTENER_REPORT,
     LISTENER_REPORT_V2,
     NETWORK,
+    ROUTER_SOLICITATION,
     UDP,
     UNTAGGED,
 )
@@ -66,6 +69,21 @@ def groups(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
     yield ask(cookie, lane, {"eth_type": IPV4, "ip_proto": IGMP}, meter)
     for kind in (LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_V2):
         yield ask(cookie, lane, {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind}, meter)
+
+
+def address(cookie: int, lane: int, meter: int | None = None) -> Flow:
+    """A port asks for its IPv4 address, whomever."""
+    return ask(cookie, lane, {"eth_type": IPV4, "ip_proto": UDP, "udp_dst": DHCP_SERVER}, meter)
+
+
+def address_v6(cookie: int, lane: int, meter: int | None = None) -> Flow:
+    """A port asks for IPv6 addresses, or for what goes with them."""
+    return ask(cookie, lane, {"eth_type": IPV6, "ip_proto": UDP, "udp_dst": DHCPV6_SERVER}, meter)
+
+
+def router(cookie: int, lane: int, meter: int | None = None) -> Flow:
+    """A port asks for routers."""
+    return ask(cookie, lane, {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": ROUTER_SOLICITATION}, meter)
 
 
 def names(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
