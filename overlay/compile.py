@@ -203,6 +203,8 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     yield deliver.to_tap(cookie, tap, meters.receiving)
     if meters.storm is not None:
         yield storm.limited(cookie, tap.lane, meters.storm)
+    if meters.packets is not None:
+        yield services.counted(cookie, tap.lane, meters.packets)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
         silenced = provenance(CookieKind.SILENCED, port.id)

@@ -1,7 +1,8 @@
 """Does the network itself answer this?
 
 What a port asks of its network (an address, a name, a group) is handed to the controller, which answers, at a rate that
-is limited per port.  All else goes on.
+is limited per port.  All else goes on; where ports may send only so many packets, they are counted here, since a
+small packet costs a switch as much as a large one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from overlay.flow import FieldValue, Flow, Table, ToController
+from overlay.flow import FieldValue, Flow, Meter, Table, ToController
 from overlay.tables.names import (
     ICMPV6,
     IGMP,
@@ -26,7 +27,8 @@ from overlay.tables.names import (
 
 TABLE: Final = Table(
     "services",
-    "Hands to the controller what a port asks of its network, at a limited rate.",
+    "Hands to the controller what a port asks of its network, at a limited rate; where ports may send only so many IP"
+    " packets, their meters drop what is over it.",
     matches=(IN_LANE, NETWORK, "eth_type", "ip_proto", "udp_src", "udp_dst", "icmpv6_type", "ipv4_dst", "ipv6_dst"),
     nexts=("sender",),
     outputs=True,
@@ -35,6 +37,7 @@ TABLE: Final = Table(
 
 DNS: Final = 53
 ASKED: Final = 20
+COUNTED: Final = 10
 MISS: Final = 0
 
 
@@ -63,6 +66,11 @@ def names(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
 def no_other_querier(cookie: int) -> Flow:
     """The network itself asks who listens; a machine that does so too is not heard."""
     return TABLE.flow(ASKED, {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": LISTENER_QUERY}, cookie=cookie)
+
+
+def counted(cookie: int, lane: int, meter: Meter) -> Flow:
+    """All other packets of a port that may send only so many."""
+    return TABLE.flow(COUNTED, {IN_LANE: lane}, cookie=cookie, goto="sender", meter=meter.meter_id)
 
 
 def miss(cookie: int) -> Flow:

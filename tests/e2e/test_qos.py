@@ -7,12 +7,14 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 
 pytest.importorskip("topologies.mn", reason="Mininet is not importable here", exc_type=ImportError)
 
+from bench.torrent import Speaker
 from tests.e2e.scene import IPV4_SUBNET, IPV6_SUBNET, Ears, Scene, mac_number, say, wait
 from tests.e2e.test_edge_meters import listens, received
 from tests.model import frames
@@ -24,9 +26,9 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces"),
 ]
 
-SENDING, STORM = 1 << 16, 3 << 16
+STORM, ASKING = 3 << 16, 4 << 16
 UP, DOWN, CHANGED = 10_000, 20_000, 40_000
-STORM_PPS = 100
+STORM_PPS, ASKING_PPS = 100, 50
 FRAME, PAYLOAD = 1_442, 1_400
 """An Ethernet frame of UDP, and what iperf3 counts of it."""
 HEADERS = 1_514 / 1_448
@@ -186,6 +188,24 @@ def test_a_storm_is_cut_short(scene: Scene) -> None:
     assert came - dropped <= most
     assert met(scene, "h2", STORM + remote) == there
     assert scene.reaches("limited", scene.ip("peer"))
+
+
+def test_what_a_machine_asks_is_limited(scene: Scene) -> None:
+    """Of what it tells the controller of groups no more than the rate is handed up; the others' reports are heard."""
+    flooder, other = scene.vms()["limited"], scene.vms()["neighbour"]
+    lane, beside = (scene.ofport("h1", each.tap) for each in (flooder, other))
+    address = str(IPv4Address(ip(flooder)))
+    speaker = Speaker(flooder.mac, address, other.mac, address)
+    before, calm = met(scene, "h1", ASKING + lane), met(scene, "h1", ASKING + beside)
+    started = time.monotonic()
+    say(flooder, *map(speaker.igmp, range(1_000)))
+    wait(lambda: met(scene, "h1", ASKING + lane)[0] - before[0] > 6 * ASKING_PPS, "the switch has seen the flood")
+    came, dropped = (now - then for now, then in zip(met(scene, "h1", ASKING + lane), before, strict=True))
+    most = ASKING_PPS * (2 + time.monotonic() - started)
+    assert ASKING_PPS / 2 <= came - dropped <= most
+    assert met(scene, "h1", ASKING + beside)[1] == calm[1]
+    assert scene.health()["pending"] == 0
+    assert scene.reaches("neighbour", scene.ip("peer"))
 
 
 def ip(machine: Any) -> int:
