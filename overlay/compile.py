@@ -34,6 +34,7 @@ from overlay.tables import (
     guard,
     guard_nd,
     neighbours,
+    reply,
     services,
     storm,
 )
@@ -144,6 +145,7 @@ def _static(world: World) -> Iterator[Flow]:
     yield neighbours.miss(cookie)
     yield advertise.complete(cookie)
     yield services.no_other_querier(cookie)
+    yield reply.miss(cookie)
     yield services.miss(cookie)
     yield from filters.SENDER.static(cookie)
     yield arrive.miss(cookie)
@@ -198,13 +200,16 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
     yield from policy_flows.of_tap(world.policy, tap.lane, port)
     meters = _meters(world, port, tap)
-    vni = world.networks[port.network_id].vni
-    yield from classify.from_tap(cookie, tap, vni, meters.sending, world.limits_of(port).dscp)
+    network, dscp = world.networks[port.network_id], world.limits_of(port).dscp
+    yield from classify.from_tap(cookie, tap, network.vni, meters.sending, dscp, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap, meters.receiving)
-    if meters.storm is not None:
-        yield storm.limited(cookie, tap.lane, meters.storm)
-    if meters.packets is not None:
-        yield services.counted(cookie, tap.lane, meters.packets)
+    yield from _protecting(cookie, tap, meters)
+    if tap.vid:
+        yield reply.to_vlan(cookie, tap)
+    elif not network.vlan_transparent:
+        yield classify.refused(provenance(CookieKind.TAGGED, port.id), tap.ofport)
+    if tap.vid or port.local_link is not None or world.trunk_led_by(port.id) is not None:
+        yield from deliver.turned_round(cookie, tap, meters.receiving)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
         silenced = provenance(CookieKind.SILENCED, port.id)
@@ -227,6 +232,14 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     spoofed = provenance(CookieKind.SPOOFED, port.id)
     yield guard.refused(spoofed, tap.lane)
     yield guard_nd.refused(spoofed, tap.lane)
+
+
+def _protecting(cookie: int, tap: Tap, meters: LaneMeters) -> Iterator[Flow]:
+    """What protects everybody else from a port: how much it may flood, and how many packets it may send."""
+    if meters.storm is not None:
+        yield storm.limited(cookie, tap.lane, meters.storm)
+    if meters.packets is not None:
+        yield services.counted(cookie, tap.lane, meters.packets)
 
 
 def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:

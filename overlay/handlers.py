@@ -39,6 +39,8 @@ from overlay.changes import (
     UpdateSubnet,
     UpdateSubnetPool,
 )
+from overlay.direct import cables
+from overlay.direct.changes import EdgeSnapshot, Unwired, Wired
 from overlay.index import Index
 from overlay.multicast import memberships
 from overlay.multicast.changes import Joined, Left
@@ -54,6 +56,8 @@ from overlay.qos.changes import (
     UpdateQosRule,
 )
 from overlay.recording import Recorder
+from overlay.trunks import intents as trunks
+from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 
 
 def _tick(index: Index, _change: Tick, record: Recorder) -> None:
@@ -99,6 +103,11 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     policy.CreateAddressGroup: groups.create_address_group,
     policy.UpdateAddressGroup: groups.update_address_group,
     policy.DeleteAddressGroup: groups.delete_address_group,
+    CreateTrunk: trunks.create_trunk,
+    UpdateTrunk: trunks.update_trunk,
+    DeleteTrunk: trunks.delete_trunk,
+    AddSubPorts: trunks.add_sub_ports,
+    RemoveSubPorts: trunks.remove_sub_ports,
     HostSeen: membership.seen,
     HostSnapshot: placement.snapshot,
     Plugged: placement.plugged,
@@ -111,5 +120,8 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     Tick: _tick,
     Joined: memberships.joined,
     Left: memberships.left,
+    EdgeSnapshot: cables.snapshot,
+    Wired: cables.wired,
+    Unwired: cables.unwired,
 }
 """Each checks everything before it changes anything."""

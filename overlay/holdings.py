@@ -24,6 +24,7 @@ DEFAULT_QUOTAS: Final[Mapping[Countable, int]] = MappingProxyType(
         Countable.SECURITY_GROUP_RULE: 10_000,
         Countable.ADDRESS_GROUP: 1000,
         Countable.QOS_POLICY: 100,
+        Countable.TRUNK: 1000,
     }
 )
 """Enough for a big project, and few enough that one that runs wild does not take everything."""

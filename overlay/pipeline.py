@@ -20,6 +20,7 @@ from overlay.tables import (
     guard,
     guard_nd,
     neighbours,
+    reply,
     services,
     storm,
 )
@@ -33,6 +34,7 @@ PIPELINE: Final = Pipeline(
     arp.TABLE,
     neighbours.TABLE,
     advertise.TABLE,
+    reply.TABLE,
     services.TABLE,
     *filters.SENDER.tables,
     arrive.TABLE,

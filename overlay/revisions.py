@@ -12,10 +12,21 @@ from typing import TypeVar
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.qos.values import QosPolicy
 from overlay.refusals import Stale
+from overlay.trunks.values import Trunk
 from overlay.values import Network, Port, Share, Subnet, SubnetPool
 
 Recorded = TypeVar(
-    "Recorded", Network, Subnet, Port, SubnetPool, Share, SecurityGroup, SecurityRule, AddressGroup, QosPolicy
+    "Recorded",
+    Network,
+    Subnet,
+    Port,
+    SubnetPool,
+    Share,
+    SecurityGroup,
+    SecurityRule,
+    AddressGroup,
+    QosPolicy,
+    Trunk,
 )
 """Whatever has a record."""
 
