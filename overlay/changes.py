@@ -14,6 +14,7 @@ from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from overlay.direct.changes import PLUGGED, Attach, EdgeSnapshot, Unwired, Wired
+from overlay.mirrors.changes import MirrorIntent
 from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import MakeDefaultGroup, PairRequest, PolicyIntent
 from overlay.qos.changes import QosIntent
@@ -61,6 +62,8 @@ class DocumentKind(StrEnum):
     PORT = "port"
     MOVE = "move"
     SHARE = "rbac_policy"
+    TAP_SERVICE = "tap_service"
+    TAP_FLOW = "tap_flow"
     MEMBERSHIPS = "memberships"
 
 
@@ -465,6 +468,7 @@ Intent: TypeAlias = (
     | Activate
     | Unbind
     | PolicyIntent
+    | MirrorIntent
     | QosIntent
     | CreateTrunk
     | UpdateTrunk
@@ -601,14 +605,15 @@ class UnitKind(StrEnum):
     PEER = "peer"
     SERVICE = "service"
     CLAUSE = "clause"
+    MIRROR = "mirror"
     MULTICAST = "multicast"
 
 
 class Unit(NamedTuple):
     """The smallest thing that is compiled anew: all flows of one object on one host.
 
-    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS, ``network's id|group`` for
-    MULTICAST; for those of policies see ``overlay.policy.units``.
+    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT, ADDRESS and MIRROR, ``network's
+    id|group`` for MULTICAST; for those of policies see ``overlay.policy.units``.
     """
 
     host: HostName

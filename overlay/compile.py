@@ -16,6 +16,7 @@ from typing import Final
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
 from overlay.footing import Tap
+from overlay.mirrors import flows as mirror_flows
 from overlay.multicast import memberships
 from overlay.pipeline import METERS, PIPELINE
 from overlay.policy import flows as policy_flows
@@ -83,7 +84,7 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
         for host in present:
             yield Unit(host, UnitKind.NETWORK, network_id)
             for port_id in world.standing(host, network_id):
-                yield Unit(host, UnitKind.PORT, port_id)
+                yield from _of_standing(world, host, port_id)
         for port in world.ports_of_network(network_id):
             for host in present:
                 yield Unit(host, UnitKind.ADDRESS, port.id)
@@ -92,6 +93,12 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
                 yield memberships.unit(host, network_id, group)
     for host in chosen:
         yield from policy_units.units_at(world.policy, host, world.networks_on_host(host))
+
+
+def _of_standing(world: World, host: HostName, port_id: str) -> Iterator[Unit]:
+    yield Unit(host, UnitKind.PORT, port_id)
+    if port_id in world.mirrors:
+        yield Unit(host, UnitKind.MIRROR, port_id)
 
 
 def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
@@ -110,7 +117,11 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
     port = world.ports.get(unit.key)
     if port is None:
         return ()
-    return tuple(_of_tap(world, host, port) if unit.kind is UnitKind.PORT else _of_address(world, host, port))
+    if unit.kind is UnitKind.MIRROR:
+        return tuple(mirror_flows.of_port(world, host.name, port.id))
+    if unit.kind is UnitKind.PORT:
+        return tuple(mirror_flows.copying(world, port.id, _of_tap(world, host, port)))
+    return tuple(_of_address(world, host, port))
 
 
 def meters_of(world: World, host: HostName) -> tuple[Meter, ...]:

@@ -18,6 +18,8 @@ from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, Plug, footing
 from overlay.guests.names import Names
 from overlay.holdings import Holdings
+from overlay.mirrors.index import Mirrors
+from overlay.mirrors.values import TapService
 from overlay.moves import SWITCHING, Move
 from overlay.multicast.listeners import Listeners
 from overlay.policy.index import Policies
@@ -78,6 +80,7 @@ class Index:
         self.shares = Shares()
         self.names = Names()
         self.policy = Policies(self.holdings)
+        self.mirrors = Mirrors(self.holdings)
         self.qos = QosPolicies()
         self.trunks = Trunks()
         self.wires = Wires()
@@ -301,6 +304,22 @@ class Index:
         self.holdings.drop(Countable.SUBNET, subnet.project_id, subnet_id)
         if subnet.subnetpool_id is not None:
             self.cuts[subnet.subnetpool_id].give_back(subnet.cidr, subnet.project_id)
+
+    # --- mirrors ---
+
+    def put_tap_service(self, service: TapService) -> None:
+        """Add or replace; the VNI, of the range of the networks', never changes."""
+        if service.id not in self.mirrors.services:
+            self.vnis.take(service.vni)
+            self.vni_owner[service.vni] = service.id
+        self.mirrors.put_service(service)
+
+    def drop_tap_service(self, service_id: str) -> TapService:
+        """Remove a service to which no tap flow leads."""
+        service = self.mirrors.drop_service(service_id)
+        self.vnis.give_back(service.vni)
+        del self.vni_owner[service.vni]
+        return service
 
     # --- ports ---
 

@@ -31,6 +31,7 @@ from overlay.direct.linking import housed, link
 from overlay.documents import write_move
 from overlay.guests.names import domain_of, relative
 from overlay.index import Index
+from overlay.mirrors.keeping import drop_mirrors
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
 from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses, follow_mac
 from overlay.policy.ports import by_default, check_security, chosen_groups, chosen_pairs, secured
@@ -253,6 +254,7 @@ def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:
     for host, port_id in [place for place in index.stale if place[1] == change.id] if index.stale else ():
         _unstale(index, host, port_id, record)
     record.lift(change.id)
+    drop_mirrors(record, change.id)
     index.drop_port(change.id)
     record.store(Document(DocumentKind.PORT, change.id, None))
     record.policy_changed(ports=((port, None),))

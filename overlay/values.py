@@ -237,6 +237,8 @@ class Countable(StrEnum):
     SECURITY_GROUP = "security_group"
     SECURITY_GROUP_RULE = "security_group_rule"
     ADDRESS_GROUP = "address_group"
+    TAP_SERVICE = "tap_service"
+    TAP_FLOW = "tap_flow"
     QOS_POLICY = "qos_policy"
     TRUNK = "trunk"
 
