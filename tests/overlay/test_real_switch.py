@@ -17,7 +17,7 @@ import pytest
 
 from overlay.changes import BindPassive, CreateNetwork, CreatePort, CreateSubnet, HostSeen, Plugged, UpdatePort
 from overlay.compile import Compiler, units_of
-from overlay.flow import MeterUnit
+from overlay.flow import Meter, MeterUnit
 from overlay.policy.changes import PairRequest
 from overlay.policy.values import Direction
 from overlay.qos.changes import AddQosRule, CreateQosPolicy
@@ -115,6 +115,7 @@ class Switch:
             *("protocols=OpenFlow15", "--", "add-port", "ovt-int", "vx", "--", "set", "interface", "vx", "type=vxlan"),
             *("ofport_request=1", "options:remote_ip=flow", "options:key=flow", "options:local_ip=127.0.0.1"),
         )
+        self.ofctl("set-frags", "nx-match")  # as a session does
         for name, number in TAPS.items():
             tap = f"ovt-{name}"
             self.inside("ip", "tuntap", "add", tap, "mode", "tap")
@@ -146,6 +147,11 @@ class Switch:
                 while pid.exists() and time.monotonic() < deadline:
                     select.select([], [], [], 0.02)
         subprocess.run(("ip", "netns", "del", self.namespace), check=False, capture_output=True)
+
+    def add_meter(self, meter: Meter) -> None:
+        """Have a meter that flows name."""
+        band = f"band=type=drop,rate={meter.rate},burst_size={meter.burst}"
+        self.ofctl("add-meter", f"meter={meter.meter_id},{UNITS[meter.unit]},burst,{band}")
 
     def exchange(self, tap: str, frame: bytes, kind: int) -> bytes | None:
         """Send out of a tap; the first frame of this Ethernet type that comes back within two seconds."""
@@ -179,8 +185,7 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]:
         compiler = Compiler(here)
         compiler.refresh(units_of(here))
         for meter in compiler.meters(HERE):
-            band = f"band=type=drop,rate={meter.rate},burst_size={meter.burst}"
-            it.ofctl("add-meter", f"meter={meter.meter_id},{UNITS[meter.unit]},burst,{band}")
+            it.add_meter(meter)
         flows = it.where / "flows"
         flows.write_text("\n".join(map(ofctl, compiler.desired(HERE).values())))
         it.run(*("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flows", f"unix:{it.where}/ovt-int.mgmt", str(flows)))
