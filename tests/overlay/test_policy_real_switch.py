@@ -133,9 +133,9 @@ class Place:
         self.install(self.compiler.refresh(outcome.dirty).get(HERE, Delta()))
 
     def install(self, delta: Delta) -> None:
-        """Change flows, as one bundle; first the meters that they name."""
+        """Change flows, as one bundle, after the meters that are new."""
         for meter in delta.meters:
-            self.switch.add_meter(meter)
+            self.switch.add(meter)
         lines = [f"add {ofctl(flow)}" for flow in delta.put]
         lines += [f"delete_strict {ofctl(flow).partition(',actions=')[0]}" for flow in delta.remove]
         lines = [line if line.startswith("add") else re.sub(",cookie=[^,]*", "", line) for line in lines]
@@ -176,7 +176,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     try:
         it.start()
         for meter in METERS:
-            it.add_meter(meter)
+            it.add(meter)
         yield Place(it)
     finally:
         it.stop()

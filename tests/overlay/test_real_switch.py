@@ -97,6 +97,10 @@ class Switch:
     def ofctl(self, command: str, *rest: str) -> str:
         return self.run("ovs-ofctl", "-O", "OpenFlow15", command, f"unix:{self.where}/ovt-int.mgmt", *rest)
 
+    def add(self, meter: Meter) -> None:
+        band = f"band=type=drop,rate={meter.rate},burst_size={meter.burst}"
+        self.ofctl("add-meter", f"meter={meter.meter_id},{UNITS[meter.unit]},burst,{band}")
+
     def start(self) -> None:
         self.run("ip", "netns", "add", self.namespace)
         self.inside("ip", "link", "set", "lo", "up")
@@ -148,11 +152,6 @@ class Switch:
                     select.select([], [], [], 0.02)
         subprocess.run(("ip", "netns", "del", self.namespace), check=False, capture_output=True)
 
-    def add_meter(self, meter: Meter) -> None:
-        """Have a meter that flows name."""
-        band = f"band=type=drop,rate={meter.rate},burst_size={meter.burst}"
-        self.ofctl("add-meter", f"meter={meter.meter_id},{UNITS[meter.unit]},burst,{band}")
-
     def exchange(self, tap: str, frame: bytes, kind: int) -> bytes | None:
         """Send out of a tap; the first frame of this Ethernet type that comes back within two seconds."""
         os.write(self.files[tap], frame)
@@ -185,7 +184,7 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]:
         compiler = Compiler(here)
         compiler.refresh(units_of(here))
         for meter in compiler.meters(HERE):
-            it.add_meter(meter)
+            it.add(meter)
         flows = it.where / "flows"
         flows.write_text("\n".join(map(ofctl, compiler.desired(HERE).values())))
         it.run(*("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flows", f"unix:{it.where}/ovt-int.mgmt", str(flows)))
