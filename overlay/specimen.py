@@ -29,7 +29,7 @@ from overlay.mirrors.changes import CreateTapFlow, CreateTapService
 from overlay.mirrors.values import TapDirection
 from overlay.multicast.changes import Joined
 from overlay.pipeline import PIPELINE
-from overlay.policy.changes import CreateSecurityRule, MakeDefaultGroup
+from overlay.policy.changes import CreateSecurityRule, DeleteSecurityRule, MakeDefaultGroup
 from overlay.policy.values import Direction
 from overlay.tables.names import REGISTERS, TCP, CookieKind
 from overlay.trunks.changes import CreateTrunk
@@ -94,6 +94,7 @@ def _world() -> World:
     _do(world, MakeDefaultGroup("project", "default", ("out4", "out6", "in4", "in6")))
     web = {"direction": Direction.INGRESS, "protocol": TCP, "port_min": 80, "port_max": 81}
     _do(world, CreateSecurityRule("web", "project", "default", **web))  # type: ignore[arg-type]
+    _do(world, DeleteSecurityRule("out6"))
     for number, (port_id, host, ofport) in enumerate(homes, start=10):
         mac = Mac(0x02_00_00_00_00_00 + number)
         _do(world, CreatePort(port_id, "project", "net", mac=mac, host=host, security_groups=("default",)))
