@@ -407,6 +407,19 @@ class SwitchCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class DropView:
+    """What was dropped at a port for one reason, since the port was plugged in or last changed.
+
+    ``spoofed`` is what it sent as somebody else, ``silenced`` what it sent before its move was activated,
+    ``refused_out`` what its security groups do not let it send, and ``refused_in`` what they do not let it get.
+    """
+
+    reason: Literal["spoofed", "silenced", "refused_out", "refused_in"]
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClashView:
     """A hypervisor that claims the LA of another; the holder keeps it."""
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from overlay.direct.changes import PLUGGED, Attach, EdgeSnapshot, Unwired, Wired
+from overlay.mirrors.changes import MirrorIntent
 from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import MakeDefaultGroup, PairRequest, PolicyIntent
 from overlay.qos.changes import QosIntent
@@ -60,6 +62,8 @@ class DocumentKind(StrEnum):
     PORT = "port"
     MOVE = "move"
     SHARE = "rbac_policy"
+    TAP_SERVICE = "tap_service"
+    TAP_FLOW = "tap_flow"
     MEMBERSHIPS = "memberships"
 
 
@@ -86,6 +90,7 @@ class CreateNetwork:
     tags: tuple[str, ...] = ()
     port_security: bool = True
     qos_policy_id: str | None = None
+    dns_domain: str = ""
     vlan_transparent: bool = False
 
 
@@ -110,6 +115,7 @@ class UpdateNetwork:
     share_id: str = ""
     port_security: bool | None = None
     qos_policy_id: str | Unchanged | None = UNCHANGED
+    dns_domain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +212,13 @@ class CreatePort:
     :param port_security: ``None`` as the network says.
     :param security_groups: ``None`` lets it talk to everybody, ``()`` to nobody.
     :param default_group: what makes the default group of its project, which it is to be in if it is checked at all.
+    :param attach: of a port that is wired to an edge switch, where it shall live then.
 
     Refused: ``NetworkNotFound``, ``SubnetNotFound``, ``MacAddressInUse``, ``MacAddressGenerationFailure``,
     ``InvalidIpForSubnet``, ``InvalidIpForNetwork``, ``AllocationOnAutoAddressSubnet`` (400), ``IpAddressInUse``,
     ``IpAddressGenerationFailure``, ``HostNotFound``, ``OverQuota``, ``SecurityGroupNotFound``,
     ``PortSecurityAndIPRequiredForSecurityGroups``, ``DuplicateAddressPairInRequest``, ``AllowedAddressPairExhausted``
-    (400), ``AddressPairAndPortSecurityRequired`` (409).
+    (400), ``AddressPairAndPortSecurityRequired`` (409), ``LocalLinkInUse`` (409).
     """
 
     id: str
@@ -233,6 +240,8 @@ class CreatePort:
     default_group: MakeDefaultGroup | None = None
     allowed_pairs: tuple[PairRequest, ...] = ()
     qos_policy_id: str | None = None
+    dns_name: str = ""
+    attach: Attach = PLUGGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +251,12 @@ class UpdatePort:
     A new host for a port that is plugged at its present one is a move that activates by itself.
     ``host=None`` unbinds.  ``fixed_ips`` replaces all addresses: one that the port has already is kept when it is
     named, and a wish for any address of a subnet keeps one that it has there.  A bound port keeps its MAC.
+    Another ``attach`` unplugs the port where it is and plugs it there; to unbind a wired port leaves it no wire.
 
     Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress``, ``PortBound`` (409), ``MacAddressInUse``, the
     refusals of addresses and of security as in :class:`CreatePort`, ``PortSecurityPortHasSecurityGroup`` (409),
-    ``PortInUseAsSubPort`` (409, a sub-port lives where its parent does), ``RevisionNumberConstraintFailed`` (412).
+    ``PortInUseAsSubPort`` (409, a sub-port lives where its parent does), ``LocalLinkInUse`` (409), ``TrunkPortInUse``
+    (409, a port of a trunk is not wired), ``RevisionNumberConstraintFailed`` (412).
     """
 
     id: str
@@ -262,6 +273,8 @@ class UpdatePort:
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[PairRequest, ...] | None = None
     qos_policy_id: str | Unchanged | None = UNCHANGED
+    dns_name: str | None = None
+    attach: Attach | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,6 +468,7 @@ Intent: TypeAlias = (
     | Activate
     | Unbind
     | PolicyIntent
+    | MirrorIntent
     | QosIntent
     | CreateTrunk
     | UpdateTrunk
@@ -570,6 +584,9 @@ Event: TypeAlias = (
     | Tick
     | Joined
     | Left
+    | EdgeSnapshot
+    | Wired
+    | Unwired
 )
 
 Change: TypeAlias = Intent | Event
@@ -588,14 +605,15 @@ class UnitKind(StrEnum):
     PEER = "peer"
     SERVICE = "service"
     CLAUSE = "clause"
+    MIRROR = "mirror"
     MULTICAST = "multicast"
 
 
 class Unit(NamedTuple):
     """The smallest thing that is compiled anew: all flows of one object on one host.
 
-    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS, ``network's id|group`` for
-    MULTICAST; for those of policies see ``overlay.policy.units``.
+    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT, ADDRESS and MIRROR, ``network's
+    id|group`` for MULTICAST; for those of policies see ``overlay.policy.units``.
     """
 
     host: HostName

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
-from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
 from overlay.footing import Tap
+from overlay.mirrors import flows as mirror_flows
 from overlay.multicast import memberships
 from overlay.pipeline import METERS, PIPELINE
 from overlay.policy import flows as policy_flows
 from overlay.policy import units as policy_units
+from overlay.policy.speakers import speakers
 from overlay.qos.meters import LaneMeters, meters_of_lane
 from overlay.tables import (
     advertise,
@@ -84,7 +84,7 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
         for host in present:
             yield Unit(host, UnitKind.NETWORK, network_id)
             for port_id in world.standing(host, network_id):
-                yield Unit(host, UnitKind.PORT, port_id)
+                yield from _of_standing(world, host, port_id)
         for port in world.ports_of_network(network_id):
             for host in present:
                 yield Unit(host, UnitKind.ADDRESS, port.id)
@@ -93,6 +93,12 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
                 yield memberships.unit(host, network_id, group)
     for host in chosen:
         yield from policy_units.units_at(world.policy, host, world.networks_on_host(host))
+
+
+def _of_standing(world: World, host: HostName, port_id: str) -> Iterator[Unit]:
+    yield Unit(host, UnitKind.PORT, port_id)
+    if port_id in world.mirrors:
+        yield Unit(host, UnitKind.MIRROR, port_id)
 
 
 def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
@@ -111,7 +117,11 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
     port = world.ports.get(unit.key)
     if port is None:
         return ()
-    return tuple(_of_tap(world, host, port) if unit.kind is UnitKind.PORT else _of_address(world, host, port))
+    if unit.kind is UnitKind.MIRROR:
+        return tuple(mirror_flows.of_port(world, host.name, port.id))
+    if unit.kind is UnitKind.PORT:
+        return tuple(mirror_flows.copying(world, port.id, _of_tap(world, host, port)))
+    return tuple(_of_address(world, host, port))
 
 
 def meters_of(world: World, host: HostName) -> tuple[Meter, ...]:
@@ -210,7 +220,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         yield reply.to_vlan(cookie, tap)
     elif not network.vlan_transparent:
         yield classify.refused(provenance(CookieKind.TAGGED, port.id), tap.ofport)
-    if tap.vid or world.trunk_led_by(port.id) is not None:
+    if tap.vid or port.local_link is not None or world.trunk_led_by(port.id) is not None:
         yield from deliver.turned_round(cookie, tap, meters.receiving)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
@@ -218,16 +228,22 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         yield guard.refused(silenced, tap.lane)
         yield guard_nd.refused(silenced, tap.lane)
         return
-    ipv6 = list(dict.fromkeys(chain([link_local(port.mac)], _ipv6(port))))
-    yield from guard.own(cookie, tap.lane, port.mac, ipv4, ipv6)
-    yield guard.announcement_over(cookie, tap.lane, port.mac)
-    yield from guard_nd.own(cookie, tap.lane, port.mac, ipv6)
     yield from services.groups(provenance(CookieKind.ASKED_GROUPS, port.id), tap.lane, meters.asking.meter_id)
+    yield from services.names(provenance(CookieKind.ASKED_NAMES, port.id), tap.lane, meters.asking.meter_id)
+    known = speakers(port)
+    for ip in dict.fromkeys(ip for speaker in known for ip in speaker.alone):
+        yield arp.own(cookie, tap.lane, ip)
+    if not port.port_security:
+        yield from guard.anything(cookie, tap.lane)
+        yield from guard_nd.anything(cookie, tap.lane)
+        return
+    for mac, of_mac, own6 in known:
+        yield from guard.own(cookie, tap.lane, mac, of_mac, own6)
+        yield from guard_nd.own(cookie, tap.lane, mac, own6)
+    yield guard.announcement_over(cookie, tap.lane, port.mac)
     spoofed = provenance(CookieKind.SPOOFED, port.id)
     yield guard.refused(spoofed, tap.lane)
     yield guard_nd.refused(spoofed, tap.lane)
-    for ip in ipv4:
-        yield arp.own(cookie, tap.lane, ip)
 
 
 def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
@@ -263,10 +279,6 @@ def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
         yield arrive.turn_round(cookie, vni, port.mac, target.la)
     else:
         yield forward.remote(cookie, vni, port.mac, host.tunnel_port, pointer.la)
-
-
-def _ipv6(port: Port) -> Iterator[int]:
-    return (int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 6)  # noqa: PLR2004
 
 
 class Compiler:

@@ -13,9 +13,13 @@ from zlib import crc32
 
 from overlay.addressing import Fair, Lowest
 from overlay.carving import Cuts
+from overlay.direct.index import Wires, link_of
 from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, Plug, footing
+from overlay.guests.names import Names
 from overlay.holdings import Holdings
+from overlay.mirrors.index import Mirrors
+from overlay.mirrors.values import TapService
 from overlay.moves import SWITCHING, Move
 from overlay.multicast.listeners import Listeners
 from overlay.policy.index import Policies
@@ -74,9 +78,12 @@ class Index:
         self.tenants_of: dict[str, dict[str, int]] = {}
         self.holdings = Holdings(settings.quotas)
         self.shares = Shares()
+        self.names = Names()
         self.policy = Policies(self.holdings)
+        self.mirrors = Mirrors(self.holdings)
         self.qos = QosPolicies()
         self.trunks = Trunks()
+        self.wires = Wires()
         self.cuts: dict[str, Cuts] = {}
         self.default_pools: dict[int, str] = {}
         self.mac_owner: dict[tuple[str, Mac], str] = {}
@@ -160,6 +167,10 @@ class Index:
     def present_on(self, network_id: str) -> dict[HostName, dict[str, None]]:
         """Per host that has the network, the ports that stand there."""
         return self.presence.get(network_id, {})
+
+    def is_deaf(self, host: HostName) -> bool:
+        """Whether nothing can be heard of a host's ports, because its session is down or was never up."""
+        return self.readiness.is_lost(host) or host in self.readiness.absent
 
     def gone(self, host: HostName, port_id: str) -> bool:
         """Whether a port is known not to be plugged at a host."""
@@ -294,13 +305,31 @@ class Index:
         if subnet.subnetpool_id is not None:
             self.cuts[subnet.subnetpool_id].give_back(subnet.cidr, subnet.project_id)
 
+    # --- mirrors ---
+
+    def put_tap_service(self, service: TapService) -> None:
+        """Add or replace; the VNI, of the range of the networks', never changes."""
+        if service.id not in self.mirrors.services:
+            self.vnis.take(service.vni)
+            self.vni_owner[service.vni] = service.id
+        self.mirrors.put_service(service)
+
+    def drop_tap_service(self, service_id: str) -> TapService:
+        """Remove a service to which no tap flow leads."""
+        service = self.mirrors.drop_service(service_id)
+        self.vnis.give_back(service.vni)
+        del self.vni_owner[service.vni]
+        return service
+
     # --- ports ---
 
     def put_port(self, port: Port) -> None:
         """Add or replace; the network never changes."""
         before = self.ports.get(port.id)
         self.ports[port.id] = port
+        self.wires.follow(port.id, link_of(before), port.local_link)
         self.policy.follow(before, port)
+        self.names.put(before, port)
         self.policy.stand(port, [tap.host for tap in self.footing(port.id).taps])
         self.qos.use(User("port", port.id), None if before is None else before.qos_policy_id, port.qos_policy_id)
         if before is None:
@@ -326,6 +355,8 @@ class Index:
         """Remove a port that stands nowhere any more."""
         port = self.ports.pop(port_id)
         self.policy.leave(port)
+        self.names.drop(port)
+        self.wires.follow(port_id, port.local_link, None)
         self._leave_home(port)
         del self.ports_of[port.network_id][port_id], self.mac_owner[port.network_id, port.mac]
         self.holdings.drop(Countable.PORT, port.project_id, port_id)
@@ -336,7 +367,7 @@ class Index:
         self._unnumber(port, port.fixed_ips)
         self.qos.use(User("port", port_id), port.qos_policy_id, None)
         self.readiness.drop(port_id)
-        self.listeners.refused.pop(port_id, None)
+        self.listeners.forget(port_id)
         self.shown.pop(port_id, None)
 
     def _number(self, port: Port, addresses: Iterable[FixedIp]) -> None:

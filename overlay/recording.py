@@ -6,7 +6,7 @@ footing into exactly the compile units that read it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from overlay.changes import Document, DocumentKind, Notice, NoticeKind, Outcome, Unit, UnitKind, Wait
@@ -234,6 +234,22 @@ class Recorder:
             self.soil(host, UnitKind.ADDRESS, port_id)
             self.wait(host, port_id)
 
+    def reflect(self, port_id: str) -> None:
+        """Whose copies a port gets has changed, who gets copies of its frames, or how its host is reached."""
+        self.touch([port_id])
+        for unit in self._mirroring(port_id, self.index.footing(port_id).hosts):
+            self._dirty.add(unit)
+            self.wait(unit.host, port_id)
+
+    def _mirroring(self, port_id: str, hosts: Iterable[HostName]) -> Iterator[Unit]:
+        """What makes copies of a port's frames or brings it some, and what makes those; all of it reads its place."""
+        index = self.index
+        for host in hosts:
+            yield Unit(host, UnitKind.MIRROR, port_id)
+        for source in index.mirrors.watched(port_id):
+            for tap in index.footing(source).taps:
+                yield Unit(tap.host, UnitKind.MIRROR, source)
+
     def lift(self, port_id: str) -> None:
         """A port stands nowhere any more and is about to be dropped."""
         before, turned = self.index.lift(port_id)
@@ -259,6 +275,8 @@ class Recorder:
         if turned:
             soiled.update(Unit(host, UnitKind.NETWORK, network_id) for host in (*present, *turned))
         soiled |= memberships.follow(index, self, port_id, before, after)
+        if port_id in index.mirrors:
+            soiled.update(self._mirroring(port_id, (*before.hosts, *after.hosts)))
         for host in {unit.host for unit in soiled} if waits else ():
             self.wait(host, port_id)
         self._dirty |= soiled | memberships.of_network(index, network_id, turned)

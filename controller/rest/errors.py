@@ -40,6 +40,8 @@ _OTHERS: Final = frozenset(
         "rbac_policy",
         "subnetpool",
         "switch",
+        "tap_flow",
+        "tap_service",
         "token",
         "trunk",
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from controller.rest.direct_forms import Kind, ProfileShown, ProfileWish, profile, vif_details, vif_type
 from controller.rest.fields import (
     Body,
     Flag,
@@ -26,9 +27,9 @@ from controller.rest.listing import Attributes, Json, LowerCase, PageLinks, Reco
 from controller.rest.many import ManyBody
 from controller.rest.trunks import SubPortShown, sub_port_shown
 from controller.service import Service
+from overlay.guests.names import domain_of, hostname
 from overlay.values import AddressPair, Port, PortStatus
 
-Profile = Annotated[dict[str, Any], empty("nothing of a profile is known here")]
 HostOrNone = Annotated[HostText | None, BeforeValidator(lambda value: None if value == "" else value)]
 """Neutron unbinds by an empty name as well as by null."""
 
@@ -37,7 +38,6 @@ _PAIRS_MOST: Final = 1000
 """How many of them are read; how many a port may have is the world's to say."""
 
 NoOptions = Annotated[list[str], empty("DHCP is not offered yet")]
-NoName = Annotated[str, empty("there is no DNS")]
 
 
 class PairWish(Body):
@@ -85,13 +85,17 @@ class PortCreate(Body):
     security_groups: Maybe[GroupIds] = Field(None, description="The project's default group when left out.")
     allowed_address_pairs: PairWishes = Field(default_factory=list)
     extra_dhcp_opts: NoOptions = Field(default_factory=list)
-    dns_name: NoName = ""
+    dns_name: Name = Field("", description="A name in the network's domain.")
     qos_policy_id: Identity | None = Field(None, description="Goes before that of its network.")
     project_id: Maybe[Identity] = None
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
     host_id: HostOrNone = Field(None, alias="binding:host_id", description="Operator only.")
-    vnic_type: Literal["normal"] = Field("normal", alias="binding:vnic_type")
-    profile: Profile = Field(default_factory=dict, alias="binding:profile", description="Operator only.")
+    vnic_type: Maybe[Kind] = Field(
+        None, alias="binding:vnic_type", description="Another than normal: wired to an edge switch. Operator only."
+    )
+    profile: Maybe[ProfileWish] = Field(
+        None, alias="binding:profile", description="Where a port that is not normal is wired to. Operator only."
+    )
 
 
 class PortUpdate(Body):
@@ -108,13 +112,17 @@ class PortUpdate(Body):
     security_groups: Maybe[GroupIds] = Field(None, description="All that it is to be in then.")
     allowed_address_pairs: Maybe[PairWishes] = Field(None, description="All that it is to have then.")
     extra_dhcp_opts: NoOptions = Field(default_factory=list)
-    dns_name: NoName = ""
+    dns_name: Maybe[Name] = None
     qos_policy_id: Identity | None = Field(None, description="Null for that of its network; kept when left out.")
     host_id: HostOrNone = Field(
         None, alias="binding:host_id", description="Another host: the port moves there. Null unbinds. Operator only."
     )
-    vnic_type: Literal["normal"] = Field("normal", alias="binding:vnic_type")
-    profile: Profile = Field(default_factory=dict, alias="binding:profile", description="Operator only.")
+    vnic_type: Maybe[Kind] = Field(
+        None, alias="binding:vnic_type", description="Another than normal: wired to an edge switch. Operator only."
+    )
+    profile: Maybe[ProfileWish] = Field(
+        None, alias="binding:profile", description="Where a port that is not normal is wired to. Operator only."
+    )
 
 
 class FixedIpShown(Shown):
@@ -129,6 +137,14 @@ class PairShown(Shown):
 
     mac_address: str
     ip_address: str
+
+
+class DnsAssignmentShown(Shown):
+    """What an address of a port is called."""
+
+    hostname: str
+    ip_address: str
+    fqdn: str
 
 
 class CarriedShown(SubPortShown):
@@ -164,17 +180,19 @@ class PortShown(RecordShown):
     allowed_address_pairs: tuple[PairShown, ...]
     extra_dhcp_opts: tuple[str, ...]
     qos_policy_id: str | None
+    dns_name: str
+    dns_assignment: tuple[DnsAssignmentShown, ...]
     qos_network_policy_id: str | None
     trunk_details: TrunkDetailsShown | None = Field(description="What it carries as the parent of a trunk.")
-    vnic_type: Literal["normal"] = Field(serialization_alias="binding:vnic_type")
+    vnic_type: Kind = Field(serialization_alias="binding:vnic_type")
     host_id: Maybe[str] = Field(None, serialization_alias="binding:host_id", description="Shown to the operator.")
-    vif_type: Maybe[Literal["ovs", "unbound"]] = Field(
+    vif_type: Maybe[Literal["ovs", "hw_veb", "other", "unbound"]] = Field(
         None, serialization_alias="binding:vif_type", description="Shown to the operator."
     )
     vif_details: Maybe[dict[str, bool | str]] = Field(
         None, serialization_alias="binding:vif_details", description="Shown to the operator."
     )
-    profile: Maybe[dict[str, str]] = Field(
+    profile: Maybe[ProfileShown] = Field(
         None, serialization_alias="binding:profile", description="Shown to the operator."
     )
 
@@ -235,11 +253,6 @@ class PortQuery(RecordQuery):
     vnic_type: Values = Field(None, alias="binding:vnic_type")
 
 
-def vif_details() -> dict[str, bool | str]:
-    """What Nova wants to know to plug a VM: our switch filters, and which bridge to plug into."""
-    return {"port_filter": True, "bridge_name": "br-int", "connectivity": "l2"}
-
-
 def _pair(pair: AddressPair) -> dict[str, str]:
     network = pair.network
     alone = network.prefixlen == network.max_prefixlen
@@ -255,6 +268,12 @@ def attributes(service: Service) -> Attributes[Port]:
     def network_policy(port: Port) -> str | None:
         network = service.world.networks.get(port.network_id)
         return None if network is None else network.qos_policy_id
+
+    def assignments(port: Port) -> list[dict[str, str]]:
+        network = service.world.networks.get(port.network_id)
+        domain = "" if network is None else domain_of(network, service.world.settings.dns_domain)
+        called = ((hostname(port, own.ip), own.ip) for own in port.fixed_ips)
+        return [{"hostname": name, "ip_address": str(ip), "fqdn": f"{name}.{domain}"} for name, ip in called]
 
     def trunk_details(port: Port) -> Json | None:
         trunk = service.world.trunk_led_by(port.id)
@@ -283,12 +302,14 @@ def attributes(service: Service) -> Attributes[Port]:
         "allowed_address_pairs": lambda port: list(map(_pair, port.allowed_pairs)),
         "extra_dhcp_opts": lambda _: [],
         "qos_policy_id": lambda port: port.qos_policy_id,
+        "dns_name": lambda port: port.dns_name,
+        "dns_assignment": assignments,
         "qos_network_policy_id": network_policy,
         "trunk_details": trunk_details,
         **recorded(),
-        "binding:vnic_type": lambda _: "normal",
+        "binding:vnic_type": lambda port: port.vnic_type.value,
         "binding:host_id": lambda port: service.world.active_host(port) or "",
-        "binding:vif_type": lambda port: "unbound" if port.host is None else "ovs",
-        "binding:vif_details": lambda port: {} if port.host is None else vif_details(),
-        "binding:profile": lambda _: {},
+        "binding:vif_type": vif_type,
+        "binding:vif_details": vif_details,
+        "binding:profile": profile,
     }

@@ -34,10 +34,12 @@ class QuotaUpdate(Body):
     subnetpool: Maybe[Limit] = None
     rbac_policy: Maybe[Limit] = None
     trunk: Maybe[Limit] = None
-    qos_policy: Maybe[Limit] = None
     security_group: Maybe[Limit] = None
     security_group_rule: Maybe[Limit] = None
     address_group: Maybe[Limit] = None
+    qos_policy: Maybe[Limit] = None
+    tap_service: Maybe[Limit] = None
+    tap_flow: Maybe[Limit] = None
     check_limit: Maybe[Flag] = Field(None, description="Refuse limits below what the project has.")
     force: Maybe[Flag] = Field(None, description="Take such limits even so.")
 
@@ -51,10 +53,12 @@ class QuotaShown(Shown):
     subnetpool: int
     rbac_policy: int
     trunk: int
-    qos_policy: int
     security_group: int
     security_group_rule: int
     address_group: int
+    qos_policy: int
+    tap_service: int
+    tap_flow: int
 
 
 class QuotaOfShown(QuotaShown):
@@ -81,10 +85,12 @@ class DetailsShown(Shown):
     subnetpool: Detail
     rbac_policy: Detail
     trunk: Detail
-    qos_policy: Detail
     security_group: Detail
     security_group_rule: Detail
     address_group: Detail
+    qos_policy: Detail
+    tap_service: Detail
+    tap_flow: Detail
 
 
 class QuotaBody(Body):

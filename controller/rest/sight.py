@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from controller.rest.access import Owned, caller
 from controller.rest.errors import Forbidden
 from controller.service import Service
+from overlay.mirrors.values import TapFlow, TapService
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.qos.values import QosPolicy
 from overlay.refusals import NotFound
@@ -84,6 +85,14 @@ class Sight:
     def address_group(self, group_id: str, field: str = "address_group_id") -> AddressGroup:
         """Look up."""
         return _found(self.world.address_group, group_id, caller().sees, "AddressGroup", field)
+
+    def tap_service(self, service_id: str, field: str = "tap_service_id") -> TapService:
+        """Look up."""
+        return _found(self.world.tap_service, service_id, caller().sees, "TapService", field)
+
+    def tap_flow(self, flow_id: str, field: str = "tap_flow_id") -> TapFlow:
+        """Look up."""
+        return _found(self.world.tap_flow, flow_id, caller().sees, "TapFlow", field)
 
     # --- all of a kind ---
 

@@ -78,8 +78,10 @@ class CookieKind(IntEnum):
     PEER = 10
     SERVICE = 11
     CLAUSE = 12
+    MIRROR = 40
     MULTICAST = 16
     ASKED_GROUPS = 17
+    ASKED_NAMES = 18
     TAGGED = 24
 
 

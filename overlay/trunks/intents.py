@@ -16,7 +16,7 @@ from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.revisions import fresh
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.trunks.values import SUB_PORT_OWNER, VIDS, SubPort, Trunk
-from overlay.values import Countable, Port
+from overlay.values import Countable, Port, VnicType
 
 
 def create_trunk(index: Index, change: CreateTrunk, record: Recorder) -> None:
@@ -146,6 +146,8 @@ def _check_sub_port(index: Index, trunk: Trunk, sub: SubPort) -> None:
 def _check_in_no_trunk(index: Index, port_id: str) -> None:
     if index.trunks.carrying(port_id) is not None:
         raise _in_use(port_id, "is in use by another trunk", "TrunkPortInUse")
+    if index.ports[port_id].vnic_type is not VnicType.NORMAL:
+        raise _in_use(port_id, "is wired to an edge switch, whose VLANs are ports of their own", "TrunkPortInUse")
     if index.trunks.led_by(port_id) is not None:
         message = "is currently in use and is not eligible for use as a parent port"
         raise _in_use(port_id, message, "ParentPortInUse")

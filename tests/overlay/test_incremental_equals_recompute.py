@@ -46,6 +46,15 @@ from overlay.changes import (
     UpdateSubnetPool,
 )
 from overlay.compile import Compiler, units_of
+from overlay.mirrors.changes import (
+    CreateTapFlow,
+    CreateTapService,
+    DeleteTapFlow,
+    DeleteTapService,
+    UpdateTapFlow,
+    UpdateTapService,
+)
+from overlay.mirrors.values import TapDirection
 from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import (
     CreateAddressGroup,
@@ -86,6 +95,7 @@ TRUNKS = st.sampled_from(["trunk0", "trunk1"])
 SUB_PORTS = st.lists(st.builds(SubPort, PORTS, st.integers(0, 3)), min_size=1, max_size=2)
 TEXTS = st.sampled_from([None, "a", "b"])
 GROUPS = st.sampled_from(["one", "two", "default-p"])
+SERVICES = st.sampled_from(["service1", "service2"])
 ADDRESSES = "addresses"
 PAIRS = st.sampled_from(
     [
@@ -103,7 +113,7 @@ MULTICAST = st.lists(
 )
 MEAGRE = Settings(
     vni_first=1,
-    vni_last=2,
+    vni_last=4,
     grace=1.0,
     move_timeout=30.0,
     groups_per_port=2,
@@ -339,6 +349,26 @@ class Lives(RuleBasedStateMachine):
     def delete_trunk(self, trunk: str) -> None:
         self.apply(DeleteTrunk(trunk))
 
+    @rule(service=SERVICES, port=PORTS, project=PROJECTS, text=TEXTS, delete=st.booleans())
+    def judge_tap_service(self, service: str, port: str, project: str, text: str | None, delete: bool) -> None:
+        made = CreateTapService(service, project, port)
+        self.apply(DeleteTapService(service) if delete else made)
+        self.apply(UpdateTapService(service, name=text))
+
+    @rule(
+        flow=st.sampled_from(["flow1", "flow2", "flow3"]),
+        service=SERVICES,
+        port=PORTS,
+        direction=st.sampled_from(list(TapDirection)),
+        text=TEXTS,
+        delete=st.booleans(),
+    )
+    def mirror(  # noqa: PLR0917  (a rule of hypothesis)
+        self, flow: str, service: str, port: str, direction: TapDirection, text: str | None, delete: bool
+    ) -> None:
+        self.apply(DeleteTapFlow(flow) if delete else CreateTapFlow(flow, "p", service, port, direction))
+        self.apply(UpdateTapFlow(flow, description=text))
+
     @rule(policy=POLICIES, project=PROJECTS, default=st.booleans(), delete=st.booleans())
     def judge_policy(self, policy: str, project: str, default: bool, delete: bool) -> None:
         self.apply(DeleteQosPolicy(policy) if delete else CreateQosPolicy(policy, project, is_default=default))
@@ -437,6 +467,8 @@ class Lives(RuleBasedStateMachine):
                     (Countable.SECURITY_GROUP, world.security_groups),
                     (Countable.SECURITY_GROUP_RULE, world.security_rules),
                     (Countable.ADDRESS_GROUP, world.address_groups),
+                    (Countable.TAP_SERVICE, world.tap_services),
+                    (Countable.TAP_FLOW, world.tap_flows),
                     (Countable.QOS_POLICY, world.qos_policies),
                     (Countable.TRUNK, world.trunks),
                 )
