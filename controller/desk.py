@@ -17,6 +17,7 @@ from controller.fabric.elephants import BIN_MASK
 from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
 from controller.fabric.paths import paths as fabric_paths
 from controller.fabric_desk import FabricDesk
+from controller.guests import ASKED
 from controller.identity.roster import Enrolment, Roster
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
@@ -42,6 +43,7 @@ from controller.views import (
     PathEnd,
     PathsView,
     PrefixView,
+    QuestionsView,
     SwitchCounters,
     TopologyView,
 )
@@ -246,8 +248,8 @@ class Desk(FabricDesk):
             groups=sum(len(world.multicast_groups(network_id)) for network_id in world.multicast_networks()),
             memberships=world.membership_count,
             refused=world.refusal_count,
-            reports=owner.reports,
-            unsound=owner.unsound_reports,
+            reports=owner.questions.tallies[CookieKind.ASKED_GROUPS].heard,
+            unsound=owner.questions.tallies[CookieKind.ASKED_GROUPS].unsound,
             asked=owner.querier.asked,
         )
 
@@ -282,6 +284,10 @@ class Desk(FabricDesk):
             failures=self._owner.failures,
             clashes=tuple(ClashView(clash.host, clash.la, clash.holder) for clash in self.world.clashes),
             problems=tuple(problems),
+            questions=tuple(
+                QuestionsView(ASKED[kind], tally.asked, tally.answered, tally.unsound, tally.dropped, tally.failed)
+                for kind, tally in self._owner.questions.tallies.items()
+            ),
         )
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────

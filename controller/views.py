@@ -446,6 +446,24 @@ class MulticastView:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionsView:
+    """What became of the questions of one kind that machines asked their networks since the controller started?
+
+    :param kind: ``dhcp``, ``dhcpv6``, ``router``, ``multicast``, …
+    :param unsound: questions that could not be understood.
+    :param dropped: that were not looked at, because too many of one port waited.
+    :param failed: that met a defect of the controller's.
+    """
+
+    kind: str
+    asked: int
+    answered: int
+    unsound: int
+    dropped: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class HealthView:
     """Is the controller fit to serve, and if not, why?
 
@@ -465,3 +483,4 @@ class HealthView:
     """How often the owner of the world failed since it started, and compared every switch anew."""
     clashes: tuple[ClashView, ...] = ()
     problems: tuple[str, ...] = ()
+    questions: tuple[QuestionsView, ...] = ()
