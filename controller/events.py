@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
-from overlay.flow import Flow, FlowKey, Group, Meter, Set
+from overlay.flow import Action, Flow, FlowKey, Group, Meter, Set
 from overlay.values import DatapathId, HostName
 
 
@@ -124,6 +124,9 @@ class Session(Protocol):
 
     def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:
         """Emit one frame from a port, after these fields were set (a tunnel's destination, say)."""
+
+    def packet_through(self, in_port: int, data: bytes, actions: tuple[Action, ...]) -> None:
+        """Have one frame go through these actions, which may look it up in a table, as if it had come by a port."""
 
     def close(self) -> None:
         """End the connection; the switch will call again."""

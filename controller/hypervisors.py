@@ -27,8 +27,10 @@ from controller.events import (
 from controller.reconcile import Contents
 from overlay.changes import Confirmed, Event, HostBack, HostLost, Outcome, Sent
 from overlay.compile import Compiler, units_of
-from overlay.flow import MARK, Set
+from overlay.flow import MARK, Resubmit, Set
 from overlay.moves import Move, Phase, Trigger
+from overlay.pipeline import PIPELINE
+from overlay.tables.names import IN_LANE, NETWORK
 from overlay.values import DatapathId, HostName
 from overlay.world import World
 
@@ -229,6 +231,17 @@ class Hypervisors:
         if tap.vid:
             frame = frame[:12] + struct.pack("!HH", _VLAN, tap.vid) + frame[12:]
         session.packet_out(tap.ofport, frame)
+
+    def go_on(self, host: HostName, port_id: str, frame: bytes) -> None:
+        """Let a frame that its port has sent go on its way, past what the network answers itself."""
+        tap = self.world.footing(port_id).tap_at(host)
+        known = self.world.hosts.get(host)
+        session = None if known is None else self._sessions.get(known.datapath_id)
+        if tap is None or session is None:
+            return
+        vni = self.world.networks[self.world.ports[port_id].network_id].vni
+        whose = (Set(NETWORK, vni), Set(IN_LANE, tap.lane))
+        session.packet_through(tap.ofport, frame, (*whose, Resubmit(PIPELINE["sender"].id)))
 
     def audit(self, *, thorough: bool) -> None:
         """Ask every switch whether it still holds what it should."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final
 
@@ -44,7 +45,7 @@ from controller.fabric.graph import Fabric
 from controller.fabric.intended import Statement, written
 from controller.fairness import FairQueue
 from controller.green import HOLD
-from controller.guests import groups
+from controller.guests import dns, groups
 from controller.guests.listening import ASKED_EVERY_MINUTE, Query
 from controller.guests.querier import Querier
 from controller.herding import BinsCounted
@@ -176,6 +177,8 @@ class Owner:
         """How many sound reports of what machines listen to were heard."""
         self.unsound_reports = 0
         """How many that were none."""
+        self.queries: Counter[dns.Verdict] = Counter()
+        """What became of the questions for names."""
         self.journal = Journal()
         self.failures = 0
         self._undone = Outcome()
@@ -450,7 +453,11 @@ class Owner:
 
     def _heard(self, host: HostName, port_id: str, event: PacketArrived) -> Outcome:
         """A machine said something that its network listens to."""
-        if kind_of(event.cookie) != CookieKind.ASKED_GROUPS:
+        kind = kind_of(event.cookie)
+        if kind == CookieKind.ASKED_NAMES:
+            self._asked_for_a_name(host, port_id, event.data)
+            return Outcome()
+        if kind != CookieKind.ASKED_GROUPS:
             return self._applied(Announced(host, port_id))
         said = groups.heard(host, port_id, event.data)
         if said is None:
@@ -458,6 +465,15 @@ class Owner:
             return Outcome()
         self.reports += 1
         return self._applied(*said)
+
+    def _asked_for_a_name(self, host: HostName, port_id: str, frame: bytes) -> None:
+        network = self.world.networks[self.world.ports[port_id].network_id]
+        answer = dns.answer(self.world, network, frame)
+        self.queries[answer.verdict] += 1
+        if answer.verdict is dns.Verdict.ANSWERED:
+            self.hypervisors.tell(host, port_id, answer.frame)
+        else:
+            self.hypervisors.go_on(host, port_id, frame)
 
     def _checked(self, event: ReadBack | Counted | PortsCounted | BinsCounted) -> Outcome:
         if isinstance(event, PortsCounted | BinsCounted):

@@ -178,6 +178,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             groups_per_port=settings.overlay.multicast_groups_per_port,
             groups_per_network=settings.overlay.multicast_groups_per_network,
             listening=query.patience,
+            dns_domain=settings.overlay.dns_domain,
             storm_pps=settings.overlay.storm_pps,
             asking_pps=settings.overlay.asking_pps,
         ),

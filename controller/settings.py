@@ -22,8 +22,9 @@ from controller.fabric.flaps import PENALTY, Damping
 from controller.fabric.pipeline import is_tag
 from controller.fabric.policies import PATHS_MAX, policy_named
 from controller.tokens import Token, checked_token
+from overlay.guests.names import check_domain
 from overlay.holdings import DEFAULT_QUOTAS
-from overlay.refusals import Refusal
+from overlay.refusals import Invalid, Refusal
 from overlay.values import EVERYBODY, UNLIMITED, Countable, Mac, Vni
 
 OPERATOR: Final = "operator"
@@ -133,6 +134,8 @@ class OverlaySettings:
     """Seconds between two questions to machines for what they listen to."""
     multicast_groups_per_port: int
     multicast_groups_per_network: int
+    dns_domain: str
+    """The domain of names in networks that have none of their own, with its final dot."""
     storm_pps: int
     """How many packets a second each VM port may flood; 0 is any number."""
     asking_pps: int
@@ -353,6 +356,7 @@ def _overlay(section: Section) -> OverlaySettings:
         multicast_query_interval=_query_interval(section),
         multicast_groups_per_port=section.whole("multicast_groups_per_port", 64, 1, _GROUPS_MOST),
         multicast_groups_per_network=section.whole("multicast_groups_per_network", 1024, 1, _GROUPS_MOST),
+        dns_domain=_domain(section),
         storm_pps=section.whole("storm_pps", 1000, 1, _PPS_MOST, zero=True),
         asking_pps=section.whole("asking_pps", 50, 1, _PPS_MOST),
     )
@@ -365,6 +369,16 @@ def _unregistered(section: Section) -> str:
     if word not in _UNREGISTERED:
         raise SettingsError(f"overlay.multicast_unregistered: {word!r} is none of {', '.join(_UNREGISTERED)}")
     return word
+
+
+def _domain(section: Section) -> str:
+    text = section.text("dns_domain", "vl2.internal.")
+    if not text:
+        raise SettingsError("overlay.dns_domain: must not be empty")
+    try:
+        return check_domain(text, "overlay.dns_domain")
+    except Invalid as wrong:
+        raise SettingsError(str(wrong)) from None
 
 
 def _query_interval(section: Section) -> float:

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
-from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
 from overlay.footing import Tap
@@ -23,6 +21,7 @@ from overlay.multicast import memberships
 from overlay.pipeline import METERS, PIPELINE
 from overlay.policy import flows as policy_flows
 from overlay.policy import units as policy_units
+from overlay.policy.speakers import speakers
 from overlay.qos.meters import LaneMeters, meters_of_lane
 from overlay.tables import (
     advertise,
@@ -36,6 +35,7 @@ from overlay.tables import (
     guard,
     guard_nd,
     neighbours,
+    reply,
     services,
     storm,
 )
@@ -156,6 +156,7 @@ def _static(world: World) -> Iterator[Flow]:
     yield neighbours.miss(cookie)
     yield advertise.complete(cookie)
     yield services.no_other_querier(cookie)
+    yield reply.miss(cookie)
     yield services.miss(cookie)
     yield from filters.SENDER.static(cookie)
     yield arrive.miss(cookie)
@@ -210,27 +211,39 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
     yield from policy_flows.of_tap(world.policy, tap.lane, port)
     meters = _meters(world, port, tap)
-    vni = world.networks[port.network_id].vni
-    yield from classify.from_tap(cookie, tap, vni, meters.sending, world.limits_of(port).dscp)
+    network, dscp = world.networks[port.network_id], world.limits_of(port).dscp
+    yield from classify.from_tap(cookie, tap, network.vni, meters.sending, dscp, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap, meters.receiving)
     if meters.storm is not None:
         yield storm.limited(cookie, tap.lane, meters.storm)
+    if tap.vid:
+        yield reply.to_vlan(cookie, tap)
+    elif not network.vlan_transparent:
+        yield classify.refused(provenance(CookieKind.TAGGED, port.id), tap.ofport)
+    if tap.vid or port.local_link is not None or world.trunk_led_by(port.id) is not None:
+        yield from deliver.turned_round(cookie, tap, meters.receiving)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
         silenced = provenance(CookieKind.SILENCED, port.id)
         yield guard.refused(silenced, tap.lane)
         yield guard_nd.refused(silenced, tap.lane)
         return
-    ipv6 = list(dict.fromkeys(chain([link_local(port.mac)], _ipv6(port))))
-    yield from guard.own(cookie, tap.lane, port.mac, ipv4, ipv6)
-    yield guard.announcement_over(cookie, tap.lane, port.mac)
-    yield from guard_nd.own(cookie, tap.lane, port.mac, ipv6)
     yield from services.groups(provenance(CookieKind.ASKED_GROUPS, port.id), tap.lane, meters.asking.meter_id)
+    yield from services.names(provenance(CookieKind.ASKED_NAMES, port.id), tap.lane, meters.asking.meter_id)
+    known = speakers(port)
+    for ip in dict.fromkeys(ip for speaker in known for ip in speaker.alone):
+        yield arp.own(cookie, tap.lane, ip)
+    if not port.port_security:
+        yield from guard.anything(cookie, tap.lane)
+        yield from guard_nd.anything(cookie, tap.lane)
+        return
+    for mac, of_mac, own6 in known:
+        yield from guard.own(cookie, tap.lane, mac, of_mac, own6)
+        yield from guard_nd.own(cookie, tap.lane, mac, own6)
+    yield guard.announcement_over(cookie, tap.lane, port.mac)
     spoofed = provenance(CookieKind.SPOOFED, port.id)
     yield guard.refused(spoofed, tap.lane)
     yield guard_nd.refused(spoofed, tap.lane)
-    for ip in ipv4:
-        yield arp.own(cookie, tap.lane, ip)
 
 
 def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
@@ -266,10 +279,6 @@ def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
         yield arrive.turn_round(cookie, vni, port.mac, target.la)
     else:
         yield forward.remote(cookie, vni, port.mac, host.tunnel_port, pointer.la)
-
-
-def _ipv6(port: Port) -> Iterator[int]:
-    return (int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 6)  # noqa: PLR2004
 
 
 class Compiler:

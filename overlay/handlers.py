@@ -39,6 +39,8 @@ from overlay.changes import (
     UpdateSubnet,
     UpdateSubnetPool,
 )
+from overlay.direct import cables
+from overlay.direct.changes import EdgeSnapshot, Unwired, Wired
 from overlay.index import Index
 from overlay.mirrors import changes as mirrors
 from overlay.mirrors import intents as mirroring
@@ -56,6 +58,8 @@ from overlay.qos.changes import (
     UpdateQosRule,
 )
 from overlay.recording import Recorder
+from overlay.trunks import intents as trunks
+from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 
 
 def _tick(index: Index, _change: Tick, record: Recorder) -> None:
@@ -96,6 +100,7 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     policy.UpdateSecurityGroup: groups.update_group,
     policy.DeleteSecurityGroup: groups.delete_group,
     policy.CreateSecurityRule: rules.create_rule,
+    policy.CreateSecurityRules: rules.create_rules,
     policy.DeleteSecurityRule: rules.delete_rule,
     policy.CreateAddressGroup: groups.create_address_group,
     policy.UpdateAddressGroup: groups.update_address_group,
@@ -106,6 +111,11 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     mirrors.CreateTapFlow: mirroring.create_flow,
     mirrors.UpdateTapFlow: mirroring.update_flow,
     mirrors.DeleteTapFlow: mirroring.delete_flow,
+    CreateTrunk: trunks.create_trunk,
+    UpdateTrunk: trunks.update_trunk,
+    DeleteTrunk: trunks.delete_trunk,
+    AddSubPorts: trunks.add_sub_ports,
+    RemoveSubPorts: trunks.remove_sub_ports,
     HostSeen: membership.seen,
     HostSnapshot: placement.snapshot,
     Plugged: placement.plugged,
@@ -118,5 +128,8 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     Tick: _tick,
     Joined: memberships.joined,
     Left: memberships.left,
+    EdgeSnapshot: cables.snapshot,
+    Wired: cables.wired,
+    Unwired: cables.unwired,
 }
 """Each checks everything before it changes anything."""

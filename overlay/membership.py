@@ -131,6 +131,7 @@ def confirmed(index: Index, change: Confirmed, record: Recorder) -> None:
     record.touch(index.readiness.confirm(change.host, change.generation))
     if first:
         record.touch(_concerned(index, change.host))
+        memberships.heard_again(index, _standing(index, change.host), record.now)
     if change.host in index.returning:
         index.returning.discard(change.host)
         record.touch(_standing(index, change.host))

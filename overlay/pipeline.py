@@ -21,6 +21,7 @@ from overlay.tables import (
     guard_nd,
     mirror,
     neighbours,
+    reply,
     services,
     storm,
 )
@@ -34,6 +35,7 @@ PIPELINE: Final = Pipeline(
     arp.TABLE,
     neighbours.TABLE,
     advertise.TABLE,
+    reply.TABLE,
     services.TABLE,
     *filters.SENDER.tables,
     arrive.TABLE,

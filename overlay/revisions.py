@@ -13,6 +13,7 @@ from overlay.mirrors.values import TapFlow, TapService
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.qos.values import QosPolicy
 from overlay.refusals import Stale
+from overlay.trunks.values import Trunk
 from overlay.values import Network, Port, Share, Subnet, SubnetPool
 
 Recorded = TypeVar(
@@ -28,6 +29,7 @@ Recorded = TypeVar(
     QosPolicy,
     TapService,
     TapFlow,
+    Trunk,
 )
 """Whatever has a record."""
 

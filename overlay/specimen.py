@@ -31,6 +31,8 @@ from overlay.pipeline import PIPELINE
 from overlay.policy.changes import CreateSecurityRule, MakeDefaultGroup
 from overlay.policy.values import Direction
 from overlay.tables.names import REGISTERS, TCP, CookieKind
+from overlay.trunks.changes import CreateTrunk
+from overlay.trunks.values import SubPort
 from overlay.values import DatapathId, Host, HostName, Mac, Vni
 from overlay.world import World
 
@@ -52,7 +54,9 @@ _KINDS: Final = {
     CookieKind.CLAUSE: "per clause: the rules of a group that name one remote end",
     CookieKind.MIRROR: "per port that is mirrored or gets copies",
     CookieKind.ASKED_GROUPS: "per plugged port, for what it says of multicast groups",
+    CookieKind.ASKED_NAMES: "per plugged port, for the names that it asks for",
     CookieKind.MULTICAST: "per multicast group that somebody in a network listens to",
+    CookieKind.TAGGED: "per plugged port, counting what it sends with a tag that it has not",
 }
 
 INTRODUCTION: Final = """\
@@ -60,8 +64,9 @@ Every hypervisor's `br-int` holds these tables; a packet meets them in this orde
 declaration (`overlay/pipeline.py`, `overlay/tables/`), and the sample flows are compiled from a small world: network
 100 with port `a` here (OpenFlow port 2), port `b` at a host with LA 10.0.2.11, a port that is being prepared to come
 here (port 4), and one that has just moved away. All are in their project's default group, which lets TCP in to ports
-80 and 81 besides what its own members send. What the port that is being prepared sends and gets is copied to `a` and,
-by VNI 2, to `b`. Port 1 is the VXLAN tunnel."""
+80 and 81 besides what its own members send. Port `a` is the parent of a trunk, of which VLAN 7 is another port. What
+the port that is being prepared sends and gets is copied to `a` and, by a VNI of its own, to `b`. Port 1 is the VXLAN
+tunnel."""
 
 
 def _do(world: World, change: Change) -> None:
@@ -96,6 +101,8 @@ def _world() -> World:
         _do(world, CreateTapFlow(f"to {watcher}", "project", f"at {watcher}", "coming", TapDirection.BOTH))
     for host, port_id in ((_HERE, "a"), (_THERE, "b")):
         _do(world, Joined(host, port_id, (IPv4Address("239.1.1.1"),)))
+    _do(world, CreatePort("sub", "project", "net", mac=Mac(0x02_00_00_00_00_00 + 20)))
+    _do(world, CreateTrunk("trunk", "project", "a", sub_ports=(SubPort("sub", 7),)))
     return world
 
 

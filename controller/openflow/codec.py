@@ -18,6 +18,7 @@ from overlay.flow import (
     COOKIE_MARK,
     COOKIE_MARK_MASK,
     PORT_CONTROLLER,
+    Action,
     Condition,
     Flow,
     Group,
@@ -107,7 +108,6 @@ METER_BAND: Final = Struct("!HHII4x")
 MULTIPART: Final = Struct("!BBHIHH4x")
 _BUNDLE_CONTROL: Final = Struct("!BBHIIHH")
 _PACKET_OUT: Final = Struct("!BBHIIH2x")
-_FROM_CONTROLLER: Final = encode_match((Condition("in_port", PORT_CONTROLLER),))
 _FLOW_REQUEST: Final = Struct("!B3xII4xQQ")
 _GROUP_REQUEST: Final = Struct("!I4x")
 _METER_REQUEST: Final = Struct("!I4x")
@@ -202,10 +202,17 @@ def barrier(xid: int) -> bytes:
 
 def packet_out(port: int, data: bytes, xid: int, sets: tuple[Set, ...] = ()) -> bytes:
     """Encode the emission of one frame from a port, after these fields were set."""
-    actions = encode_actions((*sets, Output(port)))
-    length = _PACKET_OUT.size + len(_FROM_CONTROLLER) + len(actions) + len(data)
-    head = _PACKET_OUT.pack(VERSION, Kind.PACKET_OUT, length, xid, ANY, len(actions))
-    return head + _FROM_CONTROLLER + actions + data
+    return packet_through(data, (*sets, Output(port)), xid)
+
+
+def packet_through(data: bytes, actions: tuple[Action, ...], xid: int, in_port: int = PORT_CONTROLLER) -> bytes:
+    """Encode that one frame goes through these actions, as if it had come by a port.
+
+    The port has to be said here: one that an action writes is lost to the connection tracker of Open vSwitch.
+    """
+    encoded, match = encode_actions(actions), encode_match((Condition("in_port", in_port),))
+    length = _PACKET_OUT.size + len(match) + len(encoded) + len(data)
+    return _PACKET_OUT.pack(VERSION, Kind.PACKET_OUT, length, xid, ANY, len(encoded)) + match + encoded + data
 
 
 def _request(what: Multipart, body: bytes, xid: int) -> bytes:

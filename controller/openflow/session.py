@@ -20,7 +20,7 @@ from controller.openflow import codec, replies
 from controller.openflow.codec import BundleControl, Command, FlowCommand
 from controller.openflow.complaint import Complaint
 from controller.openflow.tally import Sent, Tally
-from overlay.flow import FlowKey, Set
+from overlay.flow import Action, FlowKey, Set
 from overlay.values import DatapathId
 
 _LOG: Final = logging.getLogger(__name__)
@@ -149,6 +149,10 @@ class OpenFlowSession:
     def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:
         """Emit one frame from a port; overtakes sends that are still being written."""
         self._hurry(codec.packet_out(port, data, self._xid(), sets))
+
+    def packet_through(self, in_port: int, data: bytes, actions: tuple[Action, ...]) -> None:
+        """Have one frame go through these actions; overtakes sends that are still being written."""
+        self._hurry(codec.packet_through(data, actions, self._xid(), in_port))
 
     def close(self) -> None:
         """End the connection; the switch will call again."""

@@ -153,12 +153,12 @@ def build(
         availability.blueprint(service),
         subnetpools.blueprint(service),
         rbac.blueprint(service),
-        qos.blueprint(service),
-        qos_rules.blueprint(service),
         security_groups.blueprint(service),
         security_group_rules.blueprint(service),
         address_groups.blueprint(service),
         taas.blueprint(service),
+        qos.blueprint(service),
+        qos_rules.blueprint(service),
         quotas.blueprint(service),
         lookup.blueprint(service),
         operations.blueprint(service),
@@ -222,12 +222,12 @@ def _see(service: Service) -> None:
         "port_id": sight.port,
         "subnetpool_id": sight.subnetpool,
         "policy_id": sight.share,
-        "qos_policy_id": sight.qos_policy,
         "security_group_id": sight.security_group,
         "tap_service_id": sight.tap_service,
         "tap_flow_id": sight.tap_flow,
         "security_group_rule_id": sight.security_rule,
         "address_group_id": sight.address_group,
+        "qos_policy_id": sight.qos_policy,
     }
     of_tags = (request.endpoint or "").partition("_tags.")[0]
     for field, id_ in (request.view_args or {}).items():

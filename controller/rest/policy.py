@@ -70,6 +70,10 @@ def _tagging(noun: str) -> tuple[Rule, ...]:
     )
 
 
+TAGGED: Final = ("network", "subnet", "port", "subnetpool", "security_group", "address_group", "qos_policy")
+"""What has tags."""
+
+
 def _ruling(noun: str) -> tuple[Rule, ...]:
     """Rules are read by whoever may read their policy, and changed by the operator."""
     resource = f"{noun} rule"
@@ -87,9 +91,6 @@ def _ruling(noun: str) -> tuple[Rule, ...]:
         _changes(resource, "create", _ADMIN, Scope.ALL, f"qos_rules.create_{noun}_rule"),
     )
 
-
-TAGGED: Final = ("network", "subnet", "port", "subnetpool", "qos_policy", "security_group", "address_group")
-"""What has tags."""
 
 RULES: Final = (
     _reads("version", "list", _ANYBODY, Scope.ALL, "discovery.list_versions"),
@@ -126,19 +127,6 @@ RULES: Final = (
     _changes("RBAC policy", "create", _MEMBER, Scope.OWN, "rbac.create_rbac_policy"),
     _changes("RBAC policy", "update", _MEMBER, Scope.OWN, "rbac.update_rbac_policy"),
     _changes("RBAC policy", "delete", _MEMBER, Scope.OWN, "rbac.delete_rbac_policy"),
-    _reads("QoS policy", "list", _READER, Scope.OWN, "qos.list_qos_policies"),
-    _reads("QoS policy", "show", _READER, Scope.OWN, "qos.show_qos_policy"),
-    _changes("QoS policy", "create", _ADMIN, Scope.ALL, "qos.create_qos_policy"),
-    _changes("QoS policy", "update", _ADMIN, Scope.ALL, "qos.update_qos_policy"),
-    _changes("QoS policy", "delete", _ADMIN, Scope.ALL, "qos.delete_qos_policy"),
-    *(rule for noun in ("bandwidth_limit", "dscp_marking") for rule in _ruling(noun)),
-    _changes("QoS rule", "create (minimum_bandwidth)", _ADMIN, Scope.ALL, "qos_rules.create_minimum_bandwidth_rule"),
-    _changes(
-        "QoS rule", "create (minimum_packet_rate)", _ADMIN, Scope.ALL, "qos_rules.create_minimum_packet_rate_rule"
-    ),
-    _changes("QoS rule", "create (packet_rate_limit)", _ADMIN, Scope.ALL, "qos_rules.create_packet_rate_limit_rule"),
-    _reads("QoS rule type", "list", _READER, Scope.ALL, "qos.list_qos_rule_types"),
-    _reads("QoS rule type", "show", _READER, Scope.ALL, "qos.show_qos_rule_type"),
     _reads("security group", "list", _READER, Scope.OWN, "security_groups.list_security_groups"),
     _reads("security group", "show", _READER, Scope.OWN, "security_groups.show_security_group"),
     _changes("security group", "create", _MEMBER, Scope.OWN, "security_groups.create_security_group"),
@@ -165,6 +153,19 @@ RULES: Final = (
     _changes("address group", "add addresses", _MEMBER, Scope.OWN, "address_groups.add_addresses"),
     _changes("address group", "remove addresses", _MEMBER, Scope.OWN, "address_groups.remove_addresses"),
     _changes("address group", "delete", _MEMBER, Scope.OWN, "address_groups.delete_address_group"),
+    _reads("QoS policy", "list", _READER, Scope.OWN, "qos.list_qos_policies"),
+    _reads("QoS policy", "show", _READER, Scope.OWN, "qos.show_qos_policy"),
+    _changes("QoS policy", "create", _ADMIN, Scope.ALL, "qos.create_qos_policy"),
+    _changes("QoS policy", "update", _ADMIN, Scope.ALL, "qos.update_qos_policy"),
+    _changes("QoS policy", "delete", _ADMIN, Scope.ALL, "qos.delete_qos_policy"),
+    *(rule for noun in ("bandwidth_limit", "dscp_marking") for rule in _ruling(noun)),
+    _changes("QoS rule", "create (minimum_bandwidth)", _ADMIN, Scope.ALL, "qos_rules.create_minimum_bandwidth_rule"),
+    _changes(
+        "QoS rule", "create (minimum_packet_rate)", _ADMIN, Scope.ALL, "qos_rules.create_minimum_packet_rate_rule"
+    ),
+    _changes("QoS rule", "create (packet_rate_limit)", _ADMIN, Scope.ALL, "qos_rules.create_packet_rate_limit_rule"),
+    _reads("QoS rule type", "list", _READER, Scope.ALL, "qos.list_qos_rule_types"),
+    _reads("QoS rule type", "show", _READER, Scope.ALL, "qos.show_qos_rule_type"),
     *(rule for noun in TAGGED for rule in _tagging(noun)),
     _reads("binding", "list", _ADMIN, Scope.ALL, "bindings.list_bindings"),
     _reads("binding", "show", _ADMIN, Scope.ALL, "bindings.show_binding"),

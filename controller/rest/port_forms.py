@@ -25,6 +25,7 @@ from controller.rest.fields import (
 from controller.rest.listing import Attributes, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
 from controller.rest.many import ManyBody
 from controller.service import Service
+from overlay.guests.names import domain_of, hostname
 from overlay.values import AddressPair, Port, PortStatus
 
 Profile = Annotated[dict[str, Any], empty("nothing of a profile is known here")]
@@ -36,7 +37,6 @@ _PAIRS_MOST: Final = 1000
 """How many of them are read; how many a port may have is the world's to say."""
 
 NoOptions = Annotated[list[str], empty("DHCP is not offered yet")]
-NoName = Annotated[str, empty("there is no DNS")]
 
 
 class PairWish(Body):
@@ -84,7 +84,7 @@ class PortCreate(Body):
     security_groups: Maybe[GroupIds] = Field(None, description="The project's default group when left out.")
     allowed_address_pairs: PairWishes = Field(default_factory=list)
     extra_dhcp_opts: NoOptions = Field(default_factory=list)
-    dns_name: NoName = ""
+    dns_name: Name = Field("", description="A name in the network's domain.")
     qos_policy_id: Identity | None = Field(None, description="Goes before that of its network.")
     project_id: Maybe[Identity] = None
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
@@ -107,7 +107,7 @@ class PortUpdate(Body):
     security_groups: Maybe[GroupIds] = Field(None, description="All that it is to be in then.")
     allowed_address_pairs: Maybe[PairWishes] = Field(None, description="All that it is to have then.")
     extra_dhcp_opts: NoOptions = Field(default_factory=list)
-    dns_name: NoName = ""
+    dns_name: Maybe[Name] = None
     qos_policy_id: Identity | None = Field(None, description="Null for that of its network; kept when left out.")
     host_id: HostOrNone = Field(
         None, alias="binding:host_id", description="Another host: the port moves there. Null unbinds. Operator only."
@@ -130,6 +130,14 @@ class PairShown(Shown):
     ip_address: str
 
 
+class DnsAssignmentShown(Shown):
+    """What an address of a port is called."""
+
+    hostname: str
+    ip_address: str
+    fqdn: str
+
+
 class PortShown(RecordShown):
     """A port.  ACTIVE means installed on every switch that needs it."""
 
@@ -150,6 +158,8 @@ class PortShown(RecordShown):
     allowed_address_pairs: tuple[PairShown, ...]
     extra_dhcp_opts: tuple[str, ...]
     qos_policy_id: str | None
+    dns_name: str
+    dns_assignment: tuple[DnsAssignmentShown, ...]
     qos_network_policy_id: str | None
     vnic_type: Literal["normal"] = Field(serialization_alias="binding:vnic_type")
     host_id: Maybe[str] = Field(None, serialization_alias="binding:host_id", description="Shown to the operator.")
@@ -241,6 +251,12 @@ def attributes(service: Service) -> Attributes[Port]:
         network = service.world.networks.get(port.network_id)
         return None if network is None else network.qos_policy_id
 
+    def assignments(port: Port) -> list[dict[str, str]]:
+        network = service.world.networks.get(port.network_id)
+        domain = "" if network is None else domain_of(network, service.world.settings.dns_domain)
+        called = ((hostname(port, own.ip), own.ip) for own in port.fixed_ips)
+        return [{"hostname": name, "ip_address": str(ip), "fqdn": f"{name}.{domain}"} for name, ip in called]
+
     return {
         "id": lambda port: port.id,
         "network_id": lambda port: port.network_id,
@@ -259,6 +275,8 @@ def attributes(service: Service) -> Attributes[Port]:
         "allowed_address_pairs": lambda port: list(map(_pair, port.allowed_pairs)),
         "extra_dhcp_opts": lambda _: [],
         "qos_policy_id": lambda port: port.qos_policy_id,
+        "dns_name": lambda port: port.dns_name,
+        "dns_assignment": assignments,
         "qos_network_policy_id": network_policy,
         **recorded(),
         "binding:vnic_type": lambda _: "normal",

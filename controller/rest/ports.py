@@ -99,11 +99,11 @@ def blueprint(service: Service) -> APIBlueprint:
         given = body.port
         _check_binding(given)
         require_operator_for("mac_address", given.mac_address)
-        if given.says("qos_policy_id"):
-            check_policy(sight, port.qos_policy_id, given.qos_policy_id)
         network = service.world.network(port.network_id)
         _check_choices(sight, given, network, {own.ip for own in port.fixed_ips})
         _check_security(sight, given, network, port.port_security)
+        if given.says("qos_policy_id"):
+            check_policy(sight, port.qos_policy_id, given.qos_policy_id)
         service.submit(
             UpdatePort(
                 id=port.id,
@@ -116,10 +116,11 @@ def blueprint(service: Service) -> APIBlueprint:
                 mac=given.mac_address,
                 fixed_ips=_wishes(given),
                 expected=header.expected,
-                qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
+                dns_name=given.dns_name,
                 port_security=given.port_security_enabled,
                 security_groups=None if given.security_groups is None else tuple(given.security_groups),
                 allowed_pairs=_pairs(given),
+                qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
             )
         )
         return {"port": show(port.id)}
@@ -276,11 +277,12 @@ def _creation(given: PortCreate, network: Network) -> CreatePort:
         admin_up=given.admin_state_up,
         tags=tuple(sorted(given.tags)),
         guest=not caller().sees(network),
-        qos_policy_id=given.qos_policy_id,
+        dns_name=given.dns_name,
         port_security=given.port_security_enabled,
         security_groups=None if named is None else tuple(named),
         default_group=default_group(project) if named is None and not trusted else None,
         allowed_pairs=_pairs(given) or (),
+        qos_policy_id=given.qos_policy_id,
     )
 
 

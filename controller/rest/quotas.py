@@ -33,12 +33,12 @@ class QuotaUpdate(Body):
     port: Maybe[Limit] = None
     subnetpool: Maybe[Limit] = None
     rbac_policy: Maybe[Limit] = None
-    qos_policy: Maybe[Limit] = None
     security_group: Maybe[Limit] = None
     security_group_rule: Maybe[Limit] = None
     address_group: Maybe[Limit] = None
     tap_service: Maybe[Limit] = None
     tap_flow: Maybe[Limit] = None
+    qos_policy: Maybe[Limit] = None
     check_limit: Maybe[Flag] = Field(None, description="Refuse limits below what the project has.")
     force: Maybe[Flag] = Field(None, description="Take such limits even so.")
 
@@ -51,12 +51,12 @@ class QuotaShown(Shown):
     port: int
     subnetpool: int
     rbac_policy: int
-    qos_policy: int
     security_group: int
     security_group_rule: int
     address_group: int
     tap_service: int
     tap_flow: int
+    qos_policy: int
 
 
 class QuotaOfShown(QuotaShown):
@@ -82,12 +82,12 @@ class DetailsShown(Shown):
     port: Detail
     subnetpool: Detail
     rbac_policy: Detail
-    qos_policy: Detail
     security_group: Detail
     security_group_rule: Detail
     address_group: Detail
     tap_service: Detail
     tap_flow: Detail
+    qos_policy: Detail
 
 
 class QuotaBody(Body):

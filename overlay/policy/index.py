@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from overlay.holdings import Holdings
-from overlay.policy.changes import CreateSecurityRule
 from overlay.policy.clauses import Clauses, Remote, RemoteKind
 from overlay.policy.members import Members
 from overlay.policy.presence import Presence
@@ -21,7 +20,7 @@ Meaning: TypeAlias = tuple[object, ...]
 """What a rule says, whoever said it: two rules of one group with the same meaning are one too many."""
 
 
-def meaning(rule: SecurityRule | CreateSecurityRule) -> Meaning:
+def meaning(rule: SecurityRule) -> Meaning:
     """What a rule says; a prefix of everything is none."""
     everything = rule.remote_prefix is None or rule.remote_prefix.prefixlen == 0
     remotes = (rule.remote_group_id, None if everything else rule.remote_prefix, rule.remote_address_group_id)

@@ -1,7 +1,9 @@
 """Whose packet is this, and of which network?
 
-A packet from a tap belongs to the tap's network; one from the tunnel to the network of its VNI, if this host has that
-network.  Everything else is dropped: a packet without a network can go nowhere.
+A packet from a tap belongs to the tap's network if it has no VLAN tag, or if that network is VLAN transparent; one with
+the tag of a sub-port belongs to that.  Other tags are dropped and counted per tap.  One from the tunnel belongs to the
+network of its VNI, if this host has that network.  Everything else is dropped: a packet without a network can go
+nowhere.
 
 Where a port has a rate, of a QoS policy or the operator's setting, this first flow counts what its VM sends, whatever
 becomes of it later: what the guard refuses costs as much as what passes, and a neighbour on the same host as much as
@@ -21,7 +23,7 @@ from typing import Final
 
 from overlay.flow import PORT_IN, VLAN_PRESENT, Action, Flow, Meter, Output, PopVlan, Set, Table
 from overlay.footing import Tap
-from overlay.tables.deliver import hand
+from overlay.tables.deliver import tagged
 from overlay.tables.names import IN_LANE, IPV4, IPV6, NETWORK
 from overlay.values import Vni
 
@@ -40,21 +42,27 @@ TABLE: Final = Table(
 
 TAGGED: Final = 20
 KNOWN: Final = 10
+REFUSED: Final = 5
 
 MARKED: Final = 5
 """How much sooner the flows come that mark what a port sends."""
 
 
-def from_tap(cookie: int, tap: Tap, vni: Vni, meter: Meter | None = None, dscp: int | None = None) -> Iterator[Flow]:
+def from_tap(
+    cookie: int, tap: Tap, vni: Vni, meter: Meter | None = None, dscp: int | None = None, *, transparent: bool = False
+) -> Iterator[Flow]:
     """A VM sends.
 
     :param dscp: what its IP packets are marked with (RFC 2474); ``None`` leaves them as they are.
+    :param transparent: whether frames with any tag, or none, belong to the port's network.
     """
     match = {"in_port": tap.ofport}
     actions: tuple[Action, ...] = (Set(NETWORK, vni), Set(IN_LANE, tap.lane))
     if tap.vid:
         match["vlan_vid"] = VLAN_PRESENT | tap.vid
         actions = (PopVlan(), *actions)
+    elif not transparent:
+        match["vlan_vid"] = 0
     priority = TAGGED if tap.vid else KNOWN
     meter_id = None if meter is None else meter.meter_id
     yield TABLE.flow(priority, match, cookie=cookie, actions=actions, goto="guard", meter=meter_id)
@@ -63,6 +71,11 @@ def from_tap(cookie: int, tap: Tap, vni: Vni, meter: Meter | None = None, dscp: 
         for eth_type in (IPV4, IPV6):
             marked = {**match, "eth_type": eth_type}
             yield TABLE.flow(priority + MARKED, marked, cookie=cookie, actions=actions, goto="guard", meter=meter_id)
+
+
+def refused(cookie: int, ofport: int) -> Flow:
+    """A VM sends with a tag that is none of its tap's."""
+    return TABLE.flow(REFUSED, {"in_port": ofport}, cookie=cookie)
 
 
 def from_tunnel(cookie: int, tunnel_port: int, vni: Vni) -> Flow:
@@ -78,7 +91,9 @@ def from_tunnel(cookie: int, tunnel_port: int, vni: Vni) -> Flow:
 
 def copy_from_tunnel(cookie: int, tunnel_port: int, vni: Vni, tap: Tap) -> Flow:
     """Another host sends a copy of a mirrored port's frame for a port of this host."""
-    return TABLE.flow(KNOWN, {"in_port": tunnel_port, "tunnel_id": vni}, cookie=cookie, actions=hand(tap))
+    return TABLE.flow(
+        KNOWN, {"in_port": tunnel_port, "tunnel_id": vni}, cookie=cookie, actions=tagged(tap.vid, tap.ofport)
+    )
 
 
 def turn_copy_round(cookie: int, tunnel_port: int, vni: Vni, la: IPv4Address) -> Flow:

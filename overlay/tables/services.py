@@ -21,6 +21,7 @@ from overlay.tables.names import (
     LISTENER_REPORT,
     LISTENER_REPORT_V2,
     NETWORK,
+    UDP,
 )
 
 TABLE: Final = Table(
@@ -32,6 +33,7 @@ TABLE: Final = Table(
     miss="sender: nothing that is asked of the network",
 )
 
+DNS: Final = 53
 ASKED: Final = 20
 MISS: Final = 0
 
@@ -50,6 +52,12 @@ def groups(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
     yield ask(cookie, lane, {"eth_type": IPV4, "ip_proto": IGMP}, meter)
     for kind in (LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_V2):
         yield ask(cookie, lane, {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind}, meter)
+
+
+def names(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
+    """What a port asks any server of names: the network itself may know."""
+    for family in (IPV4, IPV6):
+        yield ask(cookie, lane, {"eth_type": family, "ip_proto": UDP, "udp_dst": DNS}, meter)
 
 
 def no_other_querier(cookie: int) -> Flow:

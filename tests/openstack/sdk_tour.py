@@ -213,6 +213,43 @@ def errors() -> Facts:
     return facts
 
 
+def policies(other: str) -> Facts:
+    """Make a QoS policy and rules for a project, give it to a port and a network, change it, and delete it."""
+    made = net.create_qos_policy(name="gold", description="d", project_id=other, is_default=True)
+    limit = net.create_qos_bandwidth_limit_rule(made, max_kbps=10_000, direction="ingress")
+    mark = net.create_qos_dscp_marking_rule(made, dscp_mark=46)
+    one = net.create_network(name="one", project_id=other)
+    port = net.create_port(network_id=one.id, qos_policy_id=made.id)
+    kinds = sorted(each.type for each in net.qos_rule_types())
+    changed = net.update_qos_bandwidth_limit_rule(limit, made, max_kbps=20_000, max_burst_kbps=5_000)
+    facts = {
+        "made": [made.name, made.description, made.is_default, made.is_shared, made.project_id == other],
+        "found": net.find_qos_policy("gold").id == made.id,
+        "listed": names(net.qos_policies(is_default=True)),
+        "limit": [changed.max_kbps, changed.max_burst_kbps, changed.direction],
+        "limits": [each.id == limit.id for each in net.qos_bandwidth_limit_rules(made)],
+        "mark": net.update_qos_dscp_marking_rule(mark, made, dscp_mark=8).dscp_mark,
+        "marks": [net.get_qos_dscp_marking_rule(each, made).dscp_mark for each in net.qos_dscp_marking_rules(made)],
+        "rules": sorted(each["type"] for each in net.get_qos_policy(made.id).rules),
+        "had": [port.qos_policy_id == made.id, one.qos_policy_id == made.id],
+        "through": net.get_port(port.id).qos_network_policy_id == made.id,
+        "types": kinds,
+        "type": net.get_qos_rule_type("dscp_marking").drivers[0]["name"],
+        "in use": trying(lambda: net.delete_qos_policy(made, ignore_missing=False))[:2],
+        "bad mark": trying(lambda: net.create_qos_dscp_marking_rule(made, dscp_mark=1))[:2],
+        "twice": trying(lambda: net.create_qos_bandwidth_limit_rule(made, max_kbps=1, direction="ingress"))[:2],
+        "minimum": trying(lambda: net.create_qos_minimum_bandwidth_rule(made, min_kbps=1))[:2],
+        "shared": net.update_qos_policy(made, is_shared=True).is_shared,
+        "no more": net.update_port(port, qos_policy_id=None).qos_policy_id,
+    }
+    net.delete_qos_dscp_marking_rule(mark, made)
+    net.delete_qos_bandwidth_limit_rule(limit, made)
+    net.delete_port(port)
+    net.delete_network(one)
+    net.delete_qos_policy(made)
+    return {**facts, "left": names(net.qos_policies())}
+
+
 def sharing(other: str) -> Facts:
     """Share a network with a project, look at the policy, change it, take it back."""
     one = net.create_network(name="one")

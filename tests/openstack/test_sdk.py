@@ -80,6 +80,31 @@ def test_ports(tour: Any) -> None:
     }
 
 
+def test_qos_policies(tour: Any) -> None:
+    """Policies and their rules are made, found, given to ports and networks, changed and deleted."""
+    assert tour("op", "policies", "red") == {
+        "made": ["gold", "d", True, False, True],
+        "found": True,
+        "listed": ["gold"],
+        "limit": [20_000, 5_000, "ingress"],
+        "limits": [True],
+        "mark": 8,
+        "marks": [8],
+        "rules": ["bandwidth_limit", "dscp_marking"],
+        "had": [True, True],
+        "through": True,
+        "types": ["bandwidth_limit", "dscp_marking"],
+        "type": "openvswitch",
+        "in use": ["ConflictException", 409],
+        "bad mark": ["BadRequestException", 400],
+        "twice": ["ConflictException", 409],
+        "minimum": ["BadRequestException", 400],
+        "shared": True,
+        "no more": None,
+        "left": [],
+    }
+
+
 def test_tags(tour: Any) -> None:
     """Tags are set, added, checked, removed and filtered by, on each kind of objects that has them."""
     assert tour("red", "tags") == {

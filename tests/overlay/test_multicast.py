@@ -14,6 +14,7 @@ from overlay.changes import (
     Activate,
     BindPassive,
     Change,
+    Confirmed,
     DeletePort,
     DocumentKind,
     HostBack,
@@ -133,8 +134,9 @@ def test_flooding_what_nobody_joined() -> None:
     assert heard(lab, "a", TWIN) == ["b", "c", "d"]
 
 
-def test_machines_with_vlans_of_their_own(lab: Lab) -> None:
-    """What machines tag themselves is not looked into: everybody gets it."""
+def test_machines_with_vlans_of_their_own() -> None:
+    """What machines tag themselves, where they may, is not looked into: everybody gets it."""
+    lab = furnished(vlan_transparent=True)
     join(lab, "c", ONE)
     tagged = {**to_group(lab, "red-a", ONE), "vlan_vid": 0x1005}
     assert [name for _, name in places(lab.send(H1, "red-a", tagged))] == ["red-b", "red-c", "red-d"]
@@ -254,10 +256,28 @@ def test_limits_per_port() -> None:
     join(lab, "c", *GROUPS)
     assert [each.group for each in lab.world.memberships("red-c")] == list(GROUPS[:2])
     assert lab.world.refused_memberships("red-c") == 3
+    assert (lab.world.membership_count, lab.world.refusal_count) == (2, 3)
     lab.do(Left(H2, "red-c", (ONE,)))
+    lab.now = 1.0
     join(lab, "c", SIX)
     assert heard(lab, "a", SIX) == ["c"]
     assert lab.world.refused_memberships("red-c") == 3
+
+
+def test_limits_of_haste() -> None:
+    """Whoever joins and leaves in haste is held to one group a second; renewing costs nothing."""
+    lab = furnished(Settings(groups_per_port=2))
+    joined = []
+    for lab.now in (0.0, 0.1, 0.2, 0.9, 1.0, 1.1, 2.0):
+        before = lab.world.refusal_count
+        join(lab, "c", ONE)
+        join(lab, "c", ONE)
+        lab.do(Left(H2, "red-c", (ONE,)))
+        joined.append(lab.world.refusal_count == before)
+    assert joined == [True, True, False, False, True, False, True]
+    lab.now = 100.0
+    join(lab, "c", ONE, TWIN)
+    assert (heard(lab, "a", ONE), heard(lab, "a", TWIN)) == (["c"], ["c"])
 
 
 def test_limits_per_network() -> None:
@@ -303,7 +323,7 @@ def test_a_passive_port_joins_nothing(lab: Lab) -> None:
 
 
 def test_a_restart_forgets_no_member(lab: Lab) -> None:
-    """A world restored from its documents has the same members, renewed at its start, and the same flows."""
+    """A world restored from its documents has the same members and flows; time counts from a host's first sign."""
     join(lab, "c", ONE, SIX)
     join(lab, "a", SIX)
     again = World.restore(lab.stored.values(), 1000.0, lab.world.settings)
@@ -313,9 +333,12 @@ def test_a_restart_forgets_no_member(lab: Lab) -> None:
     compiler = Compiler(again)
     compiler.refresh(units_of(again))
     assert {host: dict(compiler.desired(host)) for host in HOSTS} == {host: lab.installed[host] for host in HOSTS}
-    again.apply(Tick(), 1129.0)
-    assert [(each.since, each.renewed) for each in again.memberships("red-c")] == [(0.0, 1000.0)] * 2
     again.apply(Tick(), 1130.0)
+    for host in HOSTS:
+        again.apply(Confirmed(host, 0), 1200.0)
+    again.apply(Tick(), 1329.0)
+    assert [(each.since, each.renewed) for each in again.memberships("red-c")] == [(0.0, 1200.0)] * 2
+    again.apply(Tick(), 1330.0)
     assert not tuple(again.multicast_networks())
 
 

@@ -121,7 +121,9 @@ class Place:
         self.install(self.compiler.refresh(outcome.dirty).get(HERE, Delta()))
 
     def install(self, delta: Delta) -> None:
-        """Change flows, as one bundle."""
+        """Change flows, as one bundle, after the meters that are new."""
+        for meter in delta.meters:
+            self.switch.add(meter)
         lines = [f"add {ofctl(flow)}" for flow in delta.put]
         lines += [f"delete_strict {ofctl(flow).partition(',actions=')[0]}" for flow in delta.remove]
         lines = [line if line.startswith("add") else re.sub(",cookie=[^,]*", "", line) for line in lines]

@@ -21,7 +21,7 @@ from overlay.changes import (
     UpdatePort,
 )
 from overlay.compile import Delta
-from overlay.flow import Meter, MeterUnit
+from overlay.flow import Meter, MeterUnit, ToController
 from overlay.policy.values import Direction
 from overlay.qos.changes import (
     AddQosRule,
@@ -33,7 +33,7 @@ from overlay.qos.changes import (
 )
 from overlay.qos.values import DSCP_MARKS, BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
-from overlay.tables.names import ASKING_METERS, RECEIVING_METERS, SENDING_METERS, STORM_METERS
+from overlay.tables.names import ASKING_METERS, IN_LANE, RECEIVING_METERS, SENDING_METERS, STORM_METERS
 from overlay.values import HostName, Mac, Shareable, Vni
 from overlay.world import Settings, World
 from tests.model.lab import Lab
@@ -78,6 +78,15 @@ def test_the_operators_settings_hold_for_every_port(lab: Lab) -> None:
             }
 
 
+def test_whatever_is_asked_of_the_controller_is_metered(lab: Lab) -> None:
+    """No flow hands packets to the controller but by a meter, and what an active port asks goes by its lane's own."""
+    asked = [flow for host in (H1, H2) for flow in lab.installed[host].values() if ToController() in flow.actions]
+    assert asked
+    for flow in asked:
+        (lane,) = (condition.value for condition in flow.match if condition.field == IN_LANE)
+        assert flow.meter == ASKING_METERS + lane, flow
+
+
 def test_a_policy_limits_both_directions(lab: Lab) -> None:
     """Its limits are those of the port that has it, and of no other; without it the settings hold again."""
     lab.do(AddQosRule("gold", BandwidthLimit("up", 5_000)))
@@ -115,7 +124,7 @@ def test_another_rate_touches_no_flow(lab: Lab) -> None:
     lab.do(AddQosRule("gold", BandwidthLimit("up", 5_000)), UpdatePort("a", qos_policy_id="gold"))
     lab.change(UpdateQosRule("gold", "up", max_kbps=6_000))
     assert lab.world.pending("a") == {H1}
-    meter = Meter(SENDING_METERS + 2, 6_000, 600, MeterUnit.KILOBITS)
+    meter = Meter(SENDING_METERS + 2, 6_000, 1_500, MeterUnit.KILOBITS)
     assert lab.queues == {H1: [(lab.generation, Delta(meters=(meter,)))]}
     lab.settle()
     assert limits(lab, H1, 2)[0] == 6_000

@@ -29,6 +29,7 @@ from overlay.policy.changes import (
 from overlay.policy.values import Direction
 from overlay.qos.changes import CreateQosPolicy
 from overlay.refusals import Refusal
+from overlay.trunks.changes import CreateTrunk, DeleteTrunk
 from overlay.values import Countable, Mac, Quota, Shareable
 from overlay.world import Settings, World
 
@@ -38,6 +39,7 @@ ONE_MORE: dict[Countable, Change] = {
     Countable.PORT: CreatePort("p2", "a", "n", mac=Mac(2)),
     Countable.SUBNETPOOL: CreateSubnetPool("o2", "a", "", (ip_network("10.0.0.0/8"),)),
     Countable.RBAC_POLICY: CreateShare("r2", "a", Shareable.NETWORK, "n", "c"),
+    Countable.TRUNK: CreateTrunk("t2", "a", "parent"),
     Countable.SECURITY_GROUP: CreateSecurityGroup("g2", "a", ("g2-4", "g2-6")),
     Countable.SECURITY_GROUP_RULE: CreateSecurityRule("r2", "a", "g", Direction.INGRESS),
     Countable.ADDRESS_GROUP: CreateAddressGroup("d2", "a"),
@@ -63,12 +65,14 @@ def world() -> World:
     it.apply(CreateTapService("t", "a", "p"), 0)
     it.apply(CreateTapFlow("f", "a", "t", "q", TapDirection.BOTH), 0)
     it.apply(CreateQosPolicy("q", "a"), 0)
+    it.apply(CreateTrunk("t", "a", "p"), 0)
     return it
 
 
 @pytest.mark.parametrize("kind", list(Countable))
 def test_no_more_than_the_quota(world: World, kind: Countable) -> None:
     """One more than the quota is refused in Neutron's words; other projects have their own, and -1 is no limit."""
+    world.apply(CreatePort("parent", "b", "n", mac=Mac(10)), 0)
     had = world.usage("a")[kind]
     world.apply(SetQuota("a", {kind: had}), 0)
     before = world.documents()
@@ -122,6 +126,7 @@ def test_limits_are_the_projects_own_or_the_default(world: World) -> None:
         Countable.TAP_SERVICE: 100,
         Countable.TAP_FLOW: 1000,
         Countable.QOS_POLICY: 100,
+        Countable.TRUNK: 1000,
     }
     assert world.limits("a") == default
     world.apply(SetQuota("a", {Countable.PORT: 5}), 0)
@@ -144,6 +149,7 @@ def test_a_lower_quota_takes_nothing_away(world: World) -> None:
     world.apply(DeletePort("p2"), 0)
     with pytest.raises(Refusal, match="Quota exceeded"):
         world.apply(CreatePort("p3", "a", "n", mac=Mac(3)), 0)
+    world.apply(DeleteTrunk("t"), 0)
     world.apply(DeletePort("p"), 0)
     world.apply(CreatePort("p3", "a", "n", mac=Mac(3)), 0)
 

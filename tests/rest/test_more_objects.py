@@ -7,6 +7,10 @@ import pytest
 from controller.rest.discovery import EXTENSIONS
 
 CHECKS = {
+    "address-group": lambda op: op.make_at("address-groups", "address_group", addresses=["10.0.0.0/8"])["addresses"],
+    "allowed-address-pairs": lambda op: op.make(
+        "port", network_id=_net(op), allowed_address_pairs=[{"ip_address": "10.0.0.9"}]
+    )["allowed_address_pairs"],
     "agent": lambda op: op("GET", "/v2.0/agents").body["agents"],
     "availability_zone": lambda op: op("GET", "/v2.0/availability_zones").body["availability_zones"],
     "binding": lambda op: (
@@ -22,6 +26,10 @@ CHECKS = {
     "network-ip-availability": lambda op: op("GET", f"/v2.0/network-ip-availabilities/{_net(op)}").status == 200,
     "network_availability_zone": lambda op: op.make("network")["availability_zones"],
     "pagination": lambda op: _net(op) and op("GET", "/v2.0/networks?limit=1").body["networks_links"],
+    "port-security": lambda op: not op.make("network", port_security_enabled=False)["port_security_enabled"],
+    "port-security-groups-filtering": lambda op: (
+        op.make("port", network_id=_net(op)) and not op("GET", "/v2.0/ports?security_groups=x").body["ports"]
+    ),
     "project-id": lambda op: op.make("network")["project_id"],
     "provider": lambda op: op.make("network")["provider:segmentation_id"],
     "qos": lambda op: op("GET", f"/v2.0/qos/policies/{_limited(op)[0]}").body["policy"]["rules"],
@@ -43,6 +51,10 @@ CHECKS = {
     "rbac-subnetpool": lambda op: _share(op, _pool(op)["id"], "red", "subnetpool").status == 201,
     "revision-if-match": lambda op: (
         op.raw("DELETE", f"/v2.0/networks/{_net(op)}", headers={"If-Match": "revision_number=99"}).status == 412
+    ),
+    "security-group": lambda op: op("GET", "/v2.0/security-groups").body["security_groups"],
+    "security-groups-remote-address-group": lambda op: (
+        op("GET", "/v2.0/security-group-rules?remote_address_group_id=").status == 200
     ),
     "service-type": lambda op: op("GET", "/v2.0/service-providers").body == {"service_providers": []},
     "sorting": lambda op: op("GET", "/v2.0/networks?sort_key=name&sort_dir=desc").status == 200,
@@ -348,6 +360,6 @@ def test_bad_input_is_named_and_changes_nothing(op, unchanged, path: str, body: 
 
 def test_what_is_not_there_is_not_found(op) -> None:
     """Kinds of objects that we do not have are not declared, and answered 404 in Neutron's form."""
-    for path in ("routers", "floatingips", "security-groups", "trunks", "auto-allocated-topology/p"):
+    for path in ("routers", "floatingips", "trunks", "auto-allocated-topology/p"):
         answer = op("GET", f"/v2.0/{path}")
         assert (answer.status, answer.error["type"]) == (404, "HTTPNotFound"), path
