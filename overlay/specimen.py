@@ -70,7 +70,8 @@ declaration (`overlay/pipeline.py`, `overlay/tables/`), and the sample flows are
 100 with port `a` here (OpenFlow port 2), port `b` at a host with LA 10.0.2.11, a port that is being prepared to come
 here (port 4), and one that has just moved away. All are in their project's default group, which lets TCP in to ports
 80 and 81 besides what its own members send. Port `a` is the parent of a trunk, of which VLAN 7 is another port. What
-the port that is being prepared sends and gets is copied to `a` and, by VNI 2, to `b`. Port 1 is the VXLAN tunnel."""
+the port that is being prepared sends and gets is copied to `a` and, by a VNI of its own, to `b`. Port 1 is the VXLAN
+tunnel."""
 
 
 def _do(world: World, change: Change) -> None:
