@@ -174,12 +174,16 @@ class PortChanged:
 
 @dataclass(frozen=True, slots=True)
 class PacketArrived:
-    """A switch handed a packet to the controller (OFPT_PACKET_IN)."""
+    """A switch handed a packet to the controller (OFPT_PACKET_IN).
+
+    :param lane: the number, on a hypervisor, of the port that sent it; 0 where the flows did not say (register 2).
+    """
 
     datapath_id: DatapathId
     in_port: int
     cookie: int
     data: bytes
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)

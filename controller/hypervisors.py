@@ -215,11 +215,11 @@ class Hypervisors:
                 yield HostLost(name)
 
     def speaker(self, event: PacketArrived) -> tuple[HostName, str] | None:
-        """Name the host and port that an announcement came from."""
+        """Name the host and port that a frame came from: by its lane, since it has lost the tag of its VLAN."""
         name = self.name_of(event.datapath_id)
         if name is None:
             return None
-        port_id = self.world.port_at(name, event.in_port)
+        port_id = self.world.port_in_lane(name, event.lane or event.in_port)
         return None if port_id is None else (name, port_id)
 
     def tell(self, host: HostName, port_id: str, frame: bytes) -> None:

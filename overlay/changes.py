@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from overlay.direct.changes import PLUGGED, Attach, EdgeSnapshot, Unwired, Wired
+from overlay.mirrors.changes import MirrorIntent
 from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import MakeDefaultGroup, PairRequest, PolicyIntent
 from overlay.qos.changes import QosIntent
+from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.values import (
     Countable,
     Host,
@@ -55,9 +58,12 @@ class DocumentKind(StrEnum):
     ADDRESS_GROUP = "address_group"
     SECURITY_GROUP = "security_group"
     SECURITY_RULE = "security_group_rule"
+    TRUNK = "trunk"
     PORT = "port"
     MOVE = "move"
     SHARE = "rbac_policy"
+    TAP_SERVICE = "tap_service"
+    TAP_FLOW = "tap_flow"
     MEMBERSHIPS = "memberships"
 
 
@@ -85,6 +91,7 @@ class CreateNetwork:
     port_security: bool = True
     qos_policy_id: str | None = None
     dns_domain: str = ""
+    vlan_transparent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +212,13 @@ class CreatePort:
     :param port_security: ``None`` as the network says.
     :param security_groups: ``None`` lets it talk to everybody, ``()`` to nobody.
     :param default_group: what makes the default group of its project, which it is to be in if it is checked at all.
+    :param attach: of a port that is wired to an edge switch, where it shall live then.
 
     Refused: ``NetworkNotFound``, ``SubnetNotFound``, ``MacAddressInUse``, ``MacAddressGenerationFailure``,
     ``InvalidIpForSubnet``, ``InvalidIpForNetwork``, ``AllocationOnAutoAddressSubnet`` (400), ``IpAddressInUse``,
     ``IpAddressGenerationFailure``, ``HostNotFound``, ``OverQuota``, ``SecurityGroupNotFound``,
     ``PortSecurityAndIPRequiredForSecurityGroups``, ``DuplicateAddressPairInRequest``, ``AllowedAddressPairExhausted``
-    (400), ``AddressPairAndPortSecurityRequired`` (409).
+    (400), ``AddressPairAndPortSecurityRequired`` (409), ``LocalLinkInUse`` (409).
     """
 
     id: str
@@ -233,6 +241,7 @@ class CreatePort:
     allowed_pairs: tuple[PairRequest, ...] = ()
     qos_policy_id: str | None = None
     dns_name: str = ""
+    attach: Attach = PLUGGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +251,12 @@ class UpdatePort:
     A new host for a port that is plugged at its present one is a move that activates by itself.
     ``host=None`` unbinds.  ``fixed_ips`` replaces all addresses: one that the port has already is kept when it is
     named, and a wish for any address of a subnet keeps one that it has there.  A bound port keeps its MAC.
+    Another ``attach`` unplugs the port where it is and plugs it there; to unbind a wired port leaves it no wire.
 
     Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress``, ``PortBound`` (409), ``MacAddressInUse``, the
     refusals of addresses and of security as in :class:`CreatePort`, ``PortSecurityPortHasSecurityGroup`` (409),
-    ``RevisionNumberConstraintFailed`` (412).
+    ``PortInUseAsSubPort`` (409, a sub-port lives where its parent does), ``LocalLinkInUse`` (409), ``TrunkPortInUse``
+    (409, a port of a trunk is not wired), ``RevisionNumberConstraintFailed`` (412).
     """
 
     id: str
@@ -263,11 +274,16 @@ class UpdatePort:
     allowed_pairs: tuple[PairRequest, ...] | None = None
     qos_policy_id: str | Unchanged | None = UNCHANGED
     dns_name: str | None = None
+    attach: Attach | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeletePort:
-    """Remove a port, whatever it is doing.  Refused: ``PortNotFound``, ``RevisionNumberConstraintFailed`` (412)."""
+    """Remove a port, whatever it is doing.
+
+    Refused: ``PortNotFound``, ``PortInUseAsTrunkParent``, ``PortInUseAsSubPort`` (409),
+    ``RevisionNumberConstraintFailed`` (412).
+    """
 
     id: str
     expected: int | None = None
@@ -360,8 +376,8 @@ class DeleteShare:
 class SetTags:
     """Tag an object or take tags away: first all of ``remove`` (``None`` is all that there are), then add.
 
-    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools,
-        security groups, address groups, QoS policies.
+    :param kind: of the object, among those that have tags: networks, subnets, ports, subnet pools, QoS policies,
+        security groups, address groups, trunks.
 
     Refused: the object's ``…NotFound``, ``TagNotFound`` (404, one of ``needed`` is not there),
     ``RevisionNumberConstraintFailed``.
@@ -399,7 +415,7 @@ class BindPassive:
     """Prepare a second host for a port (an inactive binding): the move's first step.
 
     Refused: ``PortNotFound``, ``HostNotFound`` (400), ``PortBindingAlreadyExists``, ``PortNotBound``,
-    ``PortMoveInProgress`` (409).
+    ``PortMoveInProgress``, ``PortInUseAsSubPort`` (409, a sub-port moves with its parent; likewise below).
     """
 
     port_id: str
@@ -452,7 +468,13 @@ Intent: TypeAlias = (
     | Activate
     | Unbind
     | PolicyIntent
+    | MirrorIntent
     | QosIntent
+    | CreateTrunk
+    | UpdateTrunk
+    | DeleteTrunk
+    | AddSubPorts
+    | RemoveSubPorts
 )
 
 
@@ -562,6 +584,9 @@ Event: TypeAlias = (
     | Tick
     | Joined
     | Left
+    | EdgeSnapshot
+    | Wired
+    | Unwired
 )
 
 Change: TypeAlias = Intent | Event
@@ -580,14 +605,15 @@ class UnitKind(StrEnum):
     PEER = "peer"
     SERVICE = "service"
     CLAUSE = "clause"
+    MIRROR = "mirror"
     MULTICAST = "multicast"
 
 
 class Unit(NamedTuple):
     """The smallest thing that is compiled anew: all flows of one object on one host.
 
-    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS, ``network's id|group`` for
-    MULTICAST; for those of policies see ``overlay.policy.units``.
+    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT, ADDRESS and MIRROR, ``network's
+    id|group`` for MULTICAST; for those of policies see ``overlay.policy.units``.
     """
 
     host: HostName

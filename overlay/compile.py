@@ -16,6 +16,7 @@ from typing import Final
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
 from overlay.footing import Tap
+from overlay.mirrors import flows as mirror_flows
 from overlay.multicast import memberships
 from overlay.pipeline import METERS, PIPELINE
 from overlay.policy import flows as policy_flows
@@ -34,6 +35,7 @@ from overlay.tables import (
     guard,
     guard_nd,
     neighbours,
+    reply,
     services,
     storm,
 )
@@ -82,7 +84,7 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
         for host in present:
             yield Unit(host, UnitKind.NETWORK, network_id)
             for port_id in world.standing(host, network_id):
-                yield Unit(host, UnitKind.PORT, port_id)
+                yield from _of_standing(world, host, port_id)
         for port in world.ports_of_network(network_id):
             for host in present:
                 yield Unit(host, UnitKind.ADDRESS, port.id)
@@ -91,6 +93,12 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
                 yield memberships.unit(host, network_id, group)
     for host in chosen:
         yield from policy_units.units_at(world.policy, host, world.networks_on_host(host))
+
+
+def _of_standing(world: World, host: HostName, port_id: str) -> Iterator[Unit]:
+    yield Unit(host, UnitKind.PORT, port_id)
+    if port_id in world.mirrors:
+        yield Unit(host, UnitKind.MIRROR, port_id)
 
 
 def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
@@ -109,7 +117,11 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
     port = world.ports.get(unit.key)
     if port is None:
         return ()
-    return tuple(_of_tap(world, host, port) if unit.kind is UnitKind.PORT else _of_address(world, host, port))
+    if unit.kind is UnitKind.MIRROR:
+        return tuple(mirror_flows.of_port(world, host.name, port.id))
+    if unit.kind is UnitKind.PORT:
+        return tuple(mirror_flows.copying(world, port.id, _of_tap(world, host, port)))
+    return tuple(_of_address(world, host, port))
 
 
 def meters_of(world: World, host: HostName) -> tuple[Meter, ...]:
@@ -144,6 +156,7 @@ def _static(world: World) -> Iterator[Flow]:
     yield neighbours.miss(cookie)
     yield advertise.complete(cookie)
     yield services.no_other_querier(cookie)
+    yield reply.miss(cookie)
     yield services.miss(cookie)
     yield from filters.SENDER.static(cookie)
     yield arrive.miss(cookie)
@@ -198,11 +211,17 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
     yield from policy_flows.of_tap(world.policy, tap.lane, port)
     meters = _meters(world, port, tap)
-    vni = world.networks[port.network_id].vni
-    yield from classify.from_tap(cookie, tap, vni, meters.sending, world.limits_of(port).dscp)
+    network, dscp = world.networks[port.network_id], world.limits_of(port).dscp
+    yield from classify.from_tap(cookie, tap, network.vni, meters.sending, dscp, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap, meters.receiving)
     if meters.storm is not None:
         yield storm.limited(cookie, tap.lane, meters.storm)
+    if tap.vid:
+        yield reply.to_vlan(cookie, tap)
+    elif not network.vlan_transparent:
+        yield classify.refused(provenance(CookieKind.TAGGED, port.id), tap.ofport)
+    if tap.vid or port.local_link is not None or world.trunk_led_by(port.id) is not None:
+        yield from deliver.turned_round(cookie, tap, meters.receiving)
     if tap.passive:
         yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
         silenced = provenance(CookieKind.SILENCED, port.id)

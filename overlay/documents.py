@@ -16,9 +16,11 @@ from overlay.values import (
     DatapathId,
     FixedIp,
     Host,
+    HostKind,
     HostName,
     HostRoute,
     Ipv6Mode,
+    LocalLink,
     Mac,
     Network,
     Pool,
@@ -30,6 +32,7 @@ from overlay.values import (
     Subnet,
     SubnetPool,
     Vni,
+    VnicType,
 )
 
 _UNWRITTEN: Final = Record(1)
@@ -118,6 +121,7 @@ def write_network(network: Network) -> Document:
         "port_security": network.port_security,
         "qos_policy_id": network.qos_policy_id,
         "dns_domain": network.dns_domain,
+        "vlan_transparent": network.vlan_transparent,
         "record": write_record(network.record),
     }
     return Document(DocumentKind.NETWORK, network.id, body)
@@ -190,6 +194,8 @@ def write_port(port: Port) -> Document:
         "allowed_pairs": [[str(pair.mac), str(pair.network)] for pair in port.allowed_pairs],
         "qos_policy_id": port.qos_policy_id,
         "dns_name": port.dns_name,
+        "vnic_type": port.vnic_type.value,
+        "local_link": _write_link(port.local_link),
         "record": write_record(port.record),
     }
     return Document(DocumentKind.PORT, port.id, body)
@@ -206,9 +212,19 @@ def read_port(port_id: str, body: dict[str, Any]) -> Port:
         "allowed_pairs": tuple(
             AddressPair(Mac.parse(mac), ip_network(network)) for mac, network in body.get("allowed_pairs", ())
         ),
+        "vnic_type": VnicType(body.get("vnic_type", VnicType.NORMAL)),
+        "local_link": _read_link(body.get("local_link")),
         "record": read_record(body),
     }
     return Port(port_id, **{**body, **parsed})
+
+
+def _write_link(link: LocalLink | None) -> list[str | int] | None:
+    return None if link is None else [*link.place, link.pci_slot, link.physical_network]
+
+
+def _read_link(written: list[Any] | None) -> LocalLink | None:
+    return None if written is None else LocalLink(HostName(written[0]), *written[1:])
 
 
 def write_host(host: Host) -> Document:
@@ -218,13 +234,18 @@ def write_host(host: Host) -> Document:
         "datapath_id": str(host.datapath_id),
         "tunnel_port": host.tunnel_port,
         "answers_nd": host.answers_nd,
+        "kind": host.kind.value,
     }
     return Document(DocumentKind.HOST, host.name, body)
 
 
 def read_host(name: str, body: dict[str, Any]) -> Host:
     """Read a host back."""
-    parsed = {"la": IPv4Address(body["la"]), "datapath_id": DatapathId.parse(body["datapath_id"])}
+    parsed = {
+        "la": IPv4Address(body["la"]),
+        "datapath_id": DatapathId.parse(body["datapath_id"]),
+        "kind": HostKind(body.get("kind", HostKind.HYPERVISOR)),
+    }
     return Host(HostName(name), **{**body, **parsed})
 
 

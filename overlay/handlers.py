@@ -39,7 +39,11 @@ from overlay.changes import (
     UpdateSubnet,
     UpdateSubnetPool,
 )
+from overlay.direct import cables
+from overlay.direct.changes import EdgeSnapshot, Unwired, Wired
 from overlay.index import Index
+from overlay.mirrors import changes as mirrors
+from overlay.mirrors import intents as mirroring
 from overlay.multicast import memberships
 from overlay.multicast.changes import Joined, Left
 from overlay.policy import changes as policy
@@ -54,6 +58,8 @@ from overlay.qos.changes import (
     UpdateQosRule,
 )
 from overlay.recording import Recorder
+from overlay.trunks import intents as trunks
+from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 
 
 def _tick(index: Index, _change: Tick, record: Recorder) -> None:
@@ -99,6 +105,17 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     policy.CreateAddressGroup: groups.create_address_group,
     policy.UpdateAddressGroup: groups.update_address_group,
     policy.DeleteAddressGroup: groups.delete_address_group,
+    CreateTrunk: trunks.create_trunk,
+    UpdateTrunk: trunks.update_trunk,
+    DeleteTrunk: trunks.delete_trunk,
+    AddSubPorts: trunks.add_sub_ports,
+    RemoveSubPorts: trunks.remove_sub_ports,
+    mirrors.CreateTapService: mirroring.create_service,
+    mirrors.UpdateTapService: mirroring.update_service,
+    mirrors.DeleteTapService: mirroring.delete_service,
+    mirrors.CreateTapFlow: mirroring.create_flow,
+    mirrors.UpdateTapFlow: mirroring.update_flow,
+    mirrors.DeleteTapFlow: mirroring.delete_flow,
     HostSeen: membership.seen,
     HostSnapshot: placement.snapshot,
     Plugged: placement.plugged,
@@ -111,5 +128,8 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     Tick: _tick,
     Joined: memberships.joined,
     Left: memberships.left,
+    EdgeSnapshot: cables.snapshot,
+    Wired: cables.wired,
+    Unwired: cables.unwired,
 }
 """Each checks everything before it changes anything."""

@@ -6,16 +6,20 @@ is put or dropped.  It checks nothing: whoever puts has checked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
 from typing import Final
+from zlib import crc32
 
 from overlay.addressing import Fair, Lowest
 from overlay.carving import Cuts
+from overlay.direct.index import Wires, link_of
 from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, Plug, footing
 from overlay.guests.names import Names
 from overlay.holdings import Holdings
+from overlay.mirrors.index import Mirrors
+from overlay.mirrors.values import TapService
 from overlay.moves import SWITCHING, Move
 from overlay.multicast.listeners import Listeners
 from overlay.policy.index import Policies
@@ -25,6 +29,8 @@ from overlay.readiness import Readiness
 from overlay.refusals import NotFound
 from overlay.settings import Settings
 from overlay.shares import Shares
+from overlay.trunks.index import Trunks
+from overlay.trunks.values import Trunk
 from overlay.values import (
     Countable,
     FixedIp,
@@ -44,6 +50,9 @@ from overlay.values import (
 
 LAST_LANE: Final = 0xFEFF
 """The highest number that Open vSwitch would give to an OpenFlow port (its OFPP_MAX is 0xff00)."""
+
+VLAN_LANES: Final = 1 << 14
+"""Among so many numbers below it a port that is a VLAN gets its lane, if one of them is free."""
 
 
 class Index:
@@ -71,7 +80,10 @@ class Index:
         self.shares = Shares()
         self.names = Names()
         self.policy = Policies(self.holdings)
+        self.mirrors = Mirrors(self.holdings)
         self.qos = QosPolicies()
+        self.trunks = Trunks()
+        self.wires = Wires()
         self.cuts: dict[str, Cuts] = {}
         self.default_pools: dict[int, str] = {}
         self.mac_owner: dict[tuple[str, Mac], str] = {}
@@ -87,7 +99,9 @@ class Index:
         self.attachments: dict[tuple[HostName, str], int] = {}
         self.places: dict[str, dict[HostName, Plug]] = {}
         self.taps: dict[HostName, dict[tuple[int, int], str]] = {}
-        self.lanes: dict[HostName, set[int]] = {}
+        self.lanes: dict[HostName, dict[int, str]] = {}
+        self.told: dict[str, dict[HostName, tuple[int, int]]] = {}
+        self.tellers: dict[HostName, dict[tuple[int, int], str]] = {}
         self.reporting: set[HostName] = set()
         self.returning: set[HostName] = set()
         self.stale: dict[tuple[HostName, str], str] = {}
@@ -138,8 +152,13 @@ class Index:
             raise NotFound(message, field="rbac_policy_id", kind="RbacPolicyNotFound") from None
 
     def is_up(self, port: Port) -> bool:
-        """Whether a port and its network are administratively up."""
-        return port.admin_up and self.networks[port.network_id].admin_up
+        """Whether a port and its network are administratively up, and of a sub-port the trunk."""
+        trunk = self.trunks.carrying(port.id)
+        return port.admin_up and self.networks[port.network_id].admin_up and (trunk is None or trunk.admin_up)
+
+    def move_of(self, port_id: str) -> Move | None:
+        """The live move that takes a port along: its own, or its parent's."""
+        return self.moves.get(self.trunks.leader(port_id))
 
     def footing(self, port_id: str) -> Footing:
         """Where a port stands."""
@@ -171,7 +190,7 @@ class Index:
         administratively down.
         """
         port = self.ports[port_id]
-        move = self.moves.get(port_id)
+        move = self.move_of(port_id)
         active = move.target if move is not None and move.phase in SWITCHING else port.host
         tap = None if active is None else self.footing(port_id).tap_at(active)
         if tap is None or self.readiness.is_lost(tap.host):
@@ -226,6 +245,17 @@ class Index:
         policy = self.qos.drop(policy_id)
         self.holdings.drop(Countable.QOS_POLICY, policy.project_id, policy_id)
 
+    def put_trunk(self, trunk: Trunk) -> None:
+        """Add or replace; the parent never changes."""
+        if trunk.id not in self.trunks.by_id:
+            self.holdings.add(Countable.TRUNK, trunk.project_id, trunk.id)
+        self.trunks.put(trunk)
+
+    def drop_trunk(self, trunk_id: str) -> None:
+        """Remove."""
+        trunk = self.trunks.drop(trunk_id)
+        self.holdings.drop(Countable.TRUNK, trunk.project_id, trunk_id)
+
     # --- networks and subnets ---
 
     def put_network(self, network: Network) -> None:
@@ -275,12 +305,29 @@ class Index:
         if subnet.subnetpool_id is not None:
             self.cuts[subnet.subnetpool_id].give_back(subnet.cidr, subnet.project_id)
 
+    # --- mirrors ---
+
+    def put_tap_service(self, service: TapService) -> None:
+        """Add or replace; the VNI, of the range of the networks', never changes."""
+        if service.id not in self.mirrors.services:
+            self.vnis.take(service.vni)
+            self.vni_owner[service.vni] = service.id
+        self.mirrors.put_service(service)
+
+    def drop_tap_service(self, service_id: str) -> TapService:
+        """Remove a service to which no tap flow leads."""
+        service = self.mirrors.drop_service(service_id)
+        self.vnis.give_back(service.vni)
+        del self.vni_owner[service.vni]
+        return service
+
     # --- ports ---
 
     def put_port(self, port: Port) -> None:
         """Add or replace; the network never changes."""
         before = self.ports.get(port.id)
         self.ports[port.id] = port
+        self.wires.follow(port.id, link_of(before), port.local_link)
         self.policy.follow(before, port)
         self.names.put(before, port)
         self.policy.stand(port, [tap.host for tap in self.footing(port.id).taps])
@@ -309,6 +356,7 @@ class Index:
         port = self.ports.pop(port_id)
         self.policy.leave(port)
         self.names.drop(port)
+        self.wires.follow(port_id, port.local_link, None)
         self._leave_home(port)
         del self.ports_of[port.network_id][port_id], self.mac_owner[port.network_id, port.mac]
         self.holdings.drop(Countable.PORT, port.project_id, port_id)
@@ -350,19 +398,61 @@ class Index:
         self.hosts[host.name] = host
         self.la_holder[host.la] = host.name
 
+    def tell(self, host: HostName, taps: Mapping[str, tuple[int, int] | None]) -> dict[str, None]:
+        """Remember which taps a host says that it has: the OpenFlow port and the VLAN there, or none.
+
+        A sub-port's own tap is remembered as well, but while it is one it is plugged by its parent's.
+
+        :returns: the ports that are plugged no more since another one has their tap.
+        """
+        had = self.tellers.setdefault(host, {})
+        for port_id in taps:
+            self._untell(host, port_id)
+        evicted: dict[str, None] = {}
+        for port_id, tap in taps.items():
+            if tap is None:
+                continue
+            if tap in had:
+                evicted[had[tap]] = None
+                self._untell(host, had[tap])
+            self.told.setdefault(port_id, {})[host] = tap
+            had[tap] = port_id
+        return evicted
+
+    def _untell(self, host: HostName, port_id: str) -> None:
+        tap = self.told.get(port_id, {}).pop(host, None)
+        if tap is not None:
+            del self.tellers[host][tap]
+            if not self.told[port_id]:
+                del self.told[port_id]
+
+    def wanted(self, host: HostName, port_id: str) -> tuple[int, int] | None:
+        """As which OpenFlow port and VLAN a port is plugged at a host: by its own tap, or by that of its parent."""
+        tap = self.told.get(self.trunks.leader(port_id), {}).get(host)
+        return None if tap is None else (tap[0], self.trunks.vid(port_id) or tap[1])
+
+    def plug_of(self, host: HostName, port_id: str) -> Plug | None:
+        """How a port is plugged at a host."""
+        return self.places.get(port_id, {}).get(host)
+
     def attach(self, host: HostName, port_id: str, ofport: int, vid: int = 0) -> None:
         """A port is plugged.  The OpenFlow port, or that VLAN of it, is free: whoever had it has been detached."""
         self.detach(host, port_id)
-        plug = Plug(ofport, self._free_lane(host) if vid else ofport, vid)
+        plug = Plug(ofport, self._free_lane(host, port_id) if vid else ofport, vid)
         self.attachments[host, port_id] = ofport
         self.places.setdefault(port_id, {})[host] = plug
         self.taps.setdefault(host, {})[ofport, vid] = port_id
-        self.lanes.setdefault(host, set()).add(plug.lane)
+        self.lanes.setdefault(host, {})[plug.lane] = port_id
 
-    def _free_lane(self, host: HostName) -> int:
-        """The highest number that no port has; Open vSwitch gives the low ones to OpenFlow ports."""
-        taken = self.lanes.get(host, set())
-        return next(lane for lane in range(LAST_LANE, 0, -1) if lane not in taken)
+    def _free_lane(self, host: HostName, port_id: str) -> int:
+        """A high number that no port has; Open vSwitch gives the low ones to OpenFlow ports first.
+
+        It begins to look where the port's id says, so that a restarted controller, which hears of the ports in
+        another order, finds the same number for nearly all: it is the zone of their connections.
+        """
+        taken = self.lanes.get(host, {})
+        first = crc32(port_id.encode()) % VLAN_LANES
+        return next(lane for step in range(LAST_LANE) if (lane := LAST_LANE - (first + step) % LAST_LANE) not in taken)
 
     def detach(self, host: HostName, port_id: str) -> None:
         """A port is not plugged, whether it was or not."""
@@ -372,7 +462,7 @@ class Index:
             if not self.places[port_id]:
                 del self.places[port_id]
             del self.taps[host][ofport, plug.vid]
-            self.lanes[host].discard(plug.lane)
+            del self.lanes[host][plug.lane]
 
     def put_move(self, move: Move) -> None:
         """Add or replace, live or ended."""
@@ -394,7 +484,7 @@ class Index:
         """
         before = self.footings.get(port_id, NOWHERE)
         port = self.ports[port_id]
-        after = footing(port.host, self.moves.get(port_id), self.places.get(port_id, {}), up=self.is_up(port))
+        after = footing(port.host, self.move_of(port_id), self.places.get(port_id, {}), up=self.is_up(port))
         if after is NOWHERE:
             self.footings.pop(port_id, None)
         else:

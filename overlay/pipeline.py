@@ -19,7 +19,9 @@ from overlay.tables import (
     forward,
     guard,
     guard_nd,
+    mirror,
     neighbours,
+    reply,
     services,
     storm,
 )
@@ -33,6 +35,7 @@ PIPELINE: Final = Pipeline(
     arp.TABLE,
     neighbours.TABLE,
     advertise.TABLE,
+    reply.TABLE,
     services.TABLE,
     *filters.SENDER.tables,
     arrive.TABLE,
@@ -41,6 +44,7 @@ PIPELINE: Final = Pipeline(
     flood.TABLE,
     *filters.RECEIVER.tables,
     deliver.TABLE,
+    mirror.TABLE,
 )
 
 METERS: Final = (Meter(ANNOUNCEMENTS_METER, rate=100, burst=20),)

@@ -6,9 +6,10 @@ this module gathers the facts.  Each function checks everything before it change
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from itertools import chain
+from typing import Final, NamedTuple
 
 from overlay.changes import (
     Activate,
@@ -26,9 +27,11 @@ from overlay.changes import (
     Unplugged,
     UpdatePort,
 )
+from overlay.direct.linking import housed, link
 from overlay.documents import write_move
 from overlay.guests.names import domain_of, relative
 from overlay.index import Index
+from overlay.mirrors.keeping import drop_mirrors
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
 from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses, follow_mac
 from overlay.policy.ports import by_default, check_security, chosen_groups, chosen_pairs, secured
@@ -36,7 +39,7 @@ from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.revisions import fresh
 from overlay.sharing import check_guest
-from overlay.values import Countable, HostName, Mac, Port
+from overlay.values import Countable, HostName, LocalLink, Mac, Port, VnicType
 
 HISTORY: Final = 200
 """How many ended moves are kept."""
@@ -53,6 +56,8 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
     if change.id in index.ports:
         raise Conflict(f"id: there is a port {change.id} already", field="id")
     _known(index, change.host)
+    wire = link(index, change.attach, change.id)
+    host = housed(index, change.attach.vnic_type, wire, change.host)
     index.qos.check(change.qos_policy_id)
     mac = choose_mac(index, change)
     if change.fixed_ips is None:
@@ -66,7 +71,7 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         change.name,
         mac,
         fixed_ips,
-        change.host,
+        host,
         change.device_id,
         change.device_owner,
         change.description,
@@ -77,23 +82,22 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         chosen_pairs(mac, change.allowed_pairs),
         change.qos_policy_id,
         relative(change.dns_name, domain_of(network, index.settings.dns_domain)),
+        vnic_type=change.attach.vnic_type,
+        local_link=wire,
     )
     check_security(port)
     index.holdings.charge(Countable.PORT, change.project_id)
     record.put_port(port if change.default_group is None else by_default(index, port, change.default_group, record))
     record.refoot(change.id)
-    for host in tuple(index.places.get(change.id, ())):
-        appeared(index, host, change.id, record)
+    for place in tuple(index.places.get(change.id, ())):
+        appeared(index, place, change.id, record)
+    _wire(index, wire, record)
 
 
 def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
     """Change a port's texts, addresses, security, admin state or host."""
     port = fresh(index.port(change.id), change.expected)
-    host = port.host if isinstance(change.host, Unchanged) else change.host
-    if host != port.host:
-        _known(index, host)
-        if change.id in index.moves:
-            raise _moving(index.moves[change.id])
+    to = _destination(index, port, change)
     policy = port.qos_policy_id if isinstance(change.qos_policy_id, Unchanged) else change.qos_policy_id
     index.qos.check(policy)
     mac, fixed_ips = port.mac, port.fixed_ips
@@ -118,6 +122,9 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         dns_name=port.dns_name if change.dns_name is None else _named(index, port, change.dns_name),
     )
     port = secured(index, port, change)
+    if to.wires_anew(before):
+        _unwire(index, before, record)
+        port = replace(port, vnic_type=to.vnic_type, local_link=to.wire)
     record.put_port(port)
     if port.fixed_ips != before.fixed_ips:
         record.readdress(port.id)
@@ -125,12 +132,79 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         record.reprogram(port.id)
     if port.admin_up != before.admin_up:
         record.refoot(port.id)
-    if host == port.host:
+    _go(index, before, to, record)
+
+
+class _Destination(NamedTuple):
+    """How a port is to reach its machine, and on which host it is to be."""
+
+    vnic_type: VnicType
+    wire: LocalLink | None
+    host: HostName | None
+
+    def wires_anew(self, port: Port) -> bool:
+        """Whether a port is wired otherwise than so."""
+        return (self.vnic_type, self.wire) != (port.vnic_type, port.local_link)
+
+
+def _destination(index: Index, port: Port, change: UpdatePort) -> _Destination:
+    """Where a port is to go, if it may go there; a wired port that is unbound has no wire."""
+    vnic_type, wire = port.vnic_type, port.local_link
+    stays = isinstance(change.host, Unchanged)
+    asked = None if isinstance(change.host, Unchanged) else change.host
+    if change.attach is not None:
+        vnic_type, wire = change.attach.vnic_type, link(index, change.attach, port.id)
+        stays = stays and vnic_type is port.vnic_type is VnicType.NORMAL
+    elif not stays and asked is None:
+        wire = None
+    to = _Destination(vnic_type, wire, port.host if stays else housed(index, vnic_type, wire, asked))
+    if to.wires_anew(port):
+        _check_movable(index, port)
+    if to.host != port.host:
+        _check_own_place(index, port)
+        _known(index, to.host)
+        if port.id in index.moves:
+            raise _moving(index.moves[port.id])
+    return to
+
+
+def _go(index: Index, before: Port, to: _Destination, record: Recorder) -> None:
+    """Let a port go where it is to be: by a move from where it is plugged, by another cable at once."""
+    anew = to.wires_anew(before)
+    if not anew and to.host == before.host:
         return
-    if host is not None and port.host is not None and not index.gone(port.host, port.id):
-        _begin(index, port, host, Trigger.REBIND, record, automatic=True)
-    else:
-        _bind(index, index.ports[port.id], host, record)
+    port = index.ports[before.id]
+    if not anew and to.host is not None and before.host is not None and not index.gone(before.host, port.id):
+        _begin(index, port, to.host, Trigger.REBIND, record, automatic=True)
+        return
+    _bind(index, port, to.host, record)
+    _wire(index, to.wire, record)
+    for place in tuple(index.places.get(port.id, ())) if anew and to.host is None else ():
+        appeared(index, place, port.id, record)
+
+
+def _check_movable(index: Index, port: Port) -> None:
+    """A port that is taken from one kind of place to another one neither moves nor is of a trunk."""
+    if port.id in index.moves:
+        raise _moving(index.moves[port.id])
+    if index.trunks.carrying(port.id) is not None or index.trunks.led_by(port.id) is not None:
+        raise Conflict(
+            f"binding:vnic_type: port {port.id} is of a trunk, it is not wired to an edge switch",
+            field="binding:vnic_type",
+            kind="TrunkPortInUse",
+        )
+
+
+def _wire(index: Index, wire: LocalLink | None, record: Recorder) -> None:
+    """Plug the port that is wired to a place, if the cable is there."""
+    if wire is not None:
+        tell(index, wire.switch, index.wires.taps(wire.switch, [wire.interface]), record)
+
+
+def _unwire(index: Index, port: Port, record: Recorder) -> None:
+    """Unplug a port that is wired."""
+    if port.local_link is not None:
+        tell(index, port.local_link.switch, {port.id: None}, record)
 
 
 def _named(index: Index, port: Port, name: str) -> str:
@@ -152,15 +226,35 @@ def _check_unbound(port: Port, mac: Mac) -> None:
         )
 
 
+def _check_own_place(index: Index, port: Port) -> None:
+    """A sub-port is where its parent is."""
+    trunk = index.trunks.carrying(port.id)
+    if trunk is not None:
+        raise Conflict(
+            f"binding:host_id: Port {port.id} is currently a subport for trunk {trunk.id}, it goes where port"
+            f" {trunk.port_id} goes.",
+            field="binding:host_id",
+            kind="PortInUseAsSubPort",
+        )
+
+
 def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:
-    """Remove a port, whatever it is doing."""
+    """Remove a port, whatever it is doing, unless a trunk needs it."""
     port = fresh(index.port(change.id), change.expected)
+    for trunk, noun, kind in (
+        (index.trunks.carrying(port.id), "subport", "PortInUseAsSubPort"),
+        (index.trunks.led_by(port.id), "parent port", "PortInUseAsTrunkParent"),
+    ):
+        if trunk is not None:
+            raise Conflict(f"Port {port.id} is currently a {noun} for trunk {trunk.id}.", field="port_id", kind=kind)
     move = index.moves.get(change.id)
     if move is not None:
         record.put_move(move.entering(Phase.CANCELLED, record.now, "port deleted"))
+    _unwire(index, port, record)
     for host, port_id in [place for place in index.stale if place[1] == change.id] if index.stale else ():
         _unstale(index, host, port_id, record)
     record.lift(change.id)
+    drop_mirrors(record, change.id)
     index.drop_port(change.id)
     record.store(Document(DocumentKind.PORT, change.id, None))
     record.policy_changed(ports=((port, None),))
@@ -170,7 +264,15 @@ def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:
 def bind_passive(index: Index, change: BindPassive, record: Recorder) -> None:
     """Prepare a second host for a port."""
     port = index.port(change.port_id)
+    _check_own_place(index, port)
     _known(index, change.host)
+    if port.vnic_type is not VnicType.NORMAL:
+        raise Conflict(
+            f"binding: port {port.id} is of binding:vnic_type {port.vnic_type}, another binding:profile moves it",
+            field="host",
+            kind="PortBindingError",
+        )
+    housed(index, port.vnic_type, None, change.host)
     move = index.moves.get(port.id)
     if change.host == port.host or (move is not None and change.host == move.target):
         raise Conflict(
@@ -212,6 +314,7 @@ def active_host(port: Port, move: Move | None) -> HostName | None:
 
 def _inactive_binding(index: Index, port_id: str, host: HostName) -> Move:
     port, move = index.port(port_id), index.moves.get(port_id)
+    _check_own_place(index, port)
     if host == active_host(port, move):
         raise Conflict(
             f"binding: host {host} is the active binding of port {port_id} already",
@@ -243,53 +346,82 @@ def _moving(move: Move) -> Conflict:
 
 def plugged(index: Index, change: Plugged, record: Recorder) -> None:
     """A tap has an OpenFlow port."""
-    _taps(index, change.host, {change.port_id: change.ofport}, record)
+    tell(index, change.host, {change.port_id: (change.ofport, 0)}, record)
 
 
 def unplugged(index: Index, change: Unplugged, record: Recorder) -> None:
     """A tap is gone."""
-    _taps(index, change.host, {change.port_id: None}, record)
+    tell(index, change.host, {change.port_id: None}, record)
 
 
 def snapshot(index: Index, change: HostSnapshot, record: Recorder) -> None:
-    """All taps of a host at once."""
-    taps: dict[str, int | None] = dict.fromkeys(index.taps.get(change.host, {}).values())
-    taps.update({port_id: None for host, port_id in index.stale if host == change.host})
-    taps.update(change.plugged)
-    if change.host not in index.reporting:
-        index.reporting.add(change.host)
-        record.touch(port_id for port_id, move in index.moves.items() if change.host in (move.source, move.target))
-    _taps(index, change.host, taps, record)
+    """All taps of a host at once; it has no cables."""
+    index.wires.retell(change.host, {})
+    retell(index, change.host, {port_id: (ofport, 0) for port_id, ofport in change.plugged}, record)
 
 
-def _taps(index: Index, host: HostName, taps: Mapping[str, int | None], record: Recorder) -> None:
+def retell(index: Index, host: HostName, plugged: Mapping[str, tuple[int, int] | None], record: Recorder) -> None:
+    """Bring all taps of a host up to date: all others are unplugged."""
+    taps: dict[str, tuple[int, int] | None] = dict.fromkeys(index.tellers.get(host, {}).values())
+    taps.update({port_id: None for where, port_id in index.stale if where == host})
+    taps.update(plugged)
+    if host not in index.reporting:
+        index.reporting.add(host)
+        record.touch(port_id for port_id, move in index.moves.items() if host in (move.source, move.target))
+    tell(index, host, taps, record)
+
+
+def tell(index: Index, host: HostName, taps: Mapping[str, tuple[int, int] | None], record: Recorder) -> None:
     """Bring the taps of a host up to date, all of them before anything follows from it."""
-    changed = {port_id: ofport for port_id, ofport in taps.items() if index.attachments.get((host, port_id)) != ofport}
-    evicted = {
-        other: None
-        for ofport in changed.values()
-        if ofport is not None
-        and (other := index.taps.get(host, {}).get((ofport, 0))) is not None
-        and other not in changed
-    }
-    changed.update(evicted)
-    for port_id in changed:
-        index.detach(host, port_id)
-    for port_id, ofport in changed.items():
-        if ofport is not None:
-            index.attach(host, port_id, ofport)
-    for port_id, ofport in {**taps, **evicted}.items():
-        if ofport is None:
+    told = {**taps, **dict.fromkeys(index.tell(host, taps))}
+    for each in _plug(index, host, chain.from_iterable(map(index.trunks.convoy, told))):
+        if each in index.ports:
+            record.refoot(each)
+    for port_id, tap in told.items():
+        if tap is None:
             _unstale(index, host, port_id, record)
         if port_id in index.ports:
             record.refoot(port_id)
-            if ofport is not None:
+            if tap is not None:
                 appeared(index, host, port_id, record)
+
+
+def replug(index: Index, port_id: str, record: Recorder) -> None:
+    """A port has become a sub-port, or is one no more: it is plugged by another tap now."""
+    own = index.told.get(port_id, {})
+    for host in {**own, **index.told.get(index.trunks.leader(port_id), {}), **index.places.get(port_id, {})}:
+        for other in _plug(index, host, [port_id]):
+            record.refoot(other)
+    record.refoot(port_id)
+    for host in tuple(own):
+        appeared(index, host, port_id, record)
+
+
+def _plug(index: Index, host: HostName, port_ids: Iterable[str]) -> Iterable[str]:
+    """Plug ports of a host as they are to be plugged by now.
+
+    :returns: those that are plugged otherwise than before, among them ports whose lane is a tap's number now.
+    """
+    changed = {port_id: index.wanted(host, port_id) for port_id in port_ids}
+    for port_id, wanted in tuple(changed.items()):
+        plug = index.plug_of(host, port_id)
+        if (None if plug is None else (plug.ofport, plug.vid)) == wanted:
+            del changed[port_id]
+        elif wanted is not None and not wanted[1]:
+            holder = index.lanes.get(host, {}).get(wanted[0], port_id)
+            changed.setdefault(holder, index.wanted(host, holder))
+    for port_id in changed:
+        index.detach(host, port_id)
+    # Taps first: their lanes are not theirs to choose.
+    for port_id, wanted in sorted(changed.items(), key=lambda each: each[1] is not None and bool(each[1][1])):
+        if wanted is not None:
+            index.attach(host, port_id, *wanted)
+    return changed
 
 
 def announced(index: Index, change: Announced, record: Recorder) -> None:
     """The VM runs at the target: switch over, as soon as that is ready."""
-    move = index.moves.get(change.port_id)
+    move = index.move_of(change.port_id)
     if (
         move is not None
         and change.host == move.target
@@ -300,12 +432,14 @@ def announced(index: Index, change: Announced, record: Recorder) -> None:
         move = replace(move, automatic=True)
         index.put_move(move)
         record.store(write_move(move))
-        record.touch([change.port_id])
+        record.touch([move.port_id])
 
 
 def appeared(index: Index, host: HostName, port_id: str, record: Recorder) -> None:
     """A tap of a port is plugged at a host: bind the port there, or begin a move if its home is another one."""
     port = index.ports[port_id]
+    if port.vnic_type is not VnicType.NORMAL or index.trunks.carrying(port_id) is not None:
+        return
     if host not in index.hosts or host == port.host or port_id in index.moves or (host, port_id) in index.stale:
         return
     if port.host is None:
@@ -321,9 +455,16 @@ def _bind(index: Index, port: Port, host: HostName | None, record: Recorder) -> 
     """Give a port another home at once."""
     if host is not None:
         _unstale(index, host, port.id, record)
-    record.put_port(replace(port, host=host))
-    record.tell(NoticeKind.PORT_BOUND, port.id, host or "")
+    house(index, port.id, host, record)
     record.refoot(port.id)
+
+
+def house(index: Index, port_id: str, host: HostName | None, record: Recorder) -> None:
+    """Write down where a port's home is, and with it that of its sub-ports."""
+    for each in index.trunks.convoy(port_id):
+        if index.ports[each].host != host:
+            record.put_port(replace(index.ports[each], host=host))
+            record.tell(NoticeKind.PORT_BOUND, each, host or "")
 
 
 def _begin(index: Index, port: Port, target: HostName, trigger: Trigger, record: Recorder, *, automatic: bool) -> None:
@@ -336,21 +477,21 @@ def _begin(index: Index, port: Port, target: HostName, trigger: Trigger, record:
 
 
 def advance(index: Index, port_id: str, record: Recorder) -> None:
-    """Take a port's move as far as the facts allow."""
-    while (move := index.moves.get(port_id)) is not None:
+    """Take a port's move, or that of its trunk, as far as the facts allow."""
+    while (move := index.move_of(port_id)) is not None:
         arrow = following(_situation(index, move, record.now))
         if arrow is None:
             return
         move = move.entering(arrow.after, record.now, arrow.because)
         if move.live:
             record.put_move(move)
-            record.refoot(port_id)
+            record.refoot(move.port_id)
         else:
             _end(index, move, record)
 
 
 def _situation(index: Index, move: Move, now: float) -> Situation:
-    pending = index.pending(move.port_id)
+    pending = frozenset[HostName]().union(*map(index.pending, index.trunks.convoy(move.port_id)))
     return Situation(
         move=move,
         now=now,
@@ -371,11 +512,8 @@ def _end(index: Index, move: Move, record: Recorder) -> None:
     """End a move: the loser's tap, if it may still be plugged, must not begin another one."""
     winner, loser = (move.target, move.source) if move.phase is Phase.SETTLED else (move.source, move.target)
     record.put_move(move if index.gone(loser, move.port_id) else replace(move, stale=loser))
-    port = index.ports[move.port_id]  # as the move's end has left it
-    if port.host != winner:
-        record.put_port(replace(port, host=winner))
-        record.tell(NoticeKind.PORT_BOUND, port.id, winner)
-    record.refoot(port.id)
+    house(index, move.port_id, winner, record)
+    record.refoot(move.port_id)
     _trim(index, record)
 
 

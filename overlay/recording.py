@@ -6,7 +6,7 @@ footing into exactly the compile units that read it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from overlay.changes import Document, DocumentKind, Notice, NoticeKind, Outcome, Unit, UnitKind, Wait
@@ -28,6 +28,8 @@ from overlay.policy.values import AddressGroup, SecurityRule
 from overlay.qos.documents import write_qos_policy
 from overlay.qos.values import QosPolicy
 from overlay.revisions import Recorded, revised
+from overlay.trunks.documents import write_trunk
+from overlay.trunks.values import Trunk
 from overlay.values import HostName, Network, Port, Record, Share, Subnet, SubnetPool
 
 _BINDINGS_CHANGE: Final = frozenset(Phase) - {Phase.READY, Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE}
@@ -126,6 +128,14 @@ class Recorder:
         self.index.drop_share(share_id)
         self.store(Document(DocumentKind.SHARE, share_id, None))
 
+    def put_trunk(self, trunk: Trunk) -> None:
+        """Add or replace a trunk and store it."""
+        before = self.index.trunks.by_id.get(trunk.id)
+        if before != trunk:
+            trunk = self.next_revision(DocumentKind.TRUNK, before, trunk)
+            self.index.put_trunk(trunk)
+            self.store(write_trunk(trunk))
+
     def put_port(self, port: Port) -> None:
         """Add or replace a port and store it."""
         before = self.index.ports.get(port.id)
@@ -192,8 +202,8 @@ class Recorder:
 
     def put_move(self, move: Move) -> None:
         """Replace a move, store it and tell of its phase; its port has other bindings by it."""
-        if move.phase in _BINDINGS_CHANGE:
-            port = self.index.ports[move.port_id]
+        for port_id in self.index.trunks.convoy(move.port_id) if move.phase in _BINDINGS_CHANGE else ():
+            port = self.index.ports[port_id]
             self._store_port(self.next_revision(DocumentKind.PORT, port, port))
         self.index.put_move(move)
         self.store(write_move(move))
@@ -201,12 +211,13 @@ class Recorder:
         self.touch([move.port_id])
 
     def refoot(self, port_id: str) -> None:
-        """A port's home, move or taps have changed: soil what reads its place."""
-        before, after, turned = self.index.refoot(port_id)
-        self._follow_groups()
-        self.touch([port_id])
-        if before != after or turned:
-            self._compare(port_id, before, after, turned, waits=True)
+        """A port's home, move or taps have changed: soil what reads its place, and that of its sub-ports."""
+        for each in self.index.trunks.convoy(port_id):
+            before, after, turned = self.index.refoot(each)
+            self._follow_groups()
+            self.touch([each])
+            if before != after or turned:
+                self._compare(each, before, after, turned, waits=True)
 
     def reprogram(self, port_id: str) -> None:
         """Something that a port's program reads has changed: soil it wherever the port is plugged."""
@@ -222,6 +233,22 @@ class Recorder:
         for host in index.present_on(index.ports[port_id].network_id) if index.footing(port_id).pointer else ():
             self.soil(host, UnitKind.ADDRESS, port_id)
             self.wait(host, port_id)
+
+    def reflect(self, port_id: str) -> None:
+        """Whose copies a port gets has changed, who gets copies of its frames, or how its host is reached."""
+        self.touch([port_id])
+        for unit in self._mirroring(port_id, self.index.footing(port_id).hosts):
+            self._dirty.add(unit)
+            self.wait(unit.host, port_id)
+
+    def _mirroring(self, port_id: str, hosts: Iterable[HostName]) -> Iterator[Unit]:
+        """What makes copies of a port's frames or brings it some, and what makes those; all of it reads its place."""
+        index = self.index
+        for host in hosts:
+            yield Unit(host, UnitKind.MIRROR, port_id)
+        for source in index.mirrors.watched(port_id):
+            for tap in index.footing(source).taps:
+                yield Unit(tap.host, UnitKind.MIRROR, source)
 
     def lift(self, port_id: str) -> None:
         """A port stands nowhere any more and is about to be dropped."""
@@ -248,6 +275,8 @@ class Recorder:
         if turned:
             soiled.update(Unit(host, UnitKind.NETWORK, network_id) for host in (*present, *turned))
         soiled |= memberships.follow(index, self, port_id, before, after)
+        if port_id in index.mirrors:
+            soiled.update(self._mirroring(port_id, (*before.hosts, *after.hosts)))
         for host in {unit.host for unit in soiled} if waits else ():
             self.wait(host, port_id)
         self._dirty |= soiled | memberships.of_network(index, network_id, turned)

@@ -9,13 +9,27 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
+from overlay.mirrors.values import TapFlow, TapService
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.qos.values import QosPolicy
 from overlay.refusals import Stale
+from overlay.trunks.values import Trunk
 from overlay.values import Network, Port, Share, Subnet, SubnetPool
 
 Recorded = TypeVar(
-    "Recorded", Network, Subnet, Port, SubnetPool, Share, SecurityGroup, SecurityRule, AddressGroup, QosPolicy
+    "Recorded",
+    Network,
+    Subnet,
+    Port,
+    SubnetPool,
+    Share,
+    SecurityGroup,
+    SecurityRule,
+    AddressGroup,
+    QosPolicy,
+    Trunk,
+    TapService,
+    TapFlow,
 )
 """Whatever has a record."""
 

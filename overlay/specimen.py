@@ -24,11 +24,15 @@ from overlay.changes import (
 from overlay.compile import Compiler, units_of
 from overlay.describe import document
 from overlay.flow import Flow
+from overlay.mirrors.changes import CreateTapFlow, CreateTapService
+from overlay.mirrors.values import TapDirection
 from overlay.multicast.changes import Joined
 from overlay.pipeline import PIPELINE
 from overlay.policy.changes import CreateSecurityRule, MakeDefaultGroup
 from overlay.policy.values import Direction
 from overlay.tables.names import REGISTERS, TCP, CookieKind
+from overlay.trunks.changes import CreateTrunk
+from overlay.trunks.values import SubPort
 from overlay.values import DatapathId, Host, HostName, Mac, Vni
 from overlay.world import World
 
@@ -48,9 +52,11 @@ _KINDS: Final = {
     CookieKind.PEER: "per address that rules name as the remote end, in a network",
     CookieKind.SERVICE: "per service that rules name, in a network",
     CookieKind.CLAUSE: "per clause: the rules of a group that name one remote end",
+    CookieKind.MIRROR: "per port that is mirrored or gets copies",
     CookieKind.ASKED_GROUPS: "per plugged port, for what it says of multicast groups",
     CookieKind.ASKED_NAMES: "per plugged port, for the names that it asks for",
     CookieKind.MULTICAST: "per multicast group that somebody in a network listens to",
+    CookieKind.TAGGED: "per plugged port, counting what it sends with a tag that it has not",
 }
 
 INTRODUCTION: Final = """\
@@ -58,7 +64,8 @@ Every hypervisor's `br-int` holds these tables; a packet meets them in this orde
 declaration (`overlay/pipeline.py`, `overlay/tables/`), and the sample flows are compiled from a small world: network
 100 with port `a` here (OpenFlow port 2), port `b` at a host with LA 10.0.2.11, a port that is being prepared to come
 here (port 4), and one that has just moved away. All are in their project's default group, which lets TCP in to ports
-80 and 81 besides what its own members send. Port 1 is the VXLAN tunnel."""
+80 and 81 besides what its own members send. Port `a` is the parent of a trunk, of which VLAN 7 is another port. What
+the port that is being prepared sends and gets is copied to `a` and, by VNI 2, to `b`. Port 1 is the VXLAN tunnel."""
 
 
 def _do(world: World, change: Change) -> None:
@@ -88,8 +95,13 @@ def _world() -> World:
         _do(world, BindPassive(port_id, target))
         _do(world, Plugged(target, port_id, 4))
     _do(world, Activate("leaving", _THERE))
+    for watcher in ("a", "b", "leaving"):
+        _do(world, CreateTapService(f"at {watcher}", "project", watcher))
+        _do(world, CreateTapFlow(f"to {watcher}", "project", f"at {watcher}", "coming", TapDirection.BOTH))
     for host, port_id in ((_HERE, "a"), (_THERE, "b")):
         _do(world, Joined(host, port_id, (IPv4Address("239.1.1.1"),)))
+    _do(world, CreatePort("sub", "project", "net", mac=Mac(0x02_00_00_00_00_00 + 20)))
+    _do(world, CreateTrunk("trunk", "project", "a", sub_ports=(SubPort("sub", 7),)))
     return world
 
 

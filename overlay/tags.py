@@ -1,7 +1,7 @@
 """Which tags does an object have?
 
-Words that people hang on networks, subnets, ports, subnet pools, security groups, address groups and QoS policies to
-find them again; they mean nothing to us.
+Words that people hang on networks, subnets, ports, subnet pools, QoS policies, security groups, address groups and
+trunks to find them again; they mean nothing to us.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def set_tags(index: Index, change: SetTags, record: Recorder) -> None:
             record.put_subnetpool(_tagged(index.subnetpool(change.id), change))
         case DocumentKind.QOS_POLICY:
             record.put_qos_policy(_tagged(index.qos.policy(change.id), change))
+        case DocumentKind.TRUNK:
+            record.put_trunk(_tagged(index.trunks.find(change.id), change))
         case _:
             raise Invalid(f"tags: a {change.kind} has no tags", field="tags", kind="InvalidInput")
 

@@ -49,6 +49,7 @@ def create_network(index: Index, change: CreateNetwork, record: Recorder) -> Non
             change.port_security,
             change.qos_policy_id or index.qos.defaults.get(change.project_id),
             check_domain(change.dns_domain, "dns_domain"),
+            change.vlan_transparent,
         )
     )
 

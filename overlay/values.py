@@ -121,6 +121,7 @@ class Network:
     A network that is administratively down carries nothing: none of its ports may send or be sent to.
 
     :ivar port_security: what ports have that do not say.
+    :ivar vlan_transparent: whether it carries frames with a VLAN tag; if not, they end at the port that sends them.
     """
 
     id: str
@@ -134,6 +135,7 @@ class Network:
     port_security: bool = True
     qos_policy_id: str | None = None
     dns_domain: str = ""
+    vlan_transparent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,10 @@ class Countable(StrEnum):
     SECURITY_GROUP = "security_group"
     SECURITY_GROUP_RULE = "security_group_rule"
     ADDRESS_GROUP = "address_group"
+    TAP_SERVICE = "tap_service"
+    TAP_FLOW = "tap_flow"
     QOS_POLICY = "qos_policy"
+    TRUNK = "trunk"
 
 
 UNLIMITED: Final = -1
@@ -269,6 +274,36 @@ class AddressPair:
     network: IpNetwork
 
 
+class VnicType(StrEnum):
+    """How a port reaches its machine, by Neutron's words: by a hypervisor's switch, or past all of them."""
+
+    NORMAL = "normal"
+    DIRECT = "direct"
+    BAREMETAL = "baremetal"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalLink:
+    """Where a machine is wired to: the VLAN of an interface of an edge switch.
+
+    :ivar switch: the name by which the edge switch joined.
+    :ivar interface: of its br-vtep.
+    :ivar vid: 0 for the frames without a tag.
+    :ivar pci_slot: of the virtual function, as the operator says it; it means nothing to us, as physical_network.
+    """
+
+    switch: HostName
+    interface: str
+    vid: int = 0
+    pci_slot: str = ""
+    physical_network: str = ""
+
+    @property
+    def place(self) -> tuple[HostName, str, int]:
+        """What no two ports can have."""
+        return self.switch, self.interface, self.vid
+
+
 @dataclass(frozen=True, slots=True)
 class Port:
     """A virtual machine's attachment: the owner of one MAC and some IPs (its AA) in one network.
@@ -277,6 +312,7 @@ class Port:
 
     :ivar port_security: whether its frames are checked for its addresses, and by its groups.
     :ivar security_groups: sorted; ``()`` allows nothing, ``None`` everything (no policy was ever asked for).
+    :ivar local_link: of a port that is wired to an edge switch, which ``host`` is then.
     """
 
     id: str
@@ -296,6 +332,8 @@ class Port:
     allowed_pairs: tuple[AddressPair, ...] = ()
     qos_policy_id: str | None = None
     dns_name: str = ""
+    vnic_type: VnicType = VnicType.NORMAL
+    local_link: LocalLink | None = None
 
     @property
     def filtered(self) -> bool:
@@ -303,9 +341,18 @@ class Port:
         return self.port_security and self.security_groups is not None
 
 
+class HostKind(StrEnum):
+    """What a host's tunnel endpoint is for."""
+
+    HYPERVISOR = "hypervisor"
+    EDGE = "edge"
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """A hypervisor that has joined: its br-int, and the LA that VXLAN packets to it are addressed to.
+
+    An edge switch is one too, to the machines that are wired to it; its bridge is br-vtep.
 
     ``tunnel_port`` is the OpenFlow number of br-int's VXLAN port, ``None`` until Open vSwitch has given it one.
     ``answers_nd`` is whether its datapath can rewrite a neighbour solicitation into an advertisement (the
@@ -317,6 +364,7 @@ class Host:
     datapath_id: DatapathId
     tunnel_port: int | None = None
     answers_nd: bool = True
+    kind: HostKind = HostKind.HYPERVISOR
 
 
 class PortStatus(StrEnum):

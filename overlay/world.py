@@ -32,9 +32,11 @@ from overlay.documents import (
     write_subnet,
     write_subnetpool,
 )
-from overlay.footing import Footing
+from overlay.footing import Footing, Plug
 from overlay.handlers import HANDLERS
 from overlay.index import Index
+from overlay.mirrors.documents import read_tap_flow, read_tap_service, write_tap_flow, write_tap_service
+from overlay.mirrors.values import TapFlow, TapService
 from overlay.moves import Move, Phase, deadline
 from overlay.multicast import memberships
 from overlay.multicast.documents import write_memberships
@@ -52,6 +54,8 @@ from overlay.qos.documents import read_qos_policy, write_qos_policy
 from overlay.qos.values import UNSAID, Limits, QosPolicy
 from overlay.recording import Recorder
 from overlay.settings import Settings
+from overlay.trunks.documents import read_trunk, write_trunk
+from overlay.trunks.values import Trunk
 from overlay.values import (
     EVERYBODY,
     Countable,
@@ -86,6 +90,7 @@ class World:
 
     :ivar attachments: (host, port id) to OpenFlow port number.
     :ivar policy: what the compiler reads of security groups; for reading.
+    :ivar mirrors: likewise of tap services and tap flows.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -100,9 +105,13 @@ class World:
         self.security_groups: Mapping[str, SecurityGroup] = MappingProxyType(policy.groups)
         self.security_rules: Mapping[str, SecurityRule] = MappingProxyType(policy.rules)
         self.address_groups: Mapping[str, AddressGroup] = MappingProxyType(policy.address_groups)
+        self.mirrors = mirrors = index.mirrors
+        self.tap_services: Mapping[str, TapService] = MappingProxyType(mirrors.services)
+        self.tap_flows: Mapping[str, TapFlow] = MappingProxyType(mirrors.flows)
         self.qos_policies: Mapping[str, QosPolicy] = MappingProxyType(index.qos.by_id)
         self.default_limits: Mapping[Countable, int] = MappingProxyType(index.holdings.defaults)
         self.quotas: Mapping[str, Quota] = MappingProxyType(index.holdings.quotas)
+        self.trunks: Mapping[str, Trunk] = MappingProxyType(index.trunks.by_id)
         self.hosts: Mapping[HostName, Host] = MappingProxyType(index.hosts)
         self.attachments: Mapping[tuple[HostName, str], int] = MappingProxyType(index.attachments)
 
@@ -135,6 +144,9 @@ class World:
             (DocumentKind.ADDRESS_GROUP, read_address_group, index.policy.put_address_group),
             (DocumentKind.SECURITY_GROUP, read_group, index.policy.put_group),
             (DocumentKind.SECURITY_RULE, read_rule, index.policy.put_rule),
+            (DocumentKind.TRUNK, read_trunk, index.put_trunk),
+            (DocumentKind.TAP_SERVICE, read_tap_service, index.put_tap_service),
+            (DocumentKind.TAP_FLOW, read_tap_flow, index.mirrors.put_flow),
         )
         for kind, read, put in simple:
             for id_, body in bodies[kind]:
@@ -232,6 +244,38 @@ class World:
     def address_groups_of_project(self, project: str) -> tuple[AddressGroup, ...]:
         """A project's address groups."""
         return tuple(self.address_groups[id_] for id_ in self._index.holdings.ids(Countable.ADDRESS_GROUP, project))
+
+    def trunk(self, trunk_id: str) -> Trunk:
+        """Look up.  :raises NotFound: ``TrunkNotFound``."""
+        return self._index.trunks.find(trunk_id)
+
+    def trunk_led_by(self, port_id: str) -> Trunk | None:
+        """The trunk whose parent a port is."""
+        return self._index.trunks.led_by(port_id)
+
+    def trunk_carrying(self, port_id: str) -> Trunk | None:
+        """The trunk whose sub-port a port is."""
+        return self._index.trunks.carrying(port_id)
+
+    def trunks_of_project(self, project: str) -> tuple[Trunk, ...]:
+        """A project's trunks."""
+        return tuple(self.trunks[id_] for id_ in self._index.holdings.ids(Countable.TRUNK, project))
+
+    def tap_service(self, service_id: str) -> TapService:
+        """Look up.  :raises NotFound: ``TapServiceNotFound``."""
+        return self._index.mirrors.service(service_id)
+
+    def tap_flow(self, flow_id: str) -> TapFlow:
+        """Look up.  :raises NotFound: ``TapFlowNotFound``."""
+        return self._index.mirrors.flow(flow_id)
+
+    def tap_services_of_project(self, project: str) -> tuple[TapService, ...]:
+        """A project's tap services."""
+        return tuple(self.tap_services[id_] for id_ in self._index.holdings.ids(Countable.TAP_SERVICE, project))
+
+    def tap_flows_of_project(self, project: str) -> tuple[TapFlow, ...]:
+        """A project's tap flows."""
+        return tuple(self.tap_flows[id_] for id_ in self._index.holdings.ids(Countable.TAP_FLOW, project))
 
     def qos_policy(self, policy_id: str) -> QosPolicy:
         """Look up.  :raises NotFound: ``QosPolicyNotFound``."""
@@ -331,7 +375,7 @@ class World:
 
         :raises NotFound: as ``port``.
         """
-        port, move = self.port(port_id), self._index.moves.get(port_id)
+        port, move = self.port(port_id), self._index.move_of(port_id)
         active = placement.active_host(port, move)
         if active is None:
             return ()
@@ -354,13 +398,13 @@ class World:
 
     def active_host(self, port: Port) -> HostName | None:
         """Where a port's active binding is: at the target of a move from its activation on."""
-        return placement.active_host(port, self._index.moves.get(port.id))
+        return placement.active_host(port, self._index.move_of(port.id))
 
     def ports_bound_to(self, host: HostName) -> Iterable[Port]:
         """The ports whose active binding is at a host, be they at home there or on the move to it."""
         moving = (move for move in self._index.moves.values() if host in (move.source, move.target))
         near = {port.id: port for port in self.ports_on_host(host)}
-        near |= {move.port_id: self.ports[move.port_id] for move in moving}
+        near |= {id_: self.ports[id_] for move in moving for id_ in self._index.trunks.convoy(move.port_id)}
         return (port for port in near.values() if self.active_host(port) == host)
 
     def ports_on_host(self, host: HostName) -> tuple[Port, ...]:
@@ -417,9 +461,21 @@ class World:
         """How many reports of a port were beyond a limit."""
         return self._index.listeners.refused.get(port_id, 0)
 
+    def port_in_lane(self, host: HostName, lane: int) -> str | None:
+        """The id of the port that has this number on a host."""
+        return self._index.lanes.get(host, {}).get(lane)
+
+    def plug_of(self, host: HostName, port_id: str) -> Plug | None:
+        """How a port is plugged at a host."""
+        return self._index.plug_of(host, port_id)
+
+    def taps_told(self, host: HostName) -> tuple[tuple[str, int], ...]:
+        """The taps that a host says that it has: of sub-ports there are none, unless they are plugged by themselves."""
+        return tuple((port_id, ofport) for (ofport, _), port_id in self._index.tellers.get(host, {}).items())
+
     def move_of(self, port_id: str) -> Move | None:
-        """The live move of a port."""
-        return self._index.moves.get(port_id)
+        """The live move that takes a port along: its own, or of a sub-port that of its parent."""
+        return self._index.move_of(port_id)
 
     def moves_under_way(self) -> Iterable[Move]:
         """All live moves."""
@@ -486,8 +542,11 @@ class World:
             *map(write_address_group, self.address_groups.values()),
             *map(write_group, self.security_groups.values()),
             *map(write_rule, self.security_rules.values()),
+            *map(write_trunk, self.trunks.values()),
             *map(write_port, self.ports.values()),
             *map(write_move, self.moves()),
             *map(write_share, self.shares.values()),
+            *map(write_tap_service, self.tap_services.values()),
+            *map(write_tap_flow, self.tap_flows.values()),
             *(write_memberships(port_id, listeners.since(port_id)) for port_id in listeners.ports()),
         )

@@ -1,7 +1,9 @@
-"""Which virtual ports are plugged into this host's br-int, and what has just changed about that?
+"""What is plugged into this host's bridge, and what has just changed about that?
 
-A port is plugged when an interface of br-int carries its id as ``external_ids:iface-id`` (as libvirt and Nova do it)
-and Open vSwitch has given it an OpenFlow port number.  Work per change is bounded by the interfaces that changed.
+At a hypervisor these are virtual ports: an interface of br-int carries a port's id as ``external_ids:iface-id`` (as
+libvirt and Nova do it).  At an edge switch they are the machines' cables: an interface of br-vtep by its own name, if
+its link is not down.  Both count once Open vSwitch has given them an OpenFlow port number.  Work per change is bounded
+by the interfaces that changed.
 """
 
 from __future__ import annotations
@@ -9,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from controller.ovsdb.repair import BRIDGE
-from controller.ovsdb.replica import Replica, RowId
+from controller.ovsdb.join import Join
+from controller.ovsdb.repair import TUNNEL
+from controller.ovsdb.replica import InterfaceRow, Replica, RowId
+from overlay.values import HostKind
 
 _OFPORTS: Final = range(1, 0xFF00)
 """Numbers that Open vSwitch gives to ports (OFPP_MAX of OpenFlow 1.0); LOCAL is above and -1 is an error."""
 
 
 class Attachment(NamedTuple):
-    """A port is plugged at this OpenFlow port number now, or (None) nowhere on this host."""
+    """A port (or an interface) is plugged at this OpenFlow port number now, or (None) nowhere on this host."""
 
     port_id: str
     ofport: int | None
@@ -32,8 +36,10 @@ class _Plug(NamedTuple):
 class Attachments:
     """What is plugged, according to the rows and to what has been told so far."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, join: Join) -> None:
         self._replica = replica
+        self._bridge = join.bridge
+        self._name = _cable if join.kind is HostKind.EDGE else _iface_id
         self._seen: dict[RowId, _Plug] = {}
         self._claims: dict[str, dict[RowId, _Plug]] = {}
         self._told: dict[str, _Plug] = {}
@@ -129,7 +135,7 @@ class Attachments:
         row = self._replica.interfaces.get(interface)
         if row is None or not self._is_on_bridge(interface):
             return None
-        port_id = row.external_ids.get("iface-id", "")
+        port_id = self._name(row)
         if not port_id or row.ofport is None or row.ofport not in _OFPORTS:
             return None
         return _Plug(interface, port_id, row.ofport)
@@ -144,4 +150,14 @@ class Attachments:
     def _is_on_bridge(self, interface: RowId) -> bool:
         bridge = self._replica.bridge_of_interface(interface)
         row = None if bridge is None else self._replica.bridges.get(bridge)
-        return row is not None and row.name == BRIDGE
+        return row is not None and row.name == self._bridge
+
+
+def _iface_id(row: InterfaceRow) -> str:
+    """By which id a machine's interface is known; none where it is no machine's."""
+    return row.external_ids.get("iface-id", "")
+
+
+def _cable(row: InterfaceRow) -> str:
+    """By which name a cable is known; none where it is the tunnel, or leads nowhere."""
+    return "" if row.name == TUNNEL or row.link_state == "down" else row.name

@@ -17,8 +17,8 @@ Name: TypeAlias = HostName | DatapathId
 class Claimant(Protocol):
     """A session, as far as the right to a name is concerned."""
 
-    def supersede(self) -> None:
-        """Hang up, and say nothing more about the machine: a newer session has taken over."""
+    def supersede(self, name: Name) -> None:
+        """Hang up, and say nothing more about this name: a newer session has taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Claims:
             return False
         self._claims[name] = _Claim(machine, claimant)
         if claim is not None and claim.holder is not claimant:
-            claim.holder.supersede()
+            claim.holder.supersede(name)
         return True
 
     def release(self, name: Name, claimant: Claimant) -> bool:

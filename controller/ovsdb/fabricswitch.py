@@ -34,6 +34,10 @@ class FabricRole:
         self._own = self._operators_own()
         sink(FabricReachable(datapath_id, session, self._own))
 
+    def fits(self, join: object, name: object) -> bool:
+        """Whether this is what a machine asks to be."""
+        return isinstance(join, FabricJoin) and name == self.name
+
     @property
     def place(self) -> str:
         """The bridge that is written to."""

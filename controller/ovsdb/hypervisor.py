@@ -1,7 +1,8 @@
 """What does a session do for a caller that is a hypervisor?
 
 It tells the owner what is there (``HostReachable``, ``HostSeen``, ``HostSnapshot``) and then each change, and says what
-must be written so that br-int is as the controller needs it.
+must be written so that br-int is as the controller needs it.  An edge switch to which machines are wired is a
+hypervisor to them: its bridge is br-vtep, and instead of plugged ports its cables are told (``EdgeSnapshot``).
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from ipaddress import IPv4Address
 from controller.events import HostReachable, HostUnreachable, Sink
 from controller.ovsdb.attachments import Attachments
 from controller.ovsdb.join import Join
-from controller.ovsdb.repair import BRIDGE, TUNNEL, plan_repair
+from controller.ovsdb.repair import TUNNEL, plan_repair
 from controller.ovsdb.replica import Replica, RowId
 from controller.ovsdb.transaction import Repair
 from overlay.changes import HostSeen, HostSnapshot, Plugged, Unplugged
-from overlay.values import Host, HostName
+from overlay.direct.changes import EdgeSnapshot, Unwired, Wired
+from overlay.values import Host, HostKind, HostName
 
 
 class HypervisorRole:
@@ -30,22 +32,31 @@ class HypervisorRole:
         self._replica = replica
         self._target = target
         self._sink = sink
-        self._attachments = Attachments(replica)
+        self._attachments = Attachments(replica, join)
         self._attachments.refresh(replica.interfaces)
         host = self._host()
         self.host = host
         self.name: HostName = host.name
         sink(HostReachable(host.name))
         sink(HostSeen(host))
-        sink(HostSnapshot(host.name, self._attachments.plugged()))
+        snapshot = EdgeSnapshot if self._wires else HostSnapshot
+        sink(snapshot(host.name, self._attachments.plugged()))
+
+    def fits(self, join: object, name: object) -> bool:
+        """Whether this is what a machine asks to be."""
+        return isinstance(join, Join) and name == self.name and join.kind is self._join.kind
+
+    @property
+    def _wires(self) -> bool:
+        return self._join.kind is HostKind.EDGE
 
     @property
     def place(self) -> str:
         """The bridge that is written to."""
-        return BRIDGE
+        return self._join.bridge
 
     def __str__(self) -> str:
-        return f"host {self.name}"
+        return f"{'edge switch' if self._wires else 'host'} {self.name}"
 
     @property
     def la(self) -> IPv4Address:
@@ -63,8 +74,8 @@ class HypervisorRole:
         host = self._host()
         if host != self.host:
             self._sink(HostSeen(host))
-        for port_id, ofport in changes:
-            self._sink(Unplugged(self.name, port_id) if ofport is None else Plugged(self.name, port_id, ofport))
+        for thing, ofport in changes:
+            self._tell(thing, ofport)
         self.host = host
 
     def plan(self) -> Repair | None:
@@ -73,20 +84,26 @@ class HypervisorRole:
 
     def move_out(self) -> None:
         """The machine took another name: nothing is plugged at the old one any more."""
-        for port_id, _ in self._attachments.plugged():
-            self._sink(Unplugged(self.name, port_id))
+        for thing, _ in self._attachments.plugged():
+            self._tell(thing, None)
 
     def leave(self) -> None:
         """Tell the owner that nobody speaks for the host now."""
         self._sink(HostUnreachable(self.name))
 
+    def _tell(self, thing: str, ofport: int | None) -> None:
+        if self._wires:
+            self._sink(Unwired(self.name, thing) if ofport is None else Wired(self.name, thing, ofport))
+        else:
+            self._sink(Unplugged(self.name, thing) if ofport is None else Plugged(self.name, thing, ofport))
+
     def _host(self) -> Host:
         join = self._join
-        return Host(join.name, join.la, join.datapath_id, self._tunnel_port(), answers_nd=join.netdev)
+        return Host(join.name, join.la, join.datapath_id, self._tunnel_port(), join.netdev, join.kind)
 
     def _tunnel_port(self) -> int | None:
         found = self._replica.port_named(TUNNEL)
-        bridge = self._replica.bridge_named(BRIDGE)
+        bridge = self._replica.bridge_named(self._join.bridge)
         if found is None or bridge is None or self._replica.bridge_of_port(found[0]) != bridge[0]:
             return None
         for interface in found[1].interfaces:

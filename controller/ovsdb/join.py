@@ -1,8 +1,8 @@
 """What does a machine ask for when it calls?
 
 Keys of ``Open_vSwitch.external_ids``, set by the machine's operator, say who it is: a hypervisor (three keys), or a
-fabric switch, which names the bridge that is its switch.  A machine that does not say so is watched but never
-configured.
+fabric switch, which names the bridge that is its switch; an edge switch that is the tunnel endpoint of machines wired
+to it is both.  A machine that does not say so is watched but never configured.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ from ipaddress import AddressValueError, IPv4Address
 from typing import Final
 
 from overlay.refusals import Refusal
-from overlay.values import DatapathId, HostName
+from overlay.values import DatapathId, HostKind, HostName
 
 HOST_KEY: Final = "vl2-host"
 LA_KEY: Final = "vl2-la"
 DATAPATH_KEY: Final = "vl2-datapath-type"
+KIND_KEY: Final = "vl2-kind"
 FABRIC_KEY: Final = "vl2-fabric"
 
 _MARK: Final = 0x564C << 48
 """The upper 16 bits of every br-int's datapath id ("VL"), by which it is told from a fabric switch."""
 
-_KINDS: Final = ("system", "netdev")
+_DATAPATHS: Final = ("system", "netdev")
+_BRIDGES: Final = {HostKind.HYPERVISOR: "br-int", HostKind.EDGE: "br-vtep"}
 
 
 class JoinError(Exception):
@@ -33,12 +35,18 @@ class JoinError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A valid request to become a hypervisor of this network."""
+    """A valid request to become a hypervisor of this network, or to an edge switch's tunnel endpoint."""
 
     name: HostName
     la: IPv4Address
     netdev: bool
     """Whether br-int is to use the userspace datapath."""
+    kind: HostKind = HostKind.HYPERVISOR
+
+    @property
+    def bridge(self) -> str:
+        """The bridge that is made and looked after."""
+        return _BRIDGES[self.kind]
 
     @property
     def datapath_id(self) -> DatapathId:
@@ -58,26 +66,31 @@ def datapath_id_of(name: HostName) -> DatapathId:
     return DatapathId(_MARK | int.from_bytes(blake2b(name.encode(), digest_size=6).digest()))
 
 
-def read_request(external_ids: Mapping[str, str]) -> Join | FabricJoin:
-    """Read the keys.
+def read_requests(external_ids: Mapping[str, str]) -> tuple[Join | FabricJoin, ...]:
+    """Read the keys: what the machine wants to be, which is two things only of an edge switch.
 
     :raises JoinError: naming the first key that is missing or wrong.
     """
     if FABRIC_KEY not in external_ids:
-        return read_join(external_ids)
-    if HOST_KEY in external_ids:
-        raise JoinError(
-            f"external_ids:{FABRIC_KEY} and external_ids:{HOST_KEY} are both set: a machine is either a fabric switch"
-            " or a hypervisor"
-        )
+        return (read_join(external_ids),)
     bridge = external_ids[FABRIC_KEY]
     if not bridge:
         raise JoinError(f"external_ids:{FABRIC_KEY} must name a bridge, like br0")
-    return FabricJoin(bridge)
+    if HOST_KEY not in external_ids:
+        return (FabricJoin(bridge),)
+    join = read_join(external_ids)
+    if join.kind is not HostKind.EDGE:
+        raise JoinError(
+            f"external_ids:{FABRIC_KEY} and external_ids:{HOST_KEY} are both set: a machine is either a fabric switch"
+            f" or a hypervisor, unless external_ids:{KIND_KEY} is {HostKind.EDGE}"
+        )
+    if bridge == join.bridge:
+        raise JoinError(f"external_ids:{FABRIC_KEY}: {bridge} is the bridge of the machines that are wired to it")
+    return FabricJoin(bridge), join
 
 
 def read_join(external_ids: Mapping[str, str]) -> Join:
-    """Read a hypervisor's keys.
+    """Read the keys of a hypervisor, or of an edge switch that is one to the machines wired to it.
 
     :raises JoinError: naming the first key that is missing or wrong.
     """
@@ -96,7 +109,10 @@ def read_join(external_ids: Mapping[str, str]) -> Join:
         raise JoinError(f"external_ids:{LA_KEY}: {text!r} is not an IPv4 address") from error
     if la.is_multicast or la.is_unspecified or la.is_loopback or la.is_reserved:
         raise JoinError(f"external_ids:{LA_KEY}: {la} cannot be the address of a host")
-    kind = external_ids.get(DATAPATH_KEY) or _KINDS[0]
-    if kind not in _KINDS:
-        raise JoinError(f"external_ids:{DATAPATH_KEY}: {kind!r} is neither {' nor '.join(_KINDS)}")
-    return Join(name, la, netdev=kind == "netdev")
+    datapath = external_ids.get(DATAPATH_KEY) or _DATAPATHS[0]
+    if datapath not in _DATAPATHS:
+        raise JoinError(f"external_ids:{DATAPATH_KEY}: {datapath!r} is neither {' nor '.join(_DATAPATHS)}")
+    kind = external_ids.get(KIND_KEY) or HostKind.HYPERVISOR
+    if kind not in list(HostKind):
+        raise JoinError(f"external_ids:{KIND_KEY}: {kind!r} is neither {' nor '.join(HostKind)}")
+    return Join(name, la, netdev=datapath == "netdev", kind=HostKind(kind))

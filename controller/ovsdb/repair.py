@@ -1,4 +1,4 @@
-"""What must be written into a host's database so that its br-int is as the controller needs it?
+"""What must be written into a host's database so that its bridge is as the controller needs it?
 
 A pure comparison of the rows with what they have to be: the answer holds only what differs, and is None when all is
 well, so that a host that joins again is not written to.  Rows, keys and ports that are not ours are never mentioned.
@@ -13,7 +13,6 @@ from controller.ovsdb.join import Join
 from controller.ovsdb.replica import BridgeRow, Replica, RowId
 from controller.ovsdb.transaction import Pen, Repair, map_of, set_of
 
-BRIDGE: Final = "br-int"
 TUNNEL: Final = "vx-vl2"
 
 _PROTOCOLS: Final = ("OpenFlow14", "OpenFlow15")
@@ -34,17 +33,17 @@ def plan_repair(replica: Replica, join: Join, target: str) -> Repair | None:
     :raises ObstructedError: when a port of the operator's has a name that we need.
     """
     pen = Pen()
-    found = replica.bridge_named(BRIDGE)
-    for name in (BRIDGE, TUNNEL):
+    found = replica.bridge_named(join.bridge)
+    for name in (join.bridge, TUNNEL):
         port = replica.port_named(name)
         if port is not None and (found is None or replica.bridge_of_port(port[0]) != found[0]):
             other = replica.bridges.get(replica.bridge_of_port(port[0]) or "", BridgeRow(name="another bridge"))
-            raise ObstructedError(f"port {name} is in {other.name}, but {BRIDGE} needs that name")
+            raise ObstructedError(f"port {name} is in {other.name}, but {join.bridge} needs that name")
     if found is None:
         _create(pen, replica, join, target)
     else:
         _mend_bridge(pen, *found, join)
-        _mend_local_port(pen, replica, found[0])
+        _mend_local_port(pen, replica, found[0], join)
         _mend_tunnel(pen, replica, found[0], join)
         _mend_controller(pen, replica, *found, target)
     return pen.repair()
@@ -54,13 +53,13 @@ def _create(pen: Pen, replica: Replica, join: Join, target: str) -> None:
     bridge = pen.insert(
         "Bridge",
         "bridge",
-        f"{BRIDGE} made",
-        name=BRIDGE,
+        f"{join.bridge} made",
+        name=join.bridge,
         fail_mode="secure",
         datapath_type=_datapath_type(join),
         protocols=set_of(_PROTOCOLS),
         other_config=map_of(_bridge_config(join)),
-        ports=set_of([_new_local_port(pen), _new_tunnel(pen, join)]),
+        ports=set_of([_new_local_port(pen, join), _new_tunnel(pen, join)]),
         controller=_new_controller(pen, target),
     )
     for root in replica.root:
@@ -79,9 +78,9 @@ def _mend_bridge(pen: Pen, row_id: RowId, bridge: BridgeRow, join: Join) -> None
     pen.mend_map("Bridge", row_id, "other_config", bridge.other_config, _bridge_config(join))
 
 
-def _mend_local_port(pen: Pen, replica: Replica, bridge: RowId) -> None:
-    if replica.port_named(BRIDGE) is None:
-        pen.mutate("Bridge", bridge, "ports", insert=_new_local_port(pen))
+def _mend_local_port(pen: Pen, replica: Replica, bridge: RowId, join: Join) -> None:
+    if replica.port_named(join.bridge) is None:
+        pen.mutate("Bridge", bridge, "ports", insert=_new_local_port(pen, join))
 
 
 def _mend_tunnel(pen: Pen, replica: Replica, bridge: RowId, join: Join) -> None:
@@ -123,9 +122,9 @@ def _address(target: str) -> str:
     return target.partition(":")[2].rpartition(":")[0]
 
 
-def _new_local_port(pen: Pen) -> object:
-    interface = pen.insert("Interface", "local_interface", "", name=BRIDGE, type="internal")
-    return pen.insert("Port", "local_port", f"port {BRIDGE}", name=BRIDGE, interfaces=interface)
+def _new_local_port(pen: Pen, join: Join) -> object:
+    interface = pen.insert("Interface", "local_interface", "", name=join.bridge, type="internal")
+    return pen.insert("Port", "local_port", f"port {join.bridge}", name=join.bridge, interfaces=interface)
 
 
 def _new_tunnel(pen: Pen, join: Join) -> object:

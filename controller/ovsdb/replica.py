@@ -51,7 +51,7 @@ class PortRow:
 class InterfaceRow:
     """A network device in a port.
 
-    ``ofport`` is what ovs-vswitchd gave it, -1 if it could not; ``bfd_status`` is ovs-vswitchd's word, too.
+    ``ofport`` is what ovs-vswitchd gave it, -1 if it could not; ``link_state`` and ``bfd_status`` are its words, too.
     """
 
     name: str = ""
@@ -60,6 +60,7 @@ class InterfaceRow:
     external_ids: dict[str, str] = field(default_factory=dict)
     other_config: dict[str, str] = field(default_factory=dict)
     ofport: int | None = None
+    link_state: str | None = None
     error: str | None = None
     bfd: dict[str, str] = field(default_factory=dict)
     bfd_status: dict[str, str] = field(default_factory=dict)

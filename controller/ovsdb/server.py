@@ -22,7 +22,6 @@ from controller.ovsdb.claims import Claims
 from controller.ovsdb.complaints import Complaints
 from controller.ovsdb.framing import ProtocolError
 from controller.ovsdb.hangups import Hangups
-from controller.ovsdb.hypervisor import HypervisorRole
 from controller.ovsdb.peer import Peer
 from controller.ovsdb.session import OvsdbSession, Surroundings
 from overlay.changes import HostSeen
@@ -129,7 +128,11 @@ class HostsServer:
 
     def hosts(self) -> tuple[HostStatus, ...]:
         """The state of each host that has ever joined, and of each caller that has not."""
-        live = [_status(session) for session in self._sessions if session.fabric_switch is None]
+        live = [
+            _status(session)
+            for session in self._sessions
+            if session.fabric_switch is None or session.hypervisor is not None
+        ]
         named = {status.name: status for status in live if status.name is not None}
         return (*(self._known | named).values(), *(status for status in live if status.name is None))
 
@@ -137,7 +140,7 @@ class HostsServer:
         """The problems of each fabric switch that has ever joined."""
         found: dict[DatapathId, tuple[str, ...]] = dict.fromkeys(self._fabric, ("its OVSDB session is down",))
         # Those that are one now come last: what another session of the same switch once was does not count.
-        for session in sorted(self._sessions, key=lambda session: session.role is not None):
+        for session in sorted(self._sessions, key=lambda session: session.fabric is not None):
             if session.fabric_switch is not None:
                 found[session.fabric_switch] = session.problems()
         return found
@@ -197,8 +200,8 @@ class HostsServer:
 
 
 def _status(session: OvsdbSession) -> HostStatus:
-    role = session.role
-    name, la = (role.name, role.la) if isinstance(role, HypervisorRole) else (None, None)
+    role = session.hypervisor
+    name, la = (None, None) if role is None else (role.name, role.la)
     return HostStatus(name, la, name is not None, session.caller, session.problems())
 
 

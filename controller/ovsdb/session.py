@@ -1,9 +1,10 @@
 """What happens from a machine's call until it hangs up?
 
 A session watches the machine's rows.  As soon as they say who it is the session claims that name and takes the role
-that was asked for, a hypervisor's or a fabric switch's; the role tells the owner what is there and what changes, and
-says what must be written.  Rows that don't say who it is are watched until they do.  What is told always comes before
-what is repaired: writing can wait, the events are on the path of a booting or moving VM.
+that was asked for, a hypervisor's or a fabric switch's (an edge switch that is the tunnel endpoint of what is wired to
+it takes both, under two names); the role tells the owner what is there and what changes, and says what must be written.
+Rows that don't say who it is are watched until they do.  What is told always comes before what is repaired: writing can
+wait, the events are on the path of a booting or moving VM.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from controller.ovsdb.complaints import Complaints
 from controller.ovsdb.fabricswitch import FabricRole, datapath_of
 from controller.ovsdb.framing import JsonObject, ProtocolError
 from controller.ovsdb.hypervisor import HypervisorRole
-from controller.ovsdb.join import FabricJoin, Join, JoinError, read_request
+from controller.ovsdb.join import FabricJoin, Join, JoinError, read_requests
 from controller.ovsdb.peer import Notification, Peer, Reply, Tick
 from controller.ovsdb.repair import ObstructedError
 from controller.ovsdb.replica import Replica, RowId, monitor_requests
@@ -78,7 +79,8 @@ class OvsdbSession:
 
     def __init__(self, peer: Peer, caller: str, local_address: str, around: Surroundings) -> None:
         self.caller = caller
-        self.role: Role | None = None
+        self.hypervisor: HypervisorRole | None = None
+        self.fabric: FabricRole | None = None
         self.has_joined = False
         """Whether it ever had a role."""
         self._peer = peer
@@ -89,21 +91,25 @@ class OvsdbSession:
         self._monitoring: int | None = None
         self._complete = False
         self._repairing: int | None = None
+        self._writes = ""
         self._changed = False
         self._repairs: deque[tuple[float, tuple[str, ...]]] = deque(maxlen=_REMEMBERED)
-        self._join_problem = ""
-        self._repair_problem = ""
+        self._join_problems: tuple[str, ...] = ()
+        self._repair_problems: dict[str, str] = {}
         self._was: DatapathId | None = None
 
     @property
     def fabric_switch(self) -> DatapathId | None:
         """The fabric switch that the machine is, or was until something went wrong with it."""
-        return self.role.name if isinstance(self.role, FabricRole) else self._was
+        return self._was if self.fabric is None else self.fabric.name
 
     def problems(self) -> tuple[str, ...]:
         """Sentences for the machine's operator about what is not as it should be."""
-        known = () if self.role is None else self.role.problems()
-        return tuple(filter(None, (self._join_problem, self._repair_problem, *known)))
+        known = (problem for role in self._roles() for problem in role.problems())
+        return (*self._join_problems, *self._repair_problems.values(), *known)
+
+    def _roles(self) -> tuple[Role, ...]:
+        return tuple(role for role in (self.fabric, self.hypervisor) if role is not None)
 
     def run(self) -> None:
         """Converse until the peer hangs up.
@@ -130,11 +136,15 @@ class OvsdbSession:
                         _LOG.debug("%s: ignored %s", self.caller, message)
         finally:
             self._peer.close()
-            self._leave()
+            for role in self._roles():
+                self._leave(role)
 
-    def supersede(self) -> None:
-        """Hang up without a word: a newer session of the same machine has taken over its name."""
-        self.role = self._was = None
+    def supersede(self, name: Name) -> None:
+        """Hang up without a word about this name: a newer session of the same machine has taken it over."""
+        if self.hypervisor is not None and self.hypervisor.name == name:
+            self.hypervisor = None
+        else:
+            self.fabric = self._was = None
         self._peer.hang_up()
 
     def hang_up(self) -> None:
@@ -144,13 +154,12 @@ class OvsdbSession:
     def watch(self, on: frozenset[str], off: frozenset[str]) -> None:
         """Have BFD run on these interfaces of a fabric switch and not on those (see ``WatchSession``)."""
         wish = Wish(on, off, self._around.bfd_interval_ms)
-        if isinstance(self.role, FabricRole) and self.role.wish(wish):
+        if self.fabric is not None and self.fabric.wish(wish):
             eventlet.spawn(self._wished)
 
     def _wished(self) -> None:
         try:
-            if self.role is not None:
-                self._repair(self.role)
+            self._repair()
         except OSError as error:
             _LOG.info("caller %s: hung up: %s", self.caller, error)
             self._peer.hang_up()
@@ -172,93 +181,112 @@ class OvsdbSession:
         """Bring the owner's knowledge, and the switch, up to the rows."""
         touched, self._touched = self._touched, set()
         admitted = self._admitted()
-        if admitted is None:
-            self._leave()
-            return
-        join, name = admitted
-        if self.role is not None and self.role.name != name:
-            if isinstance(self.role, HypervisorRole):
-                self.role.move_out()
-            self._leave()
-        match self.role, join:
-            case HypervisorRole() as role, Join():
-                role.follow(join, touched)
-            case FabricRole() as role, FabricJoin():
-                role.follow(join)
-            case _:
-                role = self._enter(join, name)
-        for problem in role.problems():
-            self._around.complaints.warn(str(role), problem)
-        self._repair(role)
+        for role in self._roles():
+            if not any(role.fits(join, name) for join, name in admitted):
+                if isinstance(role, HypervisorRole) and not self._join_problems:
+                    role.move_out()
+                self._leave(role)
+        for join, name in admitted:
+            if isinstance(join, FabricJoin):
+                self._be_fabric(join, DatapathId(name))
+            else:
+                self._be_hypervisor(join, touched)
+        for role in self._roles():
+            for problem in role.problems():
+                self._around.complaints.warn(str(role), problem)
+        self._repair()
 
-    def _admitted(self) -> tuple[Join | FabricJoin, Name] | None:
-        """What the machine asks for and the name that it has then, if that is sound and the name is free."""
+    def _admitted(self) -> list[tuple[Join | FabricJoin, Name]]:
+        """What the machine asks for and the names that it has then, of all that is sound and where the name is free."""
+        admitted, problems = [], []
         try:
-            admitted = self._claimed()
+            requests, machine = self._requests()
         except JoinError as error:
-            self._join_problem = str(error)
-            self._around.complaints.warn(f"caller {self.caller}", str(error))
-            return None
-        self._join_problem = ""
+            requests, machine, problems = (), "", [str(error)]
+        for join in requests:
+            try:
+                admitted.append((join, self._claimed(join, machine)))
+            except JoinError as error:
+                problems.append(str(error))
+        self._join_problems = tuple(problems)
+        for problem in problems:
+            self._around.complaints.warn(f"caller {self.caller}", problem)
         return admitted
 
-    def _claimed(self) -> tuple[Join | FabricJoin, Name]:
+    def _requests(self) -> tuple[tuple[Join | FabricJoin, ...], str]:
+        """What the machine asks for, and by what it is told from others."""
         row_id, root = next(iter(self._replica.root.items()), ("", None))
         if root is None:
             raise JoinError("the database has no Open_vSwitch row")
-        join = read_request(root.external_ids)
+        # The row's id tells machines apart where no system-id was set; the system-id where a disk was cloned.
+        return read_requests(root.external_ids), f"{root.external_ids.get('system-id', '')}/{row_id}"
+
+    def _claimed(self, join: Join | FabricJoin, machine: str) -> Name:
         name: Name = join.name if isinstance(join, Join) else datapath_of(join, self._replica)
+        kind = "host" if isinstance(join, Join) else "fabric switch"
         if not may_be(self._peer.names, name):
-            kind = "host" if isinstance(join, Join) else "fabric switch"
             who = spelled(self._peer.names)
             raise JoinError(f"its certificate is for {who}, so it cannot be here as {kind} {name}")
-        # The row's id tells machines apart where no system-id was set; the system-id where a disk was cloned.
-        machine = f"{root.external_ids.get('system-id', '')}/{row_id}"
         if not self._around.claims.take(name, machine, self):
-            kind = "host" if isinstance(join, Join) else "fabric switch"
             raise JoinError(f"another machine is here as {kind} {name}, so this one is ignored")
-        return join, name
+        return name
 
-    def _enter(self, join: Join | FabricJoin, name: Name) -> Role:
-        """Take the role that the machine asked for."""
-        sink = self._around.sink
-        self._was = None
+    def _be_fabric(self, join: FabricJoin, name: DatapathId) -> None:
+        """Go on as a fabric switch, or begin to be one."""
+        if self.fabric is not None:
+            self.fabric.follow(join)
+            return
+        _LOG.info("fabric switch %s (%s) is here", name, self.caller)
+        self._was, self.has_joined = None, True
+        self.fabric = FabricRole(join, name, self._replica, self, self._around.sink)
+
+    def _be_hypervisor(self, join: Join, touched: set[RowId]) -> None:
+        """Go on as a hypervisor, or begin to be one."""
+        if self.hypervisor is not None:
+            self.hypervisor.follow(join, touched)
+            return
+        _LOG.info("host %s (%s) is here, its LA is %s", join.name, self.caller, join.la)
         self.has_joined = True
-        if isinstance(join, FabricJoin):
-            _LOG.info("fabric switch %s (%s) is here", name, self.caller)
-            self.role = FabricRole(join, DatapathId(name), self._replica, self, sink)
-        else:
-            _LOG.info("host %s (%s) is here, its LA is %s", name, self.caller, join.la)
-            target = self._around.target(self._local_address, tls=self._peer.names is not None)
-            self.role = HypervisorRole(join, self._replica, target, sink)
-        return self.role
+        if self.fabric is None:
+            self._was = None
+        target = self._around.target(self._local_address, tls=self._peer.names is not None)
+        self.hypervisor = HypervisorRole(join, self._replica, target, self._around.sink)
 
-    def _leave(self) -> None:
-        role, self.role = self.role, None
+    def _leave(self, role: Role) -> None:
         if isinstance(role, FabricRole):
-            self._was = role.name
-        if role is not None and self._around.claims.release(role.name, self):
+            self.fabric, self._was = None, role.name
+        else:
+            self.hypervisor = None
+        self._repair_problems.pop(role.place, None)
+        if self._around.claims.release(role.name, self):
             _LOG.info("%s (%s) is gone", role, self.caller)
             role.leave()
 
-    def _repair(self, role: Role) -> None:
-        if self._repairing is not None:
-            return
+    def _repair(self) -> None:
+        """Write what is to be written, of one role at a time: when that is done, the other's turn comes."""
+        for role in self._roles():
+            if self._repairing is not None:
+                return
+            self._repair_one(role)
+
+    def _repair_one(self, role: Role) -> None:
         try:
             repair = role.plan()
         except ObstructedError as error:
-            self._repair_problem = str(error)
+            self._repair_problems[role.place] = str(error)
             self._around.complaints.warn(str(role), str(error))
             return
         if repair is None:
-            self._repair_problem = ""
+            self._repair_problems.pop(role.place, None)
             return
         if self._is_fight(repair):
-            self._repair_problem = f"somebody keeps changing {role.place}: {', '.join(repair.reasons)}"
-            self._around.complaints.warn(str(role), self._repair_problem)
+            problem = f"somebody keeps changing {role.place}: {', '.join(repair.reasons)}"
+            self._repair_problems[role.place] = problem
+            self._around.complaints.warn(str(role), problem)
             return  # a tick will try again
         _LOG.info("%s: writing %s", role, ", ".join(repair.reasons))
         self._changed = False
+        self._writes = role.place
         self._repairing = self._peer.next_id
         self._peer.request("transact", *repair.params())
 
@@ -276,8 +304,9 @@ class OvsdbSession:
         results = reply.result if isinstance(reply.result, list) else [{"error": reply.error}]
         errors = [result for result in results if isinstance(result, dict) and result.get("error")]
         if errors:
-            self._repair_problem = f"the database refused a repair: {errors[0]}"
-            self._around.complaints.warn(f"caller {self.caller}", self._repair_problem)
+            problem = f"the database refused a repair: {errors[0]}"
+            self._repair_problems[self._writes] = problem
+            self._around.complaints.warn(f"caller {self.caller}", problem)
             if not self._changed:
                 return  # the next change, or a tick, will try again
         self._catch_up()

@@ -70,10 +70,6 @@ def _tagging(noun: str) -> tuple[Rule, ...]:
     )
 
 
-TAGGED: Final = ("network", "subnet", "port", "subnetpool", "security_group", "address_group", "qos_policy")
-"""What has tags."""
-
-
 def _ruling(noun: str) -> tuple[Rule, ...]:
     """Rules are read by whoever may read their policy, and changed by the operator."""
     resource = f"{noun} rule"
@@ -91,6 +87,9 @@ def _ruling(noun: str) -> tuple[Rule, ...]:
         _changes(resource, "create", _ADMIN, Scope.ALL, f"qos_rules.create_{noun}_rule"),
     )
 
+
+TAGGED: Final = ("network", "subnet", "port", "subnetpool", "qos_policy", "security_group", "address_group", "trunk")
+"""What has tags."""
 
 RULES: Final = (
     _reads("version", "list", _ANYBODY, Scope.ALL, "discovery.list_versions"),
@@ -122,6 +121,14 @@ RULES: Final = (
     _changes("subnet pool", "create", _MEMBER, Scope.OWN, "subnetpools.create_subnetpool"),
     _changes("subnet pool", "update", _MEMBER, Scope.OWN, "subnetpools.update_subnetpool"),
     _changes("subnet pool", "delete", _MEMBER, Scope.OWN, "subnetpools.delete_subnetpool"),
+    _reads("trunk", "list", _READER, Scope.OWN, "trunks.list_trunks"),
+    _reads("trunk", "show", _READER, Scope.OWN, "trunks.show_trunk"),
+    _changes("trunk", "create", _MEMBER, Scope.OWN, "trunks.create_trunk"),
+    _changes("trunk", "update", _MEMBER, Scope.OWN, "trunks.update_trunk"),
+    _changes("trunk", "delete", _MEMBER, Scope.OWN, "trunks.delete_trunk"),
+    _changes("trunk", "add sub-ports", _MEMBER, Scope.OWN, "trunks.add_sub_ports"),
+    _changes("trunk", "remove sub-ports", _MEMBER, Scope.OWN, "trunks.remove_sub_ports"),
+    _reads("trunk", "list sub-ports", _READER, Scope.OWN, "trunks.list_sub_ports"),
     _reads("RBAC policy", "list", _READER, Scope.OWN, "rbac.list_rbac_policies"),
     _reads("RBAC policy", "show", _READER, Scope.OWN, "rbac.show_rbac_policy"),
     _changes("RBAC policy", "create", _MEMBER, Scope.OWN, "rbac.create_rbac_policy"),
@@ -136,6 +143,16 @@ RULES: Final = (
     _reads("security group rule", "show", _READER, Scope.OWN, "security_group_rules.show_security_group_rule"),
     _changes("security group rule", "create", _MEMBER, Scope.OWN, "security_group_rules.create_security_group_rule"),
     _changes("security group rule", "delete", _MEMBER, Scope.OWN, "security_group_rules.delete_security_group_rule"),
+    _reads("tap service", "list", _READER, Scope.OWN, "taas.list_tap_services"),
+    _reads("tap service", "show", _READER, Scope.OWN, "taas.show_tap_service"),
+    _changes("tap service", "create", _MEMBER, Scope.OWN, "taas.create_tap_service"),
+    _changes("tap service", "update", _MEMBER, Scope.OWN, "taas.update_tap_service"),
+    _changes("tap service", "delete", _MEMBER, Scope.OWN, "taas.delete_tap_service"),
+    _reads("tap flow", "list", _READER, Scope.OWN, "taas.list_tap_flows"),
+    _reads("tap flow", "show", _READER, Scope.OWN, "taas.show_tap_flow"),
+    _changes("tap flow", "create", _MEMBER, Scope.OWN, "taas.create_tap_flow"),
+    _changes("tap flow", "update", _MEMBER, Scope.OWN, "taas.update_tap_flow"),
+    _changes("tap flow", "delete", _MEMBER, Scope.OWN, "taas.delete_tap_flow"),
     _reads("address group", "list", _READER, Scope.OWN, "address_groups.list_address_groups"),
     _reads("address group", "show", _READER, Scope.OWN, "address_groups.show_address_group"),
     _changes("address group", "create", _MEMBER, Scope.OWN, "address_groups.create_address_group"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from overlay.flow import PORT_IN, Flow, Move, Output, Set, Table
+from overlay.flow import Flow, Move, Set, Table
 from overlay.tables.names import ARP, ARP_REPLY, ARP_REQUEST, IN_LANE, NETWORK, SHARED
 from overlay.values import Mac, Vni
 
@@ -19,8 +19,7 @@ TABLE: Final = Table(
     "Answers ARP requests for known addresses on the spot.",
     matches=(IN_LANE, "eth_type", "arp_op", "arp_tpa", NETWORK),
     writes=("eth_src", "eth_dst", "arp_op", "arp_spa", "arp_tpa", "arp_sha", "arp_tha"),
-    nexts=("forward",),
-    outputs=True,
+    nexts=("reply", "forward"),
     miss="forward: flood or deliver as any frame",
 )
 
@@ -44,8 +43,8 @@ def answer(cookie: int, vni: Vni, ip: int, mac: Mac) -> Flow:
             Set("arp_sha", mac),
             Move("arp_spa", "arp_tpa"),
             Set("arp_spa", ip),
-            Output(PORT_IN),
         ),
+        goto="reply",
     )
 
 

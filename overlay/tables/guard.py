@@ -51,7 +51,7 @@ TABLE: Final = Table(
         "ipv6_src",
         "icmpv6_type",
     ),
-    nexts=("guard_nd", "arp", "services", "forward"),
+    nexts=("guard_nd", "arp", "services", "forward", "mirror"),
     outputs=True,
     miss="drop: not a port of ours",
 )

@@ -30,7 +30,7 @@ TABLE: Final = Table(
         "ipv6_nd_sll",
         "ipv6_nd_tll",
     ),
-    nexts=("neighbours", "forward"),
+    nexts=("neighbours", "forward", "mirror"),
     miss="drop: not a port of ours",
 )
 

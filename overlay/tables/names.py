@@ -78,9 +78,11 @@ class CookieKind(IntEnum):
     PEER = 10
     SERVICE = 11
     CLAUSE = 12
+    MIRROR = 40
     MULTICAST = 16
     ASKED_GROUPS = 17
     ASKED_NAMES = 18
+    TAGGED = 24
 
 
 _UUID_START: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{2}")

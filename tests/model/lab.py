@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from overlay.changes import Change, Confirmed, Document, HostSeen, Outcome, Plugged, Sent
 from overlay.compile import Compiler, Delta
-from overlay.flow import PORT_CONTROLLER, Flow, FlowKey, Meter
+from overlay.flow import PORT_CONTROLLER, VLAN_PRESENT, Flow, FlowKey, Meter
 from overlay.pipeline import METERS
 from overlay.tables.names import CookieKind, kind_of
 from overlay.values import DatapathId, Host, HostName, Mac
@@ -135,15 +135,21 @@ class Lab:
 
     def last_met(self, host: HostName, port_id: str, packet: Packet) -> CookieKind:
         """What kind the last flow is of that a VM's packet meets at its own host."""
-        met = run(self.installed[host].values(), packet, self.world.attachments[host, port_id]).met
+        in_port, tagged = self._tagged(host, port_id, packet)
+        met = run(self.installed[host].values(), tagged, in_port).met
         return CookieKind(kind_of(met[-1].cookie))
 
     # --- what packets do ---
 
     def send(self, host: HostName, port_id: str, packet: Packet) -> list[Arrival]:
         """A VM sends; the packets that arrive anywhere."""
-        in_port = self.world.attachments[host, port_id]
-        return self._run(host, in_port, packet, 0)
+        return self._run(host, *self._tagged(host, port_id, packet), 0)
+
+    def _tagged(self, host: HostName, port_id: str, packet: Packet) -> tuple[int, Packet]:
+        """By which OpenFlow port a packet comes, with the tag of the port's VLAN if it has one."""
+        plug = self.world.plug_of(host, port_id)
+        assert plug is not None, f"{port_id} is not plugged at {host}"
+        return plug.ofport, {**packet, "vlan_vid": VLAN_PRESENT | plug.vid} if plug.vid else packet
 
     def _run(self, host: HostName, in_port: int, packet: Packet, hops: int) -> list[Arrival]:
         assert hops <= HOPS, "a packet runs in circles"
@@ -164,8 +170,15 @@ class Lab:
             else:
                 clean.pop("tunnel_id", None)
                 clean.pop("tun_ipv4_dst", None)
-                arrivals.append(Arrival(host, self.world.port_at(host, port) or f"port {port}", clean))
+                arrivals.append(self._arrived(host, port, clean))
         return arrivals
+
+    def _arrived(self, host: HostName, port: int, packet: Packet) -> Arrival:
+        """Whose it is by its tag, or else the tap's."""
+        sub_port = self.world.port_at(host, port, packet.get("vlan_vid", 0) & ~VLAN_PRESENT)
+        if sub_port is not None:
+            return Arrival(host, sub_port, {field: value for field, value in packet.items() if field != "vlan_vid"})
+        return Arrival(host, self.world.port_at(host, port) or f"port {port}", packet)
 
 
 def places(arrivals: Iterable[Arrival]) -> list[tuple[str, str]]:

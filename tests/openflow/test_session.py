@@ -218,15 +218,23 @@ def test_a_group_that_chooses_otherwise_is_seen_to_differ(switch, controller, br
     assert br.read().groups == (group,)
 
 
-def test_a_packet_of_a_tunnel_comes_in_with_its_registers(switch, controller, br, until):
-    """A packet is handed over with the cookie of its flow, whatever registers and metadata were set before."""
-    sets = (Set("reg1", 70), Set("reg3", 5), Set("metadata", 9), Set("tunnel_id", 70), Set("tun_ipv4_dst", 1))
+@pytest.mark.parametrize("lane", [0, 65000])
+def test_a_packet_of_a_tunnel_comes_in_with_its_registers(switch, controller, br, until, lane):
+    """A packet is handed over with its flow's cookie and its lane, whatever registers and metadata were set before."""
+    sets = (
+        Set("reg1", 70),
+        Set("reg2", lane),
+        Set("reg3", 5),
+        Set("metadata", 9),
+        Set("tunnel_id", 70),
+        Set("tun_ipv4_dst", 1),
+    )
     flow = Flow(0, 1, conditions({"eth_type": 0x8035}), cookie(3, 6), (*sets, ToController()))
     controller.send(br, put=(flow,))
     frame = bytes.fromhex("ffffffffffff 020000000001 8035") + bytes(46)
     switch.ofctl("packet-out", "vl2of0", f"in_port=1,packet={frame.hex()},actions=resubmit(,0)")
     (packet,) = until(lambda: controller.of(PacketArrived))
-    assert packet == PacketArrived(DatapathId(0xA), 1, cookie(3, 6), frame)
+    assert packet == PacketArrived(DatapathId(0xA), 1, cookie(3, 6), frame, lane)
 
 
 def test_a_packet_goes_out_and_comes_in(switch, controller, br, until):

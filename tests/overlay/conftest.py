@@ -14,11 +14,11 @@ from tests.model.lab import Lab
 MACS = {name: Mac(0x02_00_00_00_00_01 + number) for number, name in enumerate("abcd")}
 
 
-def furnished(settings: Settings | None = None) -> Lab:
+def furnished(settings: Settings | None = None, *, vlan_transparent: bool = False) -> Lab:
     """Red and blue both have ports a (h1), b (h1), c (h2), d (h3): the same MACs, the same IPs, all plugged."""
     it = Lab(settings=settings)
     for vni, tenant in ((100, "red"), (200, "blue")):
-        it.do(CreateNetwork(tenant, tenant, vni=Vni(vni)))
+        it.do(CreateNetwork(tenant, tenant, vni=Vni(vni), vlan_transparent=vlan_transparent))
         it.do(CreateSubnet(f"{tenant}-4", tenant, tenant, ip_network("10.0.0.0/24")))
         it.do(CreateSubnet(f"{tenant}-6", tenant, tenant, ip_network("2001:db8::/64")))
         for name, host in zip("abcd", ("h1", "h1", "h2", "h3"), strict=True):

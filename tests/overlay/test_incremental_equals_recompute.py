@@ -46,6 +46,15 @@ from overlay.changes import (
     UpdateSubnetPool,
 )
 from overlay.compile import Compiler, units_of
+from overlay.mirrors.changes import (
+    CreateTapFlow,
+    CreateTapService,
+    DeleteTapFlow,
+    DeleteTapService,
+    UpdateTapFlow,
+    UpdateTapService,
+)
+from overlay.mirrors.values import TapDirection
 from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import (
     CreateAddressGroup,
@@ -70,6 +79,8 @@ from overlay.qos.changes import (
 )
 from overlay.qos.values import BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
+from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
+from overlay.trunks.values import SubPort
 from overlay.values import Countable, HostName, Mac, Pool, Shareable, Vni
 from overlay.world import Settings, World
 from tests.model.lab import Lab
@@ -80,8 +91,11 @@ POOL = (ip_network("10.8.0.0/29"),)
 GROWTH = (ip_network("10.8.0.8/29"),)
 PORTS = st.sampled_from([f"port{number}" for number in range(6)])
 SUBNETS = {"four": ip_network("10.0.0.0/29"), "other": ip_network("10.0.0.4/30"), "six": ip_network("2001:db8::/64")}
+TRUNKS = st.sampled_from(["trunk0", "trunk1"])
+SUB_PORTS = st.lists(st.builds(SubPort, PORTS, st.integers(0, 3)), min_size=1, max_size=2)
 TEXTS = st.sampled_from([None, "a", "b"])
 GROUPS = st.sampled_from(["one", "two", "default-p"])
+SERVICES = st.sampled_from(["service1", "service2"])
 ADDRESSES = "addresses"
 PAIRS = st.sampled_from(
     [
@@ -99,7 +113,7 @@ MULTICAST = st.lists(
 )
 MEAGRE = Settings(
     vni_first=1,
-    vni_last=2,
+    vni_last=4,
     grace=1.0,
     move_timeout=30.0,
     groups_per_port=2,
@@ -136,6 +150,8 @@ class Lives(RuleBasedStateMachine):
             host = self.lab.hosts[number % 3]
             self.apply(CreatePort(f"port{number}", "p", ("red", "blue")[number % 2], mac=Mac(number + 1), host=host))
             self.apply(Plugged(host, f"port{number}", number + 2))
+        self.apply(CreatePort("port4", "p", "red", mac=Mac(5)))
+        self.apply(CreateTrunk("trunk0", "p", "port1", sub_ports=(SubPort("port4", 7),)))
 
     def apply(self, change: Change) -> None:
         """Apply one change; a refusal must leave everything as it was."""
@@ -145,9 +161,9 @@ class Lives(RuleBasedStateMachine):
         except Refusal:
             assert self.lab.world.documents() == before
 
-    @rule(network=NETWORKS, vni=st.sampled_from([None, Vni(1), Vni(2)]))
-    def create_network(self, network: str, vni: Vni | None) -> None:
-        self.apply(CreateNetwork(network, "p", vni=vni))
+    @rule(network=NETWORKS, vni=st.sampled_from([None, Vni(1), Vni(2)]), transparent=st.booleans())
+    def create_network(self, network: str, vni: Vni | None, transparent: bool) -> None:
+        self.apply(CreateNetwork(network, "p", vni=vni, vlan_transparent=transparent))
 
     @rule(network=NETWORKS, text=TEXTS, up=UPS, expected=st.sampled_from([None, 1]))
     def update_network(self, network: str, text: str | None, up: bool | None, expected: int | None) -> None:
@@ -316,6 +332,43 @@ class Lives(RuleBasedStateMachine):
         self.apply(CreateAddressGroup(ADDRESSES, "p"))
         self.apply(DeleteAddressGroup(ADDRESSES) if delete else UpdateAddressGroup(ADDRESSES, add=add, remove=remove))
 
+    @rule(trunk=TRUNKS, parent=PORTS, subs=SUB_PORTS, up=st.booleans())
+    def create_trunk(self, trunk: str, parent: str, subs: list[SubPort], up: bool) -> None:
+        self.apply(CreateTrunk(trunk, "p", parent, sub_ports=tuple(subs), admin_up=up))
+
+    @rule(trunk=TRUNKS, text=TEXTS, up=UPS)
+    def update_trunk(self, trunk: str, text: str | None, up: bool | None) -> None:
+        self.apply(UpdateTrunk(trunk, name=text, admin_up=up))
+
+    @rule(trunk=TRUNKS, subs=SUB_PORTS, add=st.booleans())
+    def change_sub_ports(self, trunk: str, subs: list[SubPort], add: bool) -> None:
+        removed = tuple(sub.port_id for sub in subs)
+        self.apply(AddSubPorts(trunk, tuple(subs)) if add else RemoveSubPorts(trunk, removed))
+
+    @rule(trunk=TRUNKS)
+    def delete_trunk(self, trunk: str) -> None:
+        self.apply(DeleteTrunk(trunk))
+
+    @rule(service=SERVICES, port=PORTS, project=PROJECTS, text=TEXTS, delete=st.booleans())
+    def judge_tap_service(self, service: str, port: str, project: str, text: str | None, delete: bool) -> None:
+        made = CreateTapService(service, project, port)
+        self.apply(DeleteTapService(service) if delete else made)
+        self.apply(UpdateTapService(service, name=text))
+
+    @rule(
+        flow=st.sampled_from(["flow1", "flow2", "flow3"]),
+        service=SERVICES,
+        port=PORTS,
+        direction=st.sampled_from(list(TapDirection)),
+        text=TEXTS,
+        delete=st.booleans(),
+    )
+    def mirror(  # noqa: PLR0917  (a rule of hypothesis)
+        self, flow: str, service: str, port: str, direction: TapDirection, text: str | None, delete: bool
+    ) -> None:
+        self.apply(DeleteTapFlow(flow) if delete else CreateTapFlow(flow, "p", service, port, direction))
+        self.apply(UpdateTapFlow(flow, description=text))
+
     @rule(policy=POLICIES, project=PROJECTS, default=st.booleans(), delete=st.booleans())
     def judge_policy(self, policy: str, project: str, default: bool, delete: bool) -> None:
         self.apply(DeleteQosPolicy(policy) if delete else CreateQosPolicy(policy, project, is_default=default))
@@ -414,7 +467,10 @@ class Lives(RuleBasedStateMachine):
                     (Countable.SECURITY_GROUP, world.security_groups),
                     (Countable.SECURITY_GROUP_RULE, world.security_rules),
                     (Countable.ADDRESS_GROUP, world.address_groups),
+                    (Countable.TAP_SERVICE, world.tap_services),
+                    (Countable.TAP_FLOW, world.tap_flows),
                     (Countable.QOS_POLICY, world.qos_policies),
+                    (Countable.TRUNK, world.trunks),
                 )
             }
         for group_id in world.security_groups:
@@ -458,8 +514,7 @@ class Lives(RuleBasedStateMachine):
         if any(world.move_of(port_id) for port_id in world.ports):
             return  # moves go on when taps are reported: another time, another phase
         for host in self.lab.hosts:
-            taps = tuple((port_id, ofport) for (at, port_id), ofport in world.attachments.items() if at == host)
-            again.apply(HostSnapshot(host, taps), self.lab.now)
+            again.apply(HostSnapshot(host, world.taps_told(host)), self.lab.now)
         if all(again.move_of(port_id) is None for port_id in again.ports):
             compiler = Compiler(again)
             compiler.refresh(units_of(again))

@@ -283,8 +283,8 @@ def _hash_of(clause) -> int:
 
 def test_address_groups_are_followed(talk) -> None:
     """A prefix that comes into an address group, or goes, is allowed from then on, or no more."""
-    give(talk, 5, ("g1", Direction.INGRESS, 4, (17, 53, 53), {"remote_address_group_id": "addresses"}))
-    query = packet_of(talk, (("a", "d"), 4, 17, 53, 0, 0))
+    give(talk, 5, ("g1", Direction.INGRESS, 4, (17, 123, 123), {"remote_address_group_id": "addresses"}))
+    query = packet_of(talk, (("a", "d"), 4, 17, 123, 0, 0))
     assert not arrives(talk, *query)
     source = IPv4Network(f"{talk.ip4('a')}/32")
     talk.do(UpdateAddressGroup("addresses", add=(source, IPv6Network("2001:db8:1::/48"))))

@@ -33,11 +33,11 @@ def build(rate: int) -> Lab:
 
 
 def first_flows(lab: Lab, host: HostName) -> dict[int, Flow]:
-    """The flows that frames of taps meet first, by OpenFlow port."""
+    """The flows that frames of taps meet first, by OpenFlow port; those with a tag of nobody's end at once."""
     found = {}
     for flow in lab.installed[host].values():
         match = {condition.field: condition.value for condition in flow.match}
-        if flow.table == PIPELINE["classify"].id and match["in_port"] != TUNNEL:
+        if flow.table == PIPELINE["classify"].id and match["in_port"] != TUNNEL and flow.goto:
             found[match["in_port"]] = flow
     return found
 

@@ -17,6 +17,8 @@ from controller.tokens import Token
 from overlay.changes import CreateShare, CreateSubnetPool, HostSeen, Plugged, SetQuota
 from overlay.qos.changes import AddQosRule, CreateQosPolicy
 from overlay.qos.values import BandwidthLimit, DscpMarking
+from overlay.trunks.changes import CreateTrunk
+from overlay.trunks.values import SubPort
 from overlay.values import Countable, DatapathId, Host, HostName, Shareable
 
 JSON = {"Content-Type": "application/json"}
@@ -37,8 +39,10 @@ OWNED = (
     "rule",
     "address_group",
     "qos_policy",
+    "trunk",
 )
 NEW_POOL = {"name": "new", "prefixes": ["10.6.0.0/16"]}
+NEW_SUB_PORT = {"port_id": "{free}", "segmentation_type": "vlan", "segmentation_id": 8}
 NEW_SHARE = {
     "object_type": "network",
     "object_id": "{network}",
@@ -174,6 +178,14 @@ REQUESTS: dict[str, tuple[str, str, object]] = {
     "identities.delete_project": ("DELETE", "/v1/projects/spare", None),
     "identities.list_tokens": ("GET", "/v1/tokens", None),
     "identities.show_token": ("GET", "/v1/tokens/{token}", None),
+    "trunks.list_trunks": ("GET", "/v2.0/trunks", None),
+    "trunks.show_trunk": ("GET", "/v2.0/trunks/{trunk}", None),
+    "trunks.create_trunk": ("POST", "/v2.0/trunks", {"trunk": {"port_id": "{parent}"}}),
+    "trunks.update_trunk": ("PUT", "/v2.0/trunks/{trunk}", {"trunk": {"name": "new"}}),
+    "trunks.delete_trunk": ("DELETE", "/v2.0/trunks/{trunk}", None),
+    "trunks.add_sub_ports": ("PUT", "/v2.0/trunks/{trunk}/add_subports", {"sub_ports": [NEW_SUB_PORT]}),
+    "trunks.remove_sub_ports": ("PUT", "/v2.0/trunks/{trunk}/remove_subports", {"sub_ports": [{"port_id": "{sub}"}]}),
+    "trunks.list_sub_ports": ("GET", "/v2.0/trunks/{trunk}/get_subports", None),
     "identities.create_token": ("POST", "/v1/tokens", {"token": {"project": "spare"}}),
     "identities.delete_token": ("DELETE", "/v1/tokens/{token}", None),
 }
@@ -233,6 +245,11 @@ class Scene:
         self.names["unplugged"] = op.make("port", network_id=network, fixed_ips=[])["id"]
         self.names["subnetpool"] = "pool"
         desk.submit(CreateSubnetPool("pool", "team", "pool", (IPv4Network("10.4.0.0/16"),)))
+        for name in ("carrier", "parent", "sub", "free"):
+            self.names[name] = op.make("port", network_id=network, fixed_ips=[])["id"]
+        self.names["trunk"] = "trunk"
+        sub = SubPort(self.names["sub"], 7)
+        desk.submit(CreateTrunk("trunk", "team", self.names["carrier"], sub_ports=(sub,)))
         for policy in ("qos_policy", "bare_policy"):
             self.names[policy] = policy
             desk.submit(CreateQosPolicy(policy, "team"))
