@@ -108,7 +108,9 @@ def test_a_sub_port_is_bound_where_its_parent_is(op) -> None:
         ({"status": "ACTIVE"}, 400, "HTTPBadRequest", "status"),
     ],
 )
-def test_what_cannot_be_is_refused(edge, blue, fields: dict[str, Any], status: int, kind: str, word: str) -> None:
+def test_what_cannot_be_is_refused(  # noqa: PLR0917  (what pytest hands in)
+    edge, blue, fields: dict[str, Any], status: int, kind: str, word: str
+) -> None:
     """Each with a sentence that names the field or the value, and nothing is different afterwards."""
     there = {
         "parent": port_of(blue),
@@ -143,7 +145,7 @@ def test_what_cannot_be_is_refused(edge, blue, fields: dict[str, Any], status: i
         ("remove_subports", {"sub_ports": [{"segmentation_id": 7}]}, 400, "HTTPBadRequest"),
     ],
 )
-def test_sub_ports_that_cannot_be_are_refused(
+def test_sub_ports_that_cannot_be_are_refused(  # noqa: PLR0917  (what pytest hands in)
     edge, blue, verb: str, body: dict[str, Any], status: int, kind: str
 ) -> None:
     """Whatever is wrong with what is added or removed, the trunk stays as it was."""
@@ -155,7 +157,7 @@ def test_sub_ports_that_cannot_be_are_refused(
 
 
 def test_others_ports_are_not_for_ones_trunk(edge, op, blue, red) -> None:
-    """A port that one sees only because it is in one's network is not one's own to plug, and what one sees not is 404."""
+    """A port that one sees only because it is in one's network is not one's own to plug; what one sees not is 404."""
     network = blue.make("network")["id"]
     assert op("POST", "/v2.0/rbac-policies", _shared(network)).status == 201
     theirs, mine = port_of(red, network), port_of(blue, network)
