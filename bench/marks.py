@@ -22,7 +22,7 @@ _NOBODY: Final = 0x02_00_00_00_00_99
 _ALL_4, _ALL_6 = 0xEF010101, 0xFF05 << 112 | 0x10003
 _NEIGHBOURS: Final = range(133, 137)
 """Router and neighbour solicitations and advertisements (RFC 4861)."""
-_LISTENERS: Final = frozenset({131, 132, 143})
+_LISTENERS: Final = frozenset({130, 131, 132, 143})
 _NONCE: Final = b"\x0e\x02"
 """The nonce option (RFC 3971 §5.3.2) of two units: the one place where a neighbour solicitation may say anything."""
 
@@ -193,13 +193,18 @@ def _checksum(data: bytes) -> int:
 # ── judging ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+THE_NETWORKS: Final = 0x02_56_4C_00_00_01
+"""The MAC of what a network itself says to its machines: who listens to a group, say."""
+
+
 class Verdict(IntEnum):
     """What a frame is at the machine where it was heard."""
 
     OWN = 0
     """Marked, of this very network, by one who has a port in it."""
     HOUSEKEEPING = 1
-    """Without a mark: an address resolution, or a kernel's or card's own word when a machine starts or has moved."""
+    """Without a mark: an address resolution, a kernel's or card's own word when a machine starts or has moved, or what
+    the network itself asks."""
     CROSSING = 2
     """Of another network or another tenant, or with an address that only the other tenant has."""
     UNEXPLAINED = 3
@@ -225,7 +230,7 @@ class Ground:
             return (Verdict.OWN if own else Verdict.CROSSING), mark
         if self.lonely.betrayed_by(frame):
             return Verdict.CROSSING, None
-        known = int.from_bytes(frame[6:12]) in self.macs
+        known = int.from_bytes(frame[6:12]) in {*self.macs, THE_NETWORKS}
         return (Verdict.HOUSEKEEPING if known and _resolves(frame) else Verdict.UNEXPLAINED), None
 
 

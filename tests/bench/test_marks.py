@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.marks import Ground, Identity, Kind, Mark, Other, Verdict, alien, honest, hostile
+from bench.marks import THE_NETWORKS, Ground, Identity, Kind, Mark, Other, Verdict, alien, honest, hostile
 from tests.model import frames
 
 OWN, PEER = Identity(0x02_00_00_00_01_0B, 0xC0A8000B, 11), Identity(0x02_00_00_00_01_0C, 0xC0A8000C, 12)
@@ -58,3 +58,10 @@ def test_an_answer_that_betrays_the_other_is_a_crossing(mac):
 def test_what_nothing_explains_is_not_passed_over(frame):
     """A frame without a mark that is no address resolution of the network's own machines is unexplained."""
     assert HOME.judge(frame) == (Verdict.UNEXPLAINED, None)
+
+
+def test_what_the_network_asks_is_explained():
+    """A question of the network's own, who listens to a group, is nobody's crossing; a stranger's is."""
+    head, body = "01005e000001", "080046c00024000000000102441300000000e0000001940400001164ec5f00000000023c0000"
+    for mac, verdict in ((THE_NETWORKS, Verdict.HOUSEKEEPING), (0x02_00_00_00_00_77, Verdict.UNEXPLAINED)):
+        assert HOME.judge(bytes.fromhex(f"{head}{mac:012x}{body}")) == (verdict, None)
