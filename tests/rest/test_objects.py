@@ -27,6 +27,8 @@ def test_a_network_has_neutrons_fields(op) -> None:
         "router:external": False,
         "mtu": 1450,
         "port_security_enabled": True,
+        "vlan_transparent": False,
+        "dns_domain": "",
         "qos_policy_id": None,
         "subnets": [],
         "availability_zone_hints": [],
