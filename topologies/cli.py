@@ -17,7 +17,7 @@ import click
 from topologies import drawing, overrides
 from topologies.client import ROOT, LabClient
 from topologies.errors import LabError, NoSuchLab, NoSuchNode, TopologyError
-from topologies.orders import LabStatus, Trigger, VmStatus
+from topologies.orders import LabStatus, ServerStatus, Trigger, VmStatus
 from topologies.registry import TOPOLOGIES, make, parameters
 from topologies.underlay import UnderlayTopo
 
@@ -244,6 +244,32 @@ def execute(lab: LabClient, name: str, words: tuple[str, ...]) -> None:
     os.execvpe(argv[0], argv, environment)  # noqa: S606
 
 
+@command.group()
+def server() -> None:
+    """Servers that are wired straight to an edge switch."""
+
+
+@server.command(name="add")
+@click.argument("name")
+@click.option("--edge", required=True, help="The edge switch.")
+@click.option("--vlan", "vlans", multiple=True, type=int, help="The tag of its frames; 0 for none.  May be repeated.")
+@click.option("--port", "port_ids", multiple=True, help="The id of the port that this VLAN is.  As often as --vlan.")
+@click.pass_obj
+def add_server(lab: LabClient, name: str, edge: str, vlans: tuple[int, ...], port_ids: tuple[str, ...]) -> None:
+    """Wire a server to an edge switch, which becomes its tunnel endpoint."""
+    if len(vlans) != len(port_ids):
+        raise TopologyError("vlan, port: needs as many VLANs as ports", "vlan")
+    _print_server(lab.server_add(name, edge, dict(zip(vlans, port_ids, strict=True))))
+
+
+@server.command(name="del")
+@click.argument("name")
+@click.pass_obj
+def delete_server(lab: LabClient, name: str) -> None:
+    """End a server."""
+    lab.server_del(name)
+
+
 @command.command(name="link")
 @click.argument("one")
 @click.argument("other")
@@ -291,6 +317,8 @@ def _print_status(found: LabStatus) -> None:
         click.echo(f"  hypervisor  {host.name:<10} LA {host.la} on {host.edge}  {'up' if host.running else 'DOWN'}")
     for machine in found.vms:
         _print_vm(machine)
+    for wired in found.servers:
+        _print_server(wired)
     control = found.controller
     if control is not None:
         state = "up" if control.running else "DOWN"
@@ -302,6 +330,12 @@ def _print_status(found: LabStatus) -> None:
             click.echo(f"              {project}: {path}")
     for warning in found.warnings:
         click.echo(f"vl2 lab: warning: {warning}", err=True)
+
+
+def _print_server(server: ServerStatus) -> None:
+    for card in server.cards:
+        at, addresses = f"{server.edge} {server.interface} VLAN {card.vlan}", " ".join(card.addresses)
+        click.echo(f"  server      {server.name:<10} at {at}  {card.mac} {addresses}  port {card.port_id}")
 
 
 def _print_vm(machine: VmStatus) -> None:

@@ -32,6 +32,9 @@ from topologies.orders import (
     LabStatus,
     MoveReport,
     Prompt,
+    ServerAdd,
+    ServerDel,
+    ServerStatus,
     SetLink,
     Settings,
     Status,
@@ -55,7 +58,7 @@ ROOT: Final = Path("/run/vl2")
 _LEAVE_SECONDS: Final = 15.0
 _PATH_MAX: Final = 72
 _ANSWERS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind for kind in (Done, Failure, LabStatus, VmStatus, MoveReport)
+    kind.__name__: kind for kind in (Done, Failure, LabStatus, VmStatus, ServerStatus, MoveReport)
 }
 
 
@@ -294,6 +297,18 @@ class LabClient:
         """End a machine."""
         self._ask(VmDel(name))
 
+    def server_add(self, name: str, edge: str, ports: Mapping[int, str]) -> ServerStatus:
+        """Wire a server to an edge switch; returns when its ports are ACTIVE.
+
+        :param ports: by VLAN, of which each is a card of the server: ``eth0`` and so on; VLAN 0 has no tag.
+        """
+        status: ServerStatus = self._ask(ServerAdd(name, edge, tuple(ports), tuple(ports.values())), ServerStatus)
+        return status
+
+    def server_del(self, name: str) -> None:
+        """End a server and take its cable out."""
+        self._ask(ServerDel(name))
+
     def kill_switch(self, name: str) -> None:
         """Cut a fabric switch's power: ``kill -9`` and all its links down."""
         self._ask(SwitchPower(name, on=False))
@@ -364,6 +379,7 @@ class LabClient:
         pids = {each.name: each.pid for each in status.switches}
         pids |= {each.name: each.pid for each in status.hypervisors}
         pids |= {each.name: each.pid for each in status.vms}
+        pids |= {each.name: each.pid for each in status.servers}
         if node in pids:
             return pids[node]
         raise NoSuchNode(f"there is no {node!r} in lab {self.name!r}", "name")

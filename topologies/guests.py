@@ -6,9 +6,7 @@ plug, and the NIC process in the place of QEMU.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -214,13 +212,7 @@ class Guests:
 
     def _forget(self, node: VirtualMachine) -> None:
         with self._structure:
-            home = namespace.inode(node.pid)
-            for entry in Path("/proc").iterdir():
-                # Whatever still runs in the machine ends with it, as if its power were cut.
-                if entry.name.isdigit() and int(entry.name) != node.pid:
-                    with suppress(OSError):
-                        if namespace.inode(entry.name) == home:
-                            os.kill(int(entry.name), signal.SIGKILL)
+            namespace.end_all(node.pid)
             node.terminate()
             if node in self._net.hosts:
                 self._net.hosts.remove(node)
