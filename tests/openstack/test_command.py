@@ -557,8 +557,8 @@ def test_what_is_not_there_is_said_to_be_not_there(op: Command, line: str) -> No
 def test_a_trunk_and_its_vlans(op: Command) -> None:
     """A trunk is made, given VLANs, shown, changed and deleted; a VLAN twice is refused with its number."""
     for name in ("parent", "one", "two"):
-        op(f"network create {name}-net")
-        op(f"port create --network {name}-net {name}")
+        op.look(f"network create {name}-net")
+        op.look(f"port create --network {name}-net {name}")
     vlan = "--subport port={},segmentation-type=vlan,segmentation-id={}"
     made = op.look(f"network trunk create --parent-port parent {vlan.format('one', 7)} trunk")
     having(made, name="trunk", status="DOWN", is_admin_state_up=True)
