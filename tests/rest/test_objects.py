@@ -27,8 +27,6 @@ def test_a_network_has_neutrons_fields(op) -> None:
         "router:external": False,
         "mtu": 1450,
         "port_security_enabled": True,
-        "vlan_transparent": False,
-        "dns_domain": "",
         "qos_policy_id": None,
         "dns_domain": "",
         "vlan_transparent": False,

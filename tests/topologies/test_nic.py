@@ -242,7 +242,7 @@ def test_the_card_is_never_seen_gone_by_its_guest(machine):
 
 
 def test_a_vlan_is_tagged_by_the_card(machine):
-    """What the guest's VLAN sends leaves with the tag; what comes with it goes to the VLAN without, all else to eth0."""
+    """What the guest's VLAN sends leaves with the tag, what comes with it goes there without, and all else to eth0."""
     machine.card.add_vlan(100, "02:00:00:00:00:03", 1500)
     vlan = Wire(machine.pids["guest"], "eth0.100")
     machine.stack.callback(vlan.socket.close)
