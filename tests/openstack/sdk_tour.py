@@ -161,6 +161,41 @@ def tags() -> Facts:
     return facts
 
 
+def trunks() -> Facts:
+    """Make a trunk, give it VLANs and take one away, change it, and delete it."""
+    one = net.create_network(name="one")
+    parent, first, second = (net.create_port(network_id=one.id, name=name) for name in ("parent", "first", "second"))
+
+    def vlan(port: Any, vid: int) -> dict[str, Any]:
+        return {"port_id": port.id, "segmentation_type": "vlan", "segmentation_id": vid}
+
+    made = net.create_trunk(name="trunk", port_id=parent.id, sub_ports=[vlan(first, 7)])
+    twice = trying(lambda: net.add_trunk_subports(made, [vlan(second, 7)]))[:2]
+    net.add_trunk_subports(made, [vlan(second, 8)])
+    facts = {
+        "made": [made.name, made.status, made.is_admin_state_up, made.port_id == parent.id],
+        "twice": twice,
+        "sub-ports": [[each["segmentation_id"] for each in net.get_trunk_subports(made)["sub_ports"]]],
+        "found": net.find_trunk("trunk").id == made.id,
+        "owner": [net.get_port(second.id).device_owner, net.get_port(second.id).device_id == made.id],
+        "details": len(net.get_port(parent.id).trunk_details["sub_ports"]),
+        "in use": trying(lambda: net.delete_port(second, ignore_missing=False))[:2],
+    }
+    net.delete_trunk_subports(made, [{"port_id": second.id}])
+    facts["fewer"] = len(net.get_trunk(made.id).sub_ports)
+    facts["changed"] = net.update_trunk(made, name="boot", is_admin_state_up=False).is_admin_state_up
+    facts["locked"] = trying(lambda: net.delete_trunk(made.id, ignore_missing=False))[:2]
+    net.update_trunk(made.id, is_admin_state_up=True)
+    net.delete_trunk(made.id)
+    clear = net.create_network(name="clear", is_vlan_transparent=True)
+    facts["clear"] = [clear.is_vlan_transparent, names(net.networks(is_vlan_transparent=True))]
+    for port in (parent, first, second):
+        net.delete_port(port)
+    for each in (one, clear):
+        net.delete_network(each)
+    return {**facts, "left": names(net.trunks())}
+
+
 def revisions() -> Facts:
     """Change and delete what has changed meanwhile."""
     made = net.create_network(name="one")

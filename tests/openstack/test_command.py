@@ -554,6 +554,37 @@ def test_what_is_not_there_is_said_to_be_not_there(op: Command, line: str) -> No
     assert "could not be found" in op.refused(line)
 
 
+def test_a_trunk_and_its_vlans(op: Command) -> None:
+    """A trunk is made, given VLANs, shown, changed and deleted; a VLAN twice is refused with its number."""
+    for name in ("parent", "one", "two"):
+        op.look(f"network create {name}-net")
+        op.look(f"port create --network {name}-net {name}")
+    vlan = "--subport port={},segmentation-type=vlan,segmentation-id={}"
+    made = op.look(f"network trunk create --parent-port parent {vlan.format('one', 7)} trunk")
+    having(made, name="trunk", status="DOWN", is_admin_state_up=True)
+    assert "7 already in use" in op.refused(f"network trunk set {vlan.format('two', 7)} trunk")
+    assert "parent" in op.refused(f"network trunk set {vlan.format('parent', 8)} trunk")
+    op(f"network trunk set {vlan.format('two', 8)} --description d trunk")
+    listed = op.look("network subport list --trunk trunk")
+    assert sorted(each["Segmentation ID"] for each in listed) == [7, 8]
+    assert op.names("network trunk list") == {"trunk"}
+    assert "subport" in op.refused("port delete two")
+    op("network trunk unset --subport two trunk")
+    op("network trunk set --disable trunk")
+    assert "disabled" in op.refused("network trunk delete trunk")
+    op("network trunk set --enable trunk")
+    op("network trunk delete trunk")
+    for name in ("parent", "one", "two"):
+        op(f"port delete {name}")
+    op("network delete parent-net one-net two-net")
+
+
+def test_a_network_may_carry_tags(op: Command) -> None:
+    """Whether a network is VLAN transparent is said when it is made, and found by."""
+    having(op.look("network create --transparent-vlan clear"), is_vlan_transparent=True)
+    op("network delete clear")
+
+
 def test_everything_goes_in_order(op: Command) -> None:
     """What is in use is not deleted, and the order in which it is not in use takes everything away."""
     assert "in use" in op.refused("network delete net") or "still has" in op.refused("network delete net")

@@ -143,6 +143,24 @@ def test_tags(tour: Any) -> None:
     }
 
 
+def test_trunks(tour: Any) -> None:
+    """Trunks and their sub-ports are made, found, shown, changed and deleted; a VLAN twice is refused."""
+    assert tour("red", "trunks") == {
+        "made": ["trunk", "DOWN", True, True],
+        "twice": ["ConflictException", 409],
+        "sub-ports": [[7, 8]],
+        "found": True,
+        "owner": ["trunk:subport", True],
+        "details": 2,
+        "in use": ["ConflictException", 409],
+        "fewer": 1,
+        "changed": False,
+        "locked": ["ConflictException", 409],
+        "clear": [True, ["clear"]],
+        "left": [],
+    }
+
+
 def test_revisions(tour: Any) -> None:
     """Whoever saw an older revision (``if_revision``) changes and deletes nothing, and hears which one there is."""
     refused = ["PreconditionFailedException", 412, "Constrained to 1, but current revision is 2"]
