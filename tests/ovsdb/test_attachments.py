@@ -1,9 +1,9 @@
 """Is what the owner is told about plugged ports always possible, and in the end always true?"""
 
+from ipaddress import IPv4Address
+
 from hypothesis import example, given
 from hypothesis import strategies as st
-
-from ipaddress import IPv4Address
 
 from controller.ovsdb.attachments import Attachments
 from controller.ovsdb.join import Join
