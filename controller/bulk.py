@@ -28,10 +28,8 @@ from overlay.changes import (
 from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
-    CreateSecurityRule,
     DeleteAddressGroup,
     DeleteSecurityGroup,
-    DeleteSecurityRule,
 )
 from overlay.qos.changes import CreateQosPolicy, DeleteQosPolicy
 from overlay.refusals import Conflict, Refusal
@@ -44,7 +42,6 @@ Creation: TypeAlias = (
     | CreateSubnetPool
     | CreateShare
     | CreateSecurityGroup
-    | CreateSecurityRule
     | CreateAddressGroup
     | CreateQosPolicy
 )
@@ -55,7 +52,6 @@ Removal: TypeAlias = (
     | DeleteSubnetPool
     | DeleteShare
     | DeleteSecurityGroup
-    | DeleteSecurityRule
     | DeleteAddressGroup
     | DeleteQosPolicy
 )
@@ -125,7 +121,6 @@ class Bulk:
             world.subnetpools,
             world.shares,
             world.security_groups,
-            world.security_rules,
             world.address_groups,
             world.qos_policies,
         )
@@ -182,11 +177,9 @@ def _undoing(creation: Creation) -> Removal:
             return DeleteSubnetPool(creation.id)
         case CreateShare():
             return DeleteShare(creation.id)
-        case CreateQosPolicy():
-            return DeleteQosPolicy(creation.id)
         case CreateSecurityGroup():
             return DeleteSecurityGroup(creation.id)
-        case CreateSecurityRule():
-            return DeleteSecurityRule(creation.id)
         case CreateAddressGroup():
             return DeleteAddressGroup(creation.id)
+        case CreateQosPolicy():
+            return DeleteQosPolicy(creation.id)

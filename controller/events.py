@@ -6,11 +6,11 @@ overlay (``overlay.changes``) travel on the same queue.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
-from overlay.flow import Flow, FlowKey, Group, Meter, Set
+from overlay.flow import Action, Flow, FlowKey, Group, Meter, Set
 from overlay.values import DatapathId, HostName
 
 
@@ -87,6 +87,14 @@ class Installed:
     meters: tuple[Meter, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Met:
+    """How many packets and bytes flows have met since they were made."""
+
+    packets: int
+    bytes: int
+
+
 class Session(Protocol):
     """One live OpenFlow connection to a switch, as the owner uses it."""
 
@@ -116,6 +124,12 @@ class Session(Protocol):
         :raises TimeoutError: when the switch does not answer within the session's time.
         """
 
+    def met_of(self, cookies: Sequence[int]) -> tuple[Met, ...]:
+        """What the flows with each of these cookies have met, in that order; blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer within the session's time.
+        """
+
     def port_counters(self) -> tuple[PortCounters, ...]:
         """What every port has carried (OFPMP_PORT_STATS); blocks the calling greenlet only.
 
@@ -124,6 +138,9 @@ class Session(Protocol):
 
     def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:
         """Emit one frame from a port, after these fields were set (a tunnel's destination, say)."""
+
+    def packet_through(self, in_port: int, data: bytes, actions: tuple[Action, ...]) -> None:
+        """Have one frame go through these actions, which may look it up in a table, as if it had come by a port."""
 
     def close(self) -> None:
         """End the connection; the switch will call again."""
@@ -157,12 +174,16 @@ class PortChanged:
 
 @dataclass(frozen=True, slots=True)
 class PacketArrived:
-    """A switch handed a packet to the controller (OFPT_PACKET_IN)."""
+    """A switch handed a packet to the controller (OFPT_PACKET_IN).
+
+    :param lane: the number, on a hypervisor, of the port that sent it; 0 where the flows did not say (register 2).
+    """
 
     datapath_id: DatapathId
     in_port: int
     cookie: int
     data: bytes
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from overlay.direct.changes import PLUGGED, Attach, EdgeSnapshot, Unwired, Wired
+from overlay.mirrors.changes import MirrorIntent
 from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import MakeDefaultGroup, PairRequest, PolicyIntent
 from overlay.qos.changes import QosIntent
@@ -61,6 +62,8 @@ class DocumentKind(StrEnum):
     PORT = "port"
     MOVE = "move"
     SHARE = "rbac_policy"
+    TAP_SERVICE = "tap_service"
+    TAP_FLOW = "tap_flow"
     MEMBERSHIPS = "memberships"
 
 
@@ -87,6 +90,7 @@ class CreateNetwork:
     tags: tuple[str, ...] = ()
     port_security: bool = True
     qos_policy_id: str | None = None
+    dns_domain: str = ""
     vlan_transparent: bool = False
 
 
@@ -111,6 +115,7 @@ class UpdateNetwork:
     share_id: str = ""
     port_security: bool | None = None
     qos_policy_id: str | Unchanged | None = UNCHANGED
+    dns_domain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +201,15 @@ class FixedIpRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpOptionWish:
+    """A wish for a DHCP option; without a value the port is not to have it."""
+
+    name: str
+    value: str | None
+    version: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class CreatePort:
     """Make a port.
 
@@ -235,7 +249,9 @@ class CreatePort:
     default_group: MakeDefaultGroup | None = None
     allowed_pairs: tuple[PairRequest, ...] = ()
     qos_policy_id: str | None = None
+    dns_name: str = ""
     attach: Attach = PLUGGED
+    dhcp_options: tuple[DhcpOptionWish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +261,7 @@ class UpdatePort:
     A new host for a port that is plugged at its present one is a move that activates by itself.
     ``host=None`` unbinds.  ``fixed_ips`` replaces all addresses: one that the port has already is kept when it is
     named, and a wish for any address of a subnet keeps one that it has there.  A bound port keeps its MAC.
+    ``dhcp_options`` are added, replaced or taken away; those that are not named stay.
     Another ``attach`` unplugs the port where it is and plugs it there; to unbind a wired port leaves it no wire.
 
     Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress``, ``PortBound`` (409), ``MacAddressInUse``, the
@@ -267,7 +284,9 @@ class UpdatePort:
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[PairRequest, ...] | None = None
     qos_policy_id: str | Unchanged | None = UNCHANGED
+    dns_name: str | None = None
     attach: Attach | None = None
+    dhcp_options: tuple[DhcpOptionWish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +480,7 @@ Intent: TypeAlias = (
     | Activate
     | Unbind
     | PolicyIntent
+    | MirrorIntent
     | QosIntent
     | CreateTrunk
     | UpdateTrunk
@@ -597,14 +617,15 @@ class UnitKind(StrEnum):
     PEER = "peer"
     SERVICE = "service"
     CLAUSE = "clause"
+    MIRROR = "mirror"
     MULTICAST = "multicast"
 
 
 class Unit(NamedTuple):
     """The smallest thing that is compiled anew: all flows of one object on one host.
 
-    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT and ADDRESS, ``network's id|group`` for
-    MULTICAST; for those of policies see ``overlay.policy.units``.
+    ``key`` is ``""`` for BASE, a network's id for NETWORK, a port's id for PORT, ADDRESS and MIRROR, ``network's
+    id|group`` for MULTICAST; for those of policies see ``overlay.policy.units``.
     """
 
     host: HostName

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
-from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
 from overlay.footing import Tap
+from overlay.guests.offers import SERVICE_MAC
+from overlay.mirrors import flows as mirror_flows
 from overlay.multicast import memberships
 from overlay.pipeline import METERS, PIPELINE
 from overlay.policy import flows as policy_flows
 from overlay.policy import units as policy_units
+from overlay.policy.speakers import speakers
 from overlay.qos.meters import LaneMeters, meters_of_lane
 from overlay.tables import (
     advertise,
@@ -84,7 +85,7 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
         for host in present:
             yield Unit(host, UnitKind.NETWORK, network_id)
             for port_id in world.standing(host, network_id):
-                yield Unit(host, UnitKind.PORT, port_id)
+                yield from _of_standing(world, host, port_id)
         for port in world.ports_of_network(network_id):
             for host in present:
                 yield Unit(host, UnitKind.ADDRESS, port.id)
@@ -93,6 +94,12 @@ def units_of(world: World, hosts: Iterable[HostName] | None = None) -> Iterator[
                 yield memberships.unit(host, network_id, group)
     for host in chosen:
         yield from policy_units.units_at(world.policy, host, world.networks_on_host(host))
+
+
+def _of_standing(world: World, host: HostName, port_id: str) -> Iterator[Unit]:
+    yield Unit(host, UnitKind.PORT, port_id)
+    if port_id in world.mirrors:
+        yield Unit(host, UnitKind.MIRROR, port_id)
 
 
 def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
@@ -111,7 +118,11 @@ def flows_of(world: World, unit: Unit) -> tuple[Flow, ...]:
     port = world.ports.get(unit.key)
     if port is None:
         return ()
-    return tuple(_of_tap(world, host, port) if unit.kind is UnitKind.PORT else _of_address(world, host, port))
+    if unit.kind is UnitKind.MIRROR:
+        return tuple(mirror_flows.of_port(world, host.name, port.id))
+    if unit.kind is UnitKind.PORT:
+        return tuple(mirror_flows.copying(world, port.id, _of_tap(world, host, port)))
+    return tuple(_of_address(world, host, port))
 
 
 def meters_of(world: World, host: HostName) -> tuple[Meter, ...]:
@@ -150,6 +161,7 @@ def _static(world: World) -> Iterator[Flow]:
     yield services.miss(cookie)
     yield from filters.SENDER.static(cookie)
     yield arrive.miss(cookie)
+    yield forward.of_the_network(cookie)
     yield forward.miss(cookie)
     if not world.settings.flood_unregistered:
         yield from forward.unregistered(cookie)
@@ -158,7 +170,7 @@ def _static(world: World) -> Iterator[Flow]:
 
 
 def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
-    """The way in from the tunnel, and the flood."""
+    """The way in from the tunnel, the flood, and the addresses of the network's own services."""
     if not world.has_network(host.name, network_id):
         return
     vni = world.networks[network_id].vni
@@ -168,6 +180,11 @@ def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
     lanes = _local_lanes(world, host, world.standing(host.name, network_id))
     others = (world.hosts[other].la for other in world.hosts_with_network(network_id) if other != host.name)
     yield flood.flood(cookie, vni, lanes, host.tunnel_port, sorted(others))
+    for address in world.offer(network_id).addresses:
+        if address.version == 4:  # noqa: PLR2004
+            yield arp.answer(cookie, vni, int(address), SERVICE_MAC, arp.OF_THE_NETWORK)
+        elif host.answers_nd:
+            yield neighbours.answer(cookie, vni, int(address), SERVICE_MAC, neighbours.OF_THE_NETWORK)
 
 
 def _of_group(world: World, host: Host, network_id: str, group: str) -> Iterator[Flow]:
@@ -204,8 +221,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     network, dscp = world.networks[port.network_id], world.limits_of(port).dscp
     yield from classify.from_tap(cookie, tap, network.vni, meters.sending, dscp, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap, meters.receiving)
-    if meters.storm is not None:
-        yield storm.limited(cookie, tap.lane, meters.storm)
+    yield from _protecting(cookie, tap, meters)
     if tap.vid:
         yield reply.to_vlan(cookie, tap)
     elif not network.vlan_transparent:
@@ -218,16 +234,47 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         yield guard.refused(silenced, tap.lane)
         yield guard_nd.refused(silenced, tap.lane)
         return
-    ipv6 = list(dict.fromkeys(chain([link_local(port.mac)], _ipv6(port))))
-    yield from guard.own(cookie, tap.lane, port.mac, ipv4, ipv6)
-    yield guard.announcement_over(cookie, tap.lane, port.mac)
-    yield from guard_nd.own(cookie, tap.lane, port.mac, ipv6)
     yield from services.groups(provenance(CookieKind.ASKED_GROUPS, port.id), tap.lane, meters.asking.meter_id)
+    yield from _of_services(world, port, tap.lane, meters.asking.meter_id)
+    yield from services.names(provenance(CookieKind.ASKED_NAMES, port.id), tap.lane, meters.asking.meter_id)
+    known = speakers(port)
+    for ip in dict.fromkeys(ip for speaker in known for ip in speaker.alone):
+        yield arp.own(cookie, tap.lane, ip)
+    if not port.port_security:
+        yield from guard.anything(cookie, tap.lane)
+        yield from guard_nd.anything(cookie, tap.lane)
+        return
+    for mac, of_mac, own6 in known:
+        yield from guard.own(cookie, tap.lane, mac, of_mac, own6)
+        yield from guard_nd.own(cookie, tap.lane, mac, own6)
+    yield guard.announcement_over(cookie, tap.lane, port.mac)
+    rogue = provenance(CookieKind.ROGUE, port.id)
+    yield from guard.rogue(rogue, tap.lane)
+    yield guard_nd.rogue(rogue, tap.lane)
     spoofed = provenance(CookieKind.SPOOFED, port.id)
     yield guard.refused(spoofed, tap.lane)
     yield guard_nd.refused(spoofed, tap.lane)
-    for ip in ipv4:
-        yield arp.own(cookie, tap.lane, ip)
+
+
+def _of_services(world: World, port: Port, lane: int, meter: int) -> Iterator[Flow]:
+    """What a port may ask of its network for itself."""
+    offered = world.offer(port.network_id)
+    cookie = provenance(CookieKind.PORT, port.id)
+    yield from guard.asking(cookie, lane, port.mac, anywhere=offered.leases)
+    if offered.leases:
+        yield services.address(provenance(CookieKind.ASKED_ADDRESS, port.id), lane, meter)
+    if offered.leases_v6:
+        yield services.address_v6(provenance(CookieKind.ASKED_ADDRESS_V6, port.id), lane, meter)
+    if offered.advertises:
+        yield services.router(provenance(CookieKind.ASKED_ROUTER, port.id), lane, meter)
+
+
+def _protecting(cookie: int, tap: Tap, meters: LaneMeters) -> Iterator[Flow]:
+    """What protects everybody else from a port: how much it may flood, and how many packets it may send."""
+    if meters.storm is not None:
+        yield storm.limited(cookie, tap.lane, meters.storm)
+    if meters.packets is not None:
+        yield services.counted(cookie, tap.lane, meters.packets)
 
 
 def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
@@ -263,10 +310,6 @@ def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
         yield arrive.turn_round(cookie, vni, port.mac, target.la)
     else:
         yield forward.remote(cookie, vni, port.mac, host.tunnel_port, pointer.la)
-
-
-def _ipv6(port: Port) -> Iterator[int]:
-    return (int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 6)  # noqa: PLR2004
 
 
 class Compiler:

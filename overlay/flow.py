@@ -8,7 +8,7 @@ does not name.  Nothing here knows the wire; ``controller/openflow/codec.py`` do
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -382,6 +382,15 @@ class Table:
         return Flow(
             self.id, priority, conditions(match), cookie, actions, None if goto is None else self._ids[goto], meter
         )
+
+    def extended(self, flow: Flow, *actions: Action) -> Flow:
+        """Make of a flow of this table one that does more, before it goes on.
+
+        :raises PipelineError: for anything that the declaration does not name.
+        """
+        for action in actions:
+            self._check(action)
+        return replace(flow, actions=(*flow.actions, *actions))
 
     def number_of(self, name: str) -> int:
         """Give the number of a later table, for a :class:`Resubmit` or a :class:`Track`.

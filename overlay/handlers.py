@@ -42,6 +42,8 @@ from overlay.changes import (
 from overlay.direct import cables
 from overlay.direct.changes import EdgeSnapshot, Unwired, Wired
 from overlay.index import Index
+from overlay.mirrors import changes as mirrors
+from overlay.mirrors import intents as mirroring
 from overlay.multicast import memberships
 from overlay.multicast.changes import Joined, Left
 from overlay.policy import changes as policy
@@ -98,6 +100,7 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     policy.UpdateSecurityGroup: groups.update_group,
     policy.DeleteSecurityGroup: groups.delete_group,
     policy.CreateSecurityRule: rules.create_rule,
+    policy.CreateSecurityRules: rules.create_rules,
     policy.DeleteSecurityRule: rules.delete_rule,
     policy.CreateAddressGroup: groups.create_address_group,
     policy.UpdateAddressGroup: groups.update_address_group,
@@ -107,6 +110,12 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     DeleteTrunk: trunks.delete_trunk,
     AddSubPorts: trunks.add_sub_ports,
     RemoveSubPorts: trunks.remove_sub_ports,
+    mirrors.CreateTapService: mirroring.create_service,
+    mirrors.UpdateTapService: mirroring.update_service,
+    mirrors.DeleteTapService: mirroring.delete_service,
+    mirrors.CreateTapFlow: mirroring.create_flow,
+    mirrors.UpdateTapFlow: mirroring.update_flow,
+    mirrors.DeleteTapFlow: mirroring.delete_flow,
     HostSeen: membership.seen,
     HostSnapshot: placement.snapshot,
     Plugged: placement.plugged,

@@ -23,6 +23,8 @@ DEFAULT_QUOTAS: Final[Mapping[Countable, int]] = MappingProxyType(
         Countable.SECURITY_GROUP: 1000,
         Countable.SECURITY_GROUP_RULE: 10_000,
         Countable.ADDRESS_GROUP: 1000,
+        Countable.TAP_SERVICE: 100,
+        Countable.TAP_FLOW: 1000,
         Countable.QOS_POLICY: 100,
         Countable.TRUNK: 1000,
     }

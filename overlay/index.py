@@ -16,7 +16,11 @@ from overlay.carving import Cuts
 from overlay.direct.index import Wires, link_of
 from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, Plug, footing
+from overlay.guests.names import Names
+from overlay.guests.offers import NOTHING, Offer, offer
 from overlay.holdings import Holdings
+from overlay.mirrors.index import Mirrors
+from overlay.mirrors.values import TapService
 from overlay.moves import SWITCHING, Move
 from overlay.multicast.listeners import Listeners
 from overlay.policy.index import Policies
@@ -73,9 +77,13 @@ class Index:
         self.subnets_of: dict[str, dict[str, None]] = {}
         self.ports_of: dict[str, dict[str, None]] = {}
         self.tenants_of: dict[str, dict[str, int]] = {}
+        self.offers: dict[str, Offer] = {}
+        self.advertising: dict[str, None] = {}
         self.holdings = Holdings(settings.quotas)
         self.shares = Shares()
+        self.names = Names()
         self.policy = Policies(self.holdings)
+        self.mirrors = Mirrors(self.holdings)
         self.qos = QosPolicies()
         self.trunks = Trunks()
         self.wires = Wires()
@@ -162,6 +170,10 @@ class Index:
     def present_on(self, network_id: str) -> dict[HostName, dict[str, None]]:
         """Per host that has the network, the ports that stand there."""
         return self.presence.get(network_id, {})
+
+    def is_deaf(self, host: HostName) -> bool:
+        """Whether nothing can be heard of a host's ports, because its session is down or was never up."""
+        return self.readiness.is_lost(host) or host in self.readiness.absent
 
     def gone(self, host: HostName, port_id: str) -> bool:
         """Whether a port is known not to be plugged at a host."""
@@ -258,6 +270,7 @@ class Index:
             self.subnets_of[network.id] = {}
             self.ports_of[network.id] = {}
             self.tenants_of[network.id] = {}
+            self.offers[network.id] = NOTHING
             self.holdings.add(Countable.NETWORK, network.project_id, network.id)
         self.qos.use(
             User("network", network.id), None if before is None else before.qos_policy_id, network.qos_policy_id
@@ -269,7 +282,7 @@ class Index:
         network = self.networks.pop(network_id)
         self.vnis.give_back(network.vni)
         del self.vni_owner[network.vni], self.subnets_of[network_id], self.ports_of[network_id]
-        del self.tenants_of[network_id]
+        del self.tenants_of[network_id], self.offers[network_id]
         self.qos.use(User("network", network_id), network.qos_policy_id, None)
         self.holdings.drop(Countable.NETWORK, network.project_id, network_id)
 
@@ -287,6 +300,7 @@ class Index:
         elif before.pools != subnet.pools:
             self.pools[subnet.id].reshape(ranges)
         self.subnets[subnet.id] = subnet
+        self._offer(subnet.network_id)
 
     def drop_subnet(self, subnet_id: str) -> None:
         """Remove a subnet of which no port has an address."""
@@ -295,6 +309,31 @@ class Index:
         self.holdings.drop(Countable.SUBNET, subnet.project_id, subnet_id)
         if subnet.subnetpool_id is not None:
             self.cuts[subnet.subnetpool_id].give_back(subnet.cidr, subnet.project_id)
+        self._offer(subnet.network_id)
+
+    def _offer(self, network_id: str) -> None:
+        """Work out anew what the machines of a network can ask for."""
+        found = self.offers[network_id] = offer(self.subnets[subnet_id] for subnet_id in self.subnets_of[network_id])
+        if found.advertises:
+            self.advertising[network_id] = None
+        else:
+            self.advertising.pop(network_id, None)
+
+    # --- mirrors ---
+
+    def put_tap_service(self, service: TapService) -> None:
+        """Add or replace; the VNI, of the range of the networks', never changes."""
+        if service.id not in self.mirrors.services:
+            self.vnis.take(service.vni)
+            self.vni_owner[service.vni] = service.id
+        self.mirrors.put_service(service)
+
+    def drop_tap_service(self, service_id: str) -> TapService:
+        """Remove a service to which no tap flow leads."""
+        service = self.mirrors.drop_service(service_id)
+        self.vnis.give_back(service.vni)
+        del self.vni_owner[service.vni]
+        return service
 
     # --- ports ---
 
@@ -304,6 +343,7 @@ class Index:
         self.ports[port.id] = port
         self.wires.follow(port.id, link_of(before), port.local_link)
         self.policy.follow(before, port)
+        self.names.put(before, port)
         self.policy.stand(port, [tap.host for tap in self.footing(port.id).taps])
         self.qos.use(User("port", port.id), None if before is None else before.qos_policy_id, port.qos_policy_id)
         if before is None:
@@ -329,6 +369,7 @@ class Index:
         """Remove a port that stands nowhere any more."""
         port = self.ports.pop(port_id)
         self.policy.leave(port)
+        self.names.drop(port)
         self.wires.follow(port_id, port.local_link, None)
         self._leave_home(port)
         del self.ports_of[port.network_id][port_id], self.mac_owner[port.network_id, port.mac]
@@ -340,7 +381,7 @@ class Index:
         self._unnumber(port, port.fixed_ips)
         self.qos.use(User("port", port_id), port.qos_policy_id, None)
         self.readiness.drop(port_id)
-        self.listeners.refused.pop(port_id, None)
+        self.listeners.forget(port_id)
         self.shown.pop(port_id, None)
 
     def _number(self, port: Port, addresses: Iterable[FixedIp]) -> None:

@@ -69,6 +69,14 @@ def _soil_pointers(index: Index, host: HostName, record: Recorder) -> None:
         for port_id in present[host]:
             for other in present:
                 record.soil(other, UnitKind.ADDRESS, port_id)
+    _reflect(index, host, record)
+
+
+def _reflect(index: Index, host: HostName, record: Recorder) -> None:
+    """How a host is reached, or sends, has changed for mirrors as well."""
+    for port_id in _standing(index, host):
+        if port_id in index.mirrors:
+            record.reflect(port_id)
 
 
 def _soil_host(index: Index, host: HostName, record: Recorder) -> None:
@@ -82,6 +90,7 @@ def _soil_host(index: Index, host: HostName, record: Recorder) -> None:
             record.soil(host, UnitKind.ADDRESS, port_id)
     for port_id in index.homed.get(host, {}):
         record.wait(host, port_id)
+    _reflect(index, host, record)
 
 
 def lost(index: Index, change: HostLost, record: Recorder) -> None:
@@ -122,6 +131,7 @@ def confirmed(index: Index, change: Confirmed, record: Recorder) -> None:
     record.touch(index.readiness.confirm(change.host, change.generation))
     if first:
         record.touch(_concerned(index, change.host))
+        memberships.heard_again(index, _standing(index, change.host), record.now)
     if change.host in index.returning:
         index.returning.discard(change.host)
         record.touch(_standing(index, change.host))

@@ -19,6 +19,7 @@ from overlay.tables import (
     forward,
     guard,
     guard_nd,
+    mirror,
     neighbours,
     reply,
     services,
@@ -43,6 +44,7 @@ PIPELINE: Final = Pipeline(
     flood.TABLE,
     *filters.RECEIVER.tables,
     deliver.TABLE,
+    mirror.TABLE,
 )
 
 METERS: Final = (Meter(ANNOUNCEMENTS_METER, rate=100, burst=20),)

@@ -29,7 +29,10 @@ from overlay.changes import (
 )
 from overlay.direct.linking import housed, link
 from overlay.documents import write_move
+from overlay.guests import options
+from overlay.guests.names import domain_of, relative
 from overlay.index import Index
+from overlay.mirrors.keeping import drop_mirrors
 from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
 from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses, follow_mac
 from overlay.policy.ports import by_default, check_security, chosen_groups, chosen_pairs, secured
@@ -79,8 +82,10 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         chosen_groups(index, change.project_id, change.security_groups),
         chosen_pairs(mac, change.allowed_pairs),
         change.qos_policy_id,
+        relative(change.dns_name, domain_of(network, index.settings.dns_domain)),
         vnic_type=change.attach.vnic_type,
         local_link=wire,
+        dhcp_options=options.chosen(change.dhcp_options),
     )
     check_security(port)
     index.holdings.charge(Countable.PORT, change.project_id)
@@ -116,6 +121,8 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
         admin_up=port.admin_up if change.admin_up is None else change.admin_up,
         qos_policy_id=policy,
+        dhcp_options=options.chosen(change.dhcp_options, port.dhcp_options),
+        dns_name=port.dns_name if change.dns_name is None else _named(index, port, change.dns_name),
     )
     port = secured(index, port, change)
     if to.wires_anew(before):
@@ -203,6 +210,10 @@ def _unwire(index: Index, port: Port, record: Recorder) -> None:
         tell(index, port.local_link.switch, {port.id: None}, record)
 
 
+def _named(index: Index, port: Port, name: str) -> str:
+    return relative(name, domain_of(index.networks[port.network_id], index.settings.dns_domain))
+
+
 def _program(port: Port) -> tuple[object, ...]:
     """What a tap's program reads of a port, besides its addresses."""
     return (port.port_security, port.allowed_pairs, port.qos_policy_id)
@@ -246,6 +257,7 @@ def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:
     for host, port_id in [place for place in index.stale if place[1] == change.id] if index.stale else ():
         _unstale(index, host, port_id, record)
     record.lift(change.id)
+    drop_mirrors(record, change.id)
     index.drop_port(change.id)
     record.store(Document(DocumentKind.PORT, change.id, None))
     record.policy_changed(ports=((port, None),))

@@ -6,7 +6,7 @@ footing into exactly the compile units that read it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from overlay.changes import Document, DocumentKind, Notice, NoticeKind, Outcome, Unit, UnitKind, Wait
@@ -19,6 +19,7 @@ from overlay.documents import (
     write_subnetpool,
 )
 from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
+from overlay.guests.offers import Offer
 from overlay.index import Index
 from overlay.moves import Move, Phase
 from overlay.multicast import memberships
@@ -96,8 +97,28 @@ class Recorder:
         before = self.index.subnets.get(subnet.id)
         if before != subnet:
             subnet = self.next_revision(DocumentKind.SUBNET, before, subnet)
+            offered = self.index.offers[subnet.network_id]
             self.index.put_subnet(subnet)
             self.store(write_subnet(subnet))
+            self._offer_changed(subnet.network_id, offered)
+
+    def drop_subnet(self, subnet_id: str) -> None:
+        """Remove a subnet and its document."""
+        network_id = self.index.subnets[subnet_id].network_id
+        offered = self.index.offers[network_id]
+        self.index.drop_subnet(subnet_id)
+        self.store(Document(DocumentKind.SUBNET, subnet_id, None))
+        self._offer_changed(network_id, offered)
+
+    def _offer_changed(self, network_id: str, before: Offer) -> None:
+        """Where the machines of a network can ask for other things, soil what hands their questions on or answers."""
+        if self.index.offers[network_id] == before:
+            return
+        for host, standing in self.index.present_on(network_id).items():
+            self.soil(host, UnitKind.NETWORK, network_id)
+            for port_id in standing:
+                if self.index.footing(port_id).tap_at(host) is not None:
+                    self.soil(host, UnitKind.PORT, port_id)
 
     def put_subnetpool(self, pool: SubnetPool) -> None:
         """Add or replace a subnet pool and store it."""
@@ -234,6 +255,22 @@ class Recorder:
             self.soil(host, UnitKind.ADDRESS, port_id)
             self.wait(host, port_id)
 
+    def reflect(self, port_id: str) -> None:
+        """Whose copies a port gets has changed, who gets copies of its frames, or how its host is reached."""
+        self.touch([port_id])
+        for unit in self._mirroring(port_id, self.index.footing(port_id).hosts):
+            self._dirty.add(unit)
+            self.wait(unit.host, port_id)
+
+    def _mirroring(self, port_id: str, hosts: Iterable[HostName]) -> Iterator[Unit]:
+        """What makes copies of a port's frames or brings it some, and what makes those; all of it reads its place."""
+        index = self.index
+        for host in hosts:
+            yield Unit(host, UnitKind.MIRROR, port_id)
+        for source in index.mirrors.watched(port_id):
+            for tap in index.footing(source).taps:
+                yield Unit(tap.host, UnitKind.MIRROR, source)
+
     def lift(self, port_id: str) -> None:
         """A port stands nowhere any more and is about to be dropped."""
         before, turned = self.index.lift(port_id)
@@ -259,6 +296,8 @@ class Recorder:
         if turned:
             soiled.update(Unit(host, UnitKind.NETWORK, network_id) for host in (*present, *turned))
         soiled |= memberships.follow(index, self, port_id, before, after)
+        if port_id in index.mirrors:
+            soiled.update(self._mirroring(port_id, (*before.hosts, *after.hosts)))
         for host in {unit.host for unit in soiled} if waits else ():
             self.wait(host, port_id)
         self._dirty |= soiled | memberships.of_network(index, network_id, turned)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
+from overlay.mirrors.values import TapFlow, TapService
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.qos.values import QosPolicy
 from overlay.refusals import Stale
@@ -27,6 +28,8 @@ Recorded = TypeVar(
     AddressGroup,
     QosPolicy,
     Trunk,
+    TapService,
+    TapFlow,
 )
 """Whatever has a record."""
 

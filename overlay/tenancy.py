@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from overlay.changes import CreateNetwork, DeleteNetwork, Document, DocumentKind, Unchanged, UpdateNetwork
+from overlay.guests.names import check_domain
 from overlay.index import Index
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Exhausted, Invalid
@@ -47,6 +48,7 @@ def create_network(index: Index, change: CreateNetwork, record: Recorder) -> Non
             record.born(change.tags),
             change.port_security,
             change.qos_policy_id or index.qos.defaults.get(change.project_id),
+            check_domain(change.dns_domain, "dns_domain"),
             change.vlan_transparent,
         )
     )
@@ -58,6 +60,7 @@ def update_network(index: Index, change: UpdateNetwork, record: Recorder) -> Non
     _check_mtu(index, change.mtu)
     policy = network.qos_policy_id if isinstance(change.qos_policy_id, Unchanged) else change.qos_policy_id
     index.qos.check(policy)
+    domain = network.dns_domain if change.dns_domain is None else check_domain(change.dns_domain, "dns_domain")
     if change.shared is not None:
         share_with_everybody(index, Shareable.NETWORK, network, change.share_id if change.shared else None, record)
     record.put_network(
@@ -69,6 +72,7 @@ def update_network(index: Index, change: UpdateNetwork, record: Recorder) -> Non
             admin_up=network.admin_up if change.admin_up is None else change.admin_up,
             port_security=network.port_security if change.port_security is None else change.port_security,
             qos_policy_id=policy,
+            dns_domain=domain,
         )
     )
     for port_id in index.ports_of[change.id] if change.admin_up not in {None, network.admin_up} else ():

@@ -134,6 +134,7 @@ class Network:
     record: Record = Record()
     port_security: bool = True
     qos_policy_id: str | None = None
+    dns_domain: str = ""
     vlan_transparent: bool = False
 
 
@@ -236,6 +237,8 @@ class Countable(StrEnum):
     SECURITY_GROUP = "security_group"
     SECURITY_GROUP_RULE = "security_group_rule"
     ADDRESS_GROUP = "address_group"
+    TAP_SERVICE = "tap_service"
+    TAP_FLOW = "tap_flow"
     QOS_POLICY = "qos_policy"
     TRUNK = "trunk"
 
@@ -302,6 +305,19 @@ class LocalLink:
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpOption:
+    """What DHCP tells a port's machine besides what its subnet says, or instead of it.
+
+    :ivar name: as Neutron and dnsmasq call it.
+    :ivar version: of the IP whose DHCP says so.
+    """
+
+    name: str
+    value: str
+    version: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """A virtual machine's attachment: the owner of one MAC and some IPs (its AA) in one network.
 
@@ -328,8 +344,10 @@ class Port:
     security_groups: tuple[str, ...] | None = None
     allowed_pairs: tuple[AddressPair, ...] = ()
     qos_policy_id: str | None = None
+    dns_name: str = ""
     vnic_type: VnicType = VnicType.NORMAL
     local_link: LocalLink | None = None
+    dhcp_options: tuple[DhcpOption, ...] = ()
 
     @property
     def filtered(self) -> bool:

@@ -33,8 +33,11 @@ from overlay.documents import (
     write_subnetpool,
 )
 from overlay.footing import Footing, Plug
+from overlay.guests.offers import NOTHING, Offer
 from overlay.handlers import HANDLERS
 from overlay.index import Index
+from overlay.mirrors.documents import read_tap_flow, read_tap_service, write_tap_flow, write_tap_service
+from overlay.mirrors.values import TapFlow, TapService
 from overlay.moves import Move, Phase, deadline
 from overlay.multicast import memberships
 from overlay.multicast.documents import write_memberships
@@ -88,6 +91,7 @@ class World:
 
     :ivar attachments: (host, port id) to OpenFlow port number.
     :ivar policy: what the compiler reads of security groups; for reading.
+    :ivar mirrors: likewise of tap services and tap flows.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -102,6 +106,9 @@ class World:
         self.security_groups: Mapping[str, SecurityGroup] = MappingProxyType(policy.groups)
         self.security_rules: Mapping[str, SecurityRule] = MappingProxyType(policy.rules)
         self.address_groups: Mapping[str, AddressGroup] = MappingProxyType(policy.address_groups)
+        self.mirrors = mirrors = index.mirrors
+        self.tap_services: Mapping[str, TapService] = MappingProxyType(mirrors.services)
+        self.tap_flows: Mapping[str, TapFlow] = MappingProxyType(mirrors.flows)
         self.qos_policies: Mapping[str, QosPolicy] = MappingProxyType(index.qos.by_id)
         self.default_limits: Mapping[Countable, int] = MappingProxyType(index.holdings.defaults)
         self.quotas: Mapping[str, Quota] = MappingProxyType(index.holdings.quotas)
@@ -139,6 +146,8 @@ class World:
             (DocumentKind.SECURITY_GROUP, read_group, index.policy.put_group),
             (DocumentKind.SECURITY_RULE, read_rule, index.policy.put_rule),
             (DocumentKind.TRUNK, read_trunk, index.put_trunk),
+            (DocumentKind.TAP_SERVICE, read_tap_service, index.put_tap_service),
+            (DocumentKind.TAP_FLOW, read_tap_flow, index.mirrors.put_flow),
         )
         for kind, read, put in simple:
             for id_, body in bodies[kind]:
@@ -252,6 +261,22 @@ class World:
     def trunks_of_project(self, project: str) -> tuple[Trunk, ...]:
         """A project's trunks."""
         return tuple(self.trunks[id_] for id_ in self._index.holdings.ids(Countable.TRUNK, project))
+
+    def tap_service(self, service_id: str) -> TapService:
+        """Look up.  :raises NotFound: ``TapServiceNotFound``."""
+        return self._index.mirrors.service(service_id)
+
+    def tap_flow(self, flow_id: str) -> TapFlow:
+        """Look up.  :raises NotFound: ``TapFlowNotFound``."""
+        return self._index.mirrors.flow(flow_id)
+
+    def tap_services_of_project(self, project: str) -> tuple[TapService, ...]:
+        """A project's tap services."""
+        return tuple(self.tap_services[id_] for id_ in self._index.holdings.ids(Countable.TAP_SERVICE, project))
+
+    def tap_flows_of_project(self, project: str) -> tuple[TapFlow, ...]:
+        """A project's tap flows."""
+        return tuple(self.tap_flows[id_] for id_ in self._index.holdings.ids(Countable.TAP_FLOW, project))
 
     def qos_policy(self, policy_id: str) -> QosPolicy:
         """Look up.  :raises NotFound: ``QosPolicyNotFound``."""
@@ -367,6 +392,14 @@ class World:
     def subnets_of(self, network_id: str) -> tuple[Subnet, ...]:
         """A network's subnets."""
         return tuple(self.subnets[subnet_id] for subnet_id in self._index.subnets_of.get(network_id, ()))
+
+    def offer(self, network_id: str) -> Offer:
+        """What the machines of a network can ask it for."""
+        return self._index.offers.get(network_id, NOTHING)
+
+    def advertising_networks(self) -> Iterable[str]:
+        """The ids of the networks that have router advertisements."""
+        return self._index.advertising.keys()
 
     def ports_of_network(self, network_id: str) -> tuple[Port, ...]:
         """A network's ports."""
@@ -494,6 +527,15 @@ class World:
         la = None if pointer is None else index.hosts[pointer].la
         return Location(port_id, index.ports[port_id].mac, pointer, la)
 
+    def ports_named(self, network_id: str, name: str) -> tuple[Port, ...]:
+        """The ports of a network that have this name."""
+        return tuple(self.ports[port_id] for port_id in self._index.names.ports(network_id, name))
+
+    def owner_of(self, network_id: str, address: IpAddress) -> Port | None:
+        """The port that has an address in a network."""
+        port_id = self._index.ip_owner.get((network_id, address))
+        return None if port_id is None else self.ports[port_id]
+
     def next_deadline(self) -> float | None:
         """When a ``Tick`` is due at the latest, on the owner's clock."""
         settings = self.settings
@@ -517,5 +559,7 @@ class World:
             *map(write_port, self.ports.values()),
             *map(write_move, self.moves()),
             *map(write_share, self.shares.values()),
+            *map(write_tap_service, self.tap_services.values()),
+            *map(write_tap_flow, self.tap_flows.values()),
             *(write_memberships(port_id, listeners.since(port_id)) for port_id in listeners.ports()),
         )

@@ -22,6 +22,7 @@ from topologies.registry import TOPOLOGIES, make, parameters
 from topologies.underlay import UnderlayTopo
 
 _MISTAKE: Final = 2
+_VID_END: Final = 4095
 
 
 class _Spoken(click.Group):
@@ -171,12 +172,39 @@ def vm() -> None:
 @click.option("--tenant", "--project", "project", default="", help="The network's project.")
 @click.option("--mac", default="", help="Without a controller: the machine's MAC.")
 @click.option("--address", "addresses", multiple=True, help="Without a controller: an address, such as 10.1.0.5/24.")
+@click.option("--vlan", "vlans", multiple=True, metavar="VID=PORT", help="A VLAN on its card, and the sub-port's id.")
 @click.pass_obj
 def add(  # noqa: PLR0917  (click hands over what the options say)
-    lab: LabClient, name: str, host: str, port_id: str, network: str, project: str, mac: str, addresses: tuple[str, ...]
+    lab: LabClient,
+    name: str,
+    host: str,
+    port_id: str,
+    network: str,
+    project: str,
+    mac: str,
+    addresses: tuple[str, ...],
+    vlans: tuple[str, ...],
 ) -> None:
     """Start a virtual machine."""
-    _print_vm(lab.vm_add(name, host, port_id=port_id, network=network, project=project, mac=mac, addresses=addresses))
+    machine = lab.vm_add(
+        name,
+        host,
+        port_id=port_id,
+        network=network,
+        project=project,
+        mac=mac,
+        addresses=addresses,
+        vlans=_vlans(vlans),
+    )
+    _print_vm(machine)
+
+
+def _vlans(words: tuple[str, ...]) -> list[tuple[int, str]]:
+    pairs = _pairs(words, "vlan")
+    for word, _ in pairs:
+        if not (word.isascii() and word.isdigit() and 0 < int(word) < _VID_END):
+            raise TopologyError(f"vlan: {word!r} is no VLAN, which are 1 … {_VID_END - 1}", "vlan")
+    return [(int(vid), port) for vid, port in pairs]
 
 
 @vm.command()

@@ -259,11 +259,13 @@ class LabClient:
         mac: str = "",
         addresses: Sequence[str] = (),
         wait: bool = True,
+        vlans: Sequence[tuple[int, str]] = (),
     ) -> VmStatus:
         """Start a virtual machine on a hypervisor; returns when its port is ACTIVE (if ``wait``).
 
         :param port_id: its port; or ``network`` (id or name, of ``project``): the lab makes a port in it.
         :param mac: and ``addresses`` (with prefix length): only in a lab without a controller.
+        :param vlans: its VLANs, each with a port that is a sub-port of its own port's trunk.
         """
         order = VmAdd(
             name=name,
@@ -274,6 +276,7 @@ class LabClient:
             mac=mac,
             addresses=tuple(addresses),
             wait=wait,
+            vlans=tuple(vlans),
         )
         status: VmStatus = self._ask(order, VmStatus)
         return status

@@ -201,7 +201,7 @@ class Hypervisor(OvsNode, Located, Node):  # type: ignore[misc]
 
 
 class VirtualMachine(Node):  # type: ignore[misc]
-    """A virtual machine: a namespace with one network card, eth0, which outlives every move."""
+    """A virtual machine: a namespace with one network card, eth0, and its VLANs, which outlive every move."""
 
     def __init__(self, name: str, **params: Any) -> None:
         params["inNamespace"] = True
@@ -214,18 +214,25 @@ class VirtualMachine(Node):  # type: ignore[misc]
 
     def number(self, addresses: list[str], gateway: str | None) -> None:
         """Configure eth0 (which the NIC process has made) with addresses such as ``10.1.0.5/24``."""
-        script = ["ip link set dev eth0 up"]
-        # Duplicate address detection would keep an IPv6 address from being used for a second.
-        script += [f"ip address replace {each} dev eth0 {'nodad' if ':' in each else ''}" for each in addresses]
-        if gateway:
-            script.append(f"ip route replace default via {gateway} dev eth0 || true")
-        told = str(self.cmd("; ".join(script))).strip()
-        if told:
-            raise LabError(f"{self.name}: {told}")
+        self._address("eth0", addresses, gateway)
         card = GuestIntf("eth0", node=self, port=0, moveIntfFn=lambda *_: None)
         first = next((each for each in addresses if ":" not in each), None)
         if first:
             card.ip, card.prefixLen = first.split("/")
+
+    def number_vlan(self, vid: int, addresses: list[str]) -> None:
+        """Likewise the interface of a VLAN."""
+        self._address(f"eth0.{vid}", addresses, None)
+
+    def _address(self, interface: str, addresses: list[str], gateway: str | None) -> None:
+        script = [f"ip link set dev {interface} up"]
+        # Duplicate address detection would keep an IPv6 address from being used for a second.
+        script += [f"ip address replace {each} dev {interface} {'nodad' if ':' in each else ''}" for each in addresses]
+        if gateway:
+            script.append(f"ip route replace default via {gateway} dev {interface} || true")
+        told = str(self.cmd("; ".join(script))).strip()
+        if told:
+            raise LabError(f"{self.name}: {told}")
 
 
 def keep_shaping(intfs: list[Any]) -> list[str]:

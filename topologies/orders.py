@@ -51,7 +51,9 @@ class VmAdd:
     addresses: tuple[str, ...] = ()
     mtu: int = 1500
     wait: bool = True
-    """Answer only when the controller reports the port ACTIVE."""
+    """Answer only when the controller reports the port ACTIVE, and those of the VLANs."""
+    vlans: tuple[tuple[int, str], ...] = ()
+    """VLANs that the machine has on its card (``eth0.100``), each with its port: a sub-port of the card's port."""
 
 
 @dataclass(frozen=True, slots=True)

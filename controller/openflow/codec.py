@@ -18,6 +18,7 @@ from overlay.flow import (
     COOKIE_MARK,
     COOKIE_MARK_MASK,
     PORT_CONTROLLER,
+    Action,
     Condition,
     Flow,
     Group,
@@ -43,7 +44,11 @@ BURST: Final = 4
 METER_UNITS: Final = {MeterUnit.KILOBITS: 1, MeterUnit.PACKETS: 2}
 """OFPMF_KBPS and OFPMF_PKTPS."""
 _ATOMIC_ORDERED: Final = 1 | 2
+_SET_CONFIG: Final = Struct("!BBHIHH")
+_FRAG_NX_MATCH: Final = 3
+_WHOLE_PACKETS: Final = 0xFFFF
 _ALL_TABLES: Final = 0xFF
+_WHOLE_COOKIE: Final = (1 << 64) - 1
 _ALL_GROUPS: Final = 0xFFFFFFFC
 
 
@@ -52,6 +57,7 @@ class Kind(IntEnum):
 
     ERROR = 1
     EXPERIMENTER = 4
+    SET_CONFIG = 9
     PACKET_OUT = 13
     FLOW_MOD = 14
     GROUP_MOD = 15
@@ -107,7 +113,6 @@ METER_BAND: Final = Struct("!HHII4x")
 MULTIPART: Final = Struct("!BBHIHH4x")
 _BUNDLE_CONTROL: Final = Struct("!BBHIIHH")
 _PACKET_OUT: Final = Struct("!BBHIIH2x")
-_FROM_CONTROLLER: Final = encode_match((Condition("in_port", PORT_CONTROLLER),))
 _FLOW_REQUEST: Final = Struct("!B3xII4xQQ")
 _GROUP_REQUEST: Final = Struct("!I4x")
 _METER_REQUEST: Final = Struct("!I4x")
@@ -195,6 +200,14 @@ def bundle_add(message: bytes, bundle: int, xid: int) -> bytes:
     return BUNDLE_ADD.pack(VERSION, Kind.BUNDLE_ADD, 16 + len(message), xid, bundle, _ATOMIC_ORDERED) + message
 
 
+def show_ports_of_first_fragments(xid: int) -> bytes:
+    """Encode that flows may match the ports of a packet's first fragment (OFPC_FRAG_NX_MATCH of openflow-common.h).
+
+    Otherwise Open vSwitch takes them for zero, in that fragment as in the others.
+    """
+    return _SET_CONFIG.pack(VERSION, Kind.SET_CONFIG, _SET_CONFIG.size, xid, _FRAG_NX_MATCH, _WHOLE_PACKETS)
+
+
 def barrier(xid: int) -> bytes:
     """Encode a barrier request."""
     return HEADER.pack(VERSION, Kind.BARRIER_REQUEST, 8, xid)
@@ -202,10 +215,17 @@ def barrier(xid: int) -> bytes:
 
 def packet_out(port: int, data: bytes, xid: int, sets: tuple[Set, ...] = ()) -> bytes:
     """Encode the emission of one frame from a port, after these fields were set."""
-    actions = encode_actions((*sets, Output(port)))
-    length = _PACKET_OUT.size + len(_FROM_CONTROLLER) + len(actions) + len(data)
-    head = _PACKET_OUT.pack(VERSION, Kind.PACKET_OUT, length, xid, ANY, len(actions))
-    return head + _FROM_CONTROLLER + actions + data
+    return packet_through(data, (*sets, Output(port)), xid)
+
+
+def packet_through(data: bytes, actions: tuple[Action, ...], xid: int, in_port: int = PORT_CONTROLLER) -> bytes:
+    """Encode that one frame goes through these actions, as if it had come by a port.
+
+    The port has to be said here: one that an action writes is lost to the connection tracker of Open vSwitch.
+    """
+    encoded, match = encode_actions(actions), encode_match((Condition("in_port", in_port),))
+    length = _PACKET_OUT.size + len(match) + len(encoded) + len(data)
+    return _PACKET_OUT.pack(VERSION, Kind.PACKET_OUT, length, xid, ANY, len(encoded)) + match + encoded + data
 
 
 def _request(what: Multipart, body: bytes, xid: int) -> bytes:
@@ -226,6 +246,12 @@ def ask_flows_of(kind: int, xid: int) -> bytes:
 def ask_flow_count(xid: int) -> bytes:
     """Ask how many flows have our mark."""
     return _request(Multipart.AGGREGATE_STATS, _MARKED_FLOWS, xid)
+
+
+def ask_met(of: int, xid: int) -> bytes:
+    """Ask what the flows with this cookie have met."""
+    wanted = _FLOW_REQUEST.pack(_ALL_TABLES, ANY, ANY, of, _WHOLE_COOKIE) + encode_match(())
+    return _request(Multipart.AGGREGATE_STATS, wanted, xid)
 
 
 def ask_groups(xid: int) -> bytes:

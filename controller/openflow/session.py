@@ -9,18 +9,19 @@ Several sends may be under way; they take effect, and are reported, in their ord
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
 
-from controller.events import Installed, MessageConfirmed, MessageRejected, Mods, PortCounters, Sink
+from controller.events import Installed, MessageConfirmed, MessageRejected, Met, Mods, PortCounters, Sink
 from controller.framework import Queue, QueueEmpty, hub
 from controller.openflow import codec, replies
 from controller.openflow.codec import BundleControl, Command, FlowCommand
 from controller.openflow.complaint import Complaint
 from controller.openflow.tally import Sent, Tally
-from overlay.flow import FlowKey, Set
+from overlay.flow import Action, FlowKey, Set
 from overlay.values import DatapathId
 
 _LOG: Final = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class OpenFlowSession:
         self._urgent: list[bytes] = []
         self._open = True
         self.sent = Sent()
+        self._outbox.put((codec.show_ports_of_first_fragments(self._xid()),))
         self._writer = hub.spawn(self._write)
 
     @property
@@ -135,6 +137,18 @@ class OpenFlowSession:
         finally:
             self._askers.pop(xid, None)
 
+    def met_of(self, cookies: Sequence[int]) -> tuple[Met, ...]:
+        """Ask what the flows with each of these cookies have met; blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer, refuses to, or goes away.
+        """
+        asked = [self._ask(partial(codec.ask_met, cookie)) for cookie in cookies]
+        try:
+            return tuple(replies.met(message) for xid in asked for message in self._collect(xid))
+        finally:
+            for xid in asked:
+                self._askers.pop(xid, None)
+
     def port_counters(self) -> tuple[PortCounters, ...]:
         """Ask what every port has carried (OFPMP_PORT_STATS); blocks the calling greenlet only.
 
@@ -149,6 +163,10 @@ class OpenFlowSession:
     def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:
         """Emit one frame from a port; overtakes sends that are still being written."""
         self._hurry(codec.packet_out(port, data, self._xid(), sets))
+
+    def packet_through(self, in_port: int, data: bytes, actions: tuple[Action, ...]) -> None:
+        """Have one frame go through these actions; overtakes sends that are still being written."""
+        self._hurry(codec.packet_through(data, actions, self._xid(), in_port))
 
     def close(self) -> None:
         """End the connection; the switch will call again."""

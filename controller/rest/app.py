@@ -27,6 +27,7 @@ from controller.rest import (
     directory,
     discovery,
     documents,
+    drops,
     errors,
     identities,
     intended,
@@ -45,8 +46,10 @@ from controller.rest import (
     security_groups,
     subnetpools,
     subnets,
+    taas,
     tags,
     topology,
+    trunks,
 )
 from controller.rest.access import HEADER, Access, Authenticator, Caller, Owned
 from controller.rest.authenticators import Book, ByPassword, ByToken, ConfiguredTokens, IssuedTokens
@@ -151,12 +154,14 @@ def build(
         agents.blueprint(service),
         availability.blueprint(service),
         subnetpools.blueprint(service),
+        trunks.blueprint(service),
         rbac.blueprint(service),
-        qos.blueprint(service),
-        qos_rules.blueprint(service),
         security_groups.blueprint(service),
         security_group_rules.blueprint(service),
         address_groups.blueprint(service),
+        qos.blueprint(service),
+        qos_rules.blueprint(service),
+        taas.blueprint(service),
         quotas.blueprint(service),
         lookup.blueprint(service),
         operations.blueprint(service),
@@ -165,6 +170,7 @@ def build(
         topology.blueprint(service),
         intended.blueprint(service),
         directory.blueprint(service),
+        drops.blueprint(service),
         identities.blueprint(service),
     ):
         app.register_api(api)
@@ -219,11 +225,14 @@ def _see(service: Service) -> None:
         "subnet_id": sight.subnet,
         "port_id": sight.port,
         "subnetpool_id": sight.subnetpool,
+        "trunk_id": sight.trunk,
         "policy_id": sight.share,
-        "qos_policy_id": sight.qos_policy,
         "security_group_id": sight.security_group,
+        "tap_service_id": sight.tap_service,
+        "tap_flow_id": sight.tap_flow,
         "security_group_rule_id": sight.security_rule,
         "address_group_id": sight.address_group,
+        "qos_policy_id": sight.qos_policy,
     }
     of_tags = (request.endpoint or "").partition("_tags.")[0]
     for field, id_ in (request.view_args or {}).items():

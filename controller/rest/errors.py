@@ -40,7 +40,10 @@ _OTHERS: Final = frozenset(
         "rbac_policy",
         "subnetpool",
         "switch",
+        "tap_flow",
+        "tap_service",
         "token",
+        "trunk",
     }
 )
 """What else a body may hold one of."""

@@ -73,8 +73,10 @@ class NetworkCreate(Body):
     shared: Flag = Field(default=False, description="With everybody. Operator only.")
     router_external: NotExternal = Field(default=False, alias="router:external")
     port_security_enabled: Flag = Field(default=True, description="Of ports that do not say.")
+    vlan_transparent: Flag = Field(default=False, description="Whether it carries frames with a VLAN tag.")
     availability_zone_hints: NoHints = Field(default_factory=list)
     qos_policy_id: Identity | None = Field(None, description="The project's default one when left out or null.")
+    dns_domain: Name = Field("", description="Of the names of its ports, with its final dot; the server's when empty.")
     project_id: Maybe[Identity] = None
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
     segmentation_id: Maybe[VniNumber] = Field(
@@ -95,8 +97,9 @@ class NetworkUpdate(Body):
     admin_state_up: Maybe[Flag] = None
     shared: Maybe[Flag] = Field(None, description="With everybody. Operator only.")
     router_external: Maybe[NotExternal] = Field(None, alias="router:external")
-    qos_policy_id: Identity | None = Field(None, description="Null for none; kept when left out.")
+    dns_domain: Maybe[Name] = None
     port_security_enabled: Maybe[Flag] = Field(None, description="Of ports that are made from now on.")
+    qos_policy_id: Identity | None = Field(None, description="Null for none; kept when left out.")
 
 
 class NetworkShown(RecordShown):
@@ -113,8 +116,10 @@ class NetworkShown(RecordShown):
     router_external: bool = Field(serialization_alias="router:external")
     mtu: int
     port_security_enabled: bool
+    vlan_transparent: bool
     subnets: tuple[str, ...]
     qos_policy_id: str | None
+    dns_domain: str
     availability_zone_hints: tuple[str, ...]
     availability_zones: tuple[str, ...]
     ipv4_address_scope: str | None
@@ -175,6 +180,7 @@ class NetworkQuery(RecordQuery):
     shared: Truths = None
     router_external: Truths = Field(None, alias="router:external")
     port_security_enabled: Truths = None
+    vlan_transparent: Truths = None
     mtu: Numbers = None
     ipv4_address_scope: Values = None
     ipv6_address_scope: Values = None
@@ -197,8 +203,10 @@ def attributes(sight: Sight) -> Attributes[Network]:
         "router:external": lambda _: False,
         "mtu": lambda network: network.mtu,
         "port_security_enabled": lambda network: network.port_security,
+        "vlan_transparent": lambda network: network.vlan_transparent,
         "subnets": lambda network: [subnet.id for subnet in sight.whole(sight.world.subnets_of(network.id))],
         "qos_policy_id": lambda network: network.qos_policy_id,
+        "dns_domain": lambda network: network.dns_domain,
         "availability_zone_hints": lambda _: [],
         "availability_zones": lambda _: [ZONE],
         "ipv4_address_scope": lambda _: None,
@@ -266,8 +274,9 @@ def blueprint(service: Service) -> APIBlueprint:
                 expected=header.expected,
                 shared=given.shared,
                 share_id=str(uuid.uuid4()),
-                qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
+                dns_domain=given.dns_domain,
                 port_security=given.port_security_enabled,
+                qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
             )
         )
         return {"network": show(network.id)}
@@ -309,7 +318,9 @@ def _creation(sight: Sight, given: NetworkCreate) -> CreateNetwork:
         vni=given.segmentation_id,
         mtu=given.mtu,
         description=given.description,
+        vlan_transparent=given.vlan_transparent,
         admin_up=given.admin_state_up,
-        qos_policy_id=given.qos_policy_id,
+        dns_domain=given.dns_domain,
         port_security=given.port_security_enabled,
+        qos_policy_id=given.qos_policy_id,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from controller.rest.fields import (
     Body,
@@ -27,6 +27,8 @@ from overlay.policy.values import AddressGroup, Direction, SecurityGroup, Securi
 
 _ADDRESSES_MOST: Final = 1000
 _MOST: Final = 10_000
+_RULES_MOST: Final = 1000
+"""Rules of one request are made in one go."""
 _FAMILIES: Final = {"ipv4": 4, "ipv6": 6}
 
 PROTOCOLS: Final = {
@@ -80,8 +82,16 @@ def _protocol(value: object) -> object:
     return int(text)
 
 
-Family = Annotated[Literal[4, 6], BeforeValidator(_family)]
-Protocol = Annotated[int | None, BeforeValidator(_protocol)]
+Family = Annotated[
+    Literal[4, 6], BeforeValidator(_family), WithJsonSchema({"type": "string", "enum": ["IPv4", "IPv6"]})
+]
+Protocol = Annotated[
+    int | None,
+    BeforeValidator(_protocol),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0, "maximum": 255}, {"type": "null"}]}
+    ),
+]
 Stateful = Annotated[bool, BeforeValidator(only(True, "answers to what is allowed are always allowed"))]
 Prefixes = Annotated[list[PrefixText], Field(max_length=_ADDRESSES_MOST)]
 
@@ -192,7 +202,7 @@ class SecurityRuleCreate(Body):
 
     security_group_id: Identity
     direction: Direction
-    ethertype: Family = Field(4, json_schema_extra={"enum": ["IPv4", "IPv6"], "default": "IPv4"})
+    ethertype: Family = Field(4, json_schema_extra={"default": "IPv4"})
     protocol: Protocol = Field(None, description="IANA's number, or a name of Neutron's; all when left out.")
     port_range_min: Count | None = Field(None, description="The least port, or the ICMP type.")
     port_range_max: Count | None = Field(None, description="The greatest port, or the ICMP code.")
@@ -213,7 +223,7 @@ class SecurityRuleCreateBody(ManyBody):
     """One rule, or several of which all are made or none."""
 
     security_group_rule: Maybe[SecurityRuleCreate] = None
-    security_group_rules: Maybe[Annotated[list[SecurityRuleCreate], Field(min_length=1, max_length=_MOST)]] = None
+    security_group_rules: Maybe[Annotated[list[SecurityRuleCreate], Field(min_length=1, max_length=_RULES_MOST)]] = None
 
 
 class SecurityRuleAnswer(BaseModel):

@@ -20,12 +20,13 @@ from controller.rest.fields import (
     RecordShown,
     Shown,
     TagList,
-    empty,
     refused,
 )
-from controller.rest.listing import Attributes, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
+from controller.rest.listing import Attributes, Json, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
 from controller.rest.many import ManyBody
+from controller.rest.trunks import SubPortShown, sub_port_shown
 from controller.service import Service
+from overlay.guests.names import domain_of, hostname
 from overlay.values import AddressPair, Port, PortStatus
 
 HostOrNone = Annotated[HostText | None, BeforeValidator(lambda value: None if value == "" else value)]
@@ -33,10 +34,8 @@ HostOrNone = Annotated[HostText | None, BeforeValidator(lambda value: None if va
 
 _GROUPS_MOST: Final = 100
 _PAIRS_MOST: Final = 1000
+_OPTIONS_MOST: Final = 64
 """How many of them are read; how many a port may have is the world's to say."""
-
-NoOptions = Annotated[list[str], empty("DHCP is not offered yet")]
-NoName = Annotated[str, empty("there is no DNS")]
 
 
 class PairWish(Body):
@@ -46,8 +45,17 @@ class PairWish(Body):
     mac_address: Maybe[MacText] = Field(None, description="The port's own when left out.")
 
 
+class DhcpOptionText(Body):
+    """A DHCP option of a port; on a change a null value takes it away, and others stay."""
+
+    opt_name: Annotated[str, Field(min_length=1, max_length=64)]
+    opt_value: Annotated[str, Field(max_length=255)] | None = None
+    ip_version: Literal[4, 6] = 4
+
+
 GroupIds = Annotated[list[Identity], Field(max_length=_GROUPS_MOST)]
 PairWishes = Annotated[list[PairWish], Field(max_length=_PAIRS_MOST)]
+DhcpOptions = Annotated[list[DhcpOptionText], Field(max_length=_OPTIONS_MOST)]
 
 
 class FixedIpWish(Body):
@@ -83,8 +91,8 @@ class PortCreate(Body):
     port_security_enabled: Maybe[Flag] = Field(None, description="As its network says when left out.")
     security_groups: Maybe[GroupIds] = Field(None, description="The project's default group when left out.")
     allowed_address_pairs: PairWishes = Field(default_factory=list)
-    extra_dhcp_opts: NoOptions = Field(default_factory=list)
-    dns_name: NoName = ""
+    extra_dhcp_opts: DhcpOptions = Field(default_factory=list)
+    dns_name: Name = Field("", description="A name in the network's domain.")
     qos_policy_id: Identity | None = Field(None, description="Goes before that of its network.")
     project_id: Maybe[Identity] = None
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
@@ -110,8 +118,8 @@ class PortUpdate(Body):
     port_security_enabled: Maybe[Flag] = None
     security_groups: Maybe[GroupIds] = Field(None, description="All that it is to be in then.")
     allowed_address_pairs: Maybe[PairWishes] = Field(None, description="All that it is to have then.")
-    extra_dhcp_opts: NoOptions = Field(default_factory=list)
-    dns_name: NoName = ""
+    extra_dhcp_opts: Maybe[DhcpOptions] = Field(None, description="Added, replaced, or by null taken away.")
+    dns_name: Maybe[Name] = None
     qos_policy_id: Identity | None = Field(None, description="Null for that of its network; kept when left out.")
     host_id: HostOrNone = Field(
         None, alias="binding:host_id", description="Another host: the port moves there. Null unbinds. Operator only."
@@ -138,6 +146,35 @@ class PairShown(Shown):
     ip_address: str
 
 
+class DnsAssignmentShown(Shown):
+    """What an address of a port is called."""
+
+    hostname: str
+    ip_address: str
+    fqdn: str
+
+
+class CarriedShown(SubPortShown):
+    """A port that another one carries as a VLAN."""
+
+    mac_address: str
+
+
+class TrunkDetailsShown(Shown):
+    """What a trunk's parent carries."""
+
+    trunk_id: str
+    sub_ports: tuple[CarriedShown, ...]
+
+
+class DhcpOptionShown(Shown):
+    """A DHCP option of a port."""
+
+    opt_name: str
+    opt_value: str
+    ip_version: Literal[4, 6]
+
+
 class PortShown(RecordShown):
     """A port.  ACTIVE means installed on every switch that needs it."""
 
@@ -156,9 +193,12 @@ class PortShown(RecordShown):
     port_security_enabled: bool
     security_groups: tuple[str, ...]
     allowed_address_pairs: tuple[PairShown, ...]
-    extra_dhcp_opts: tuple[str, ...]
+    extra_dhcp_opts: tuple[DhcpOptionShown, ...]
     qos_policy_id: str | None
+    dns_name: str
+    dns_assignment: tuple[DnsAssignmentShown, ...]
     qos_network_policy_id: str | None
+    trunk_details: TrunkDetailsShown | None = Field(description="What it carries as the parent of a trunk.")
     vnic_type: Kind = Field(serialization_alias="binding:vnic_type")
     host_id: Maybe[str] = Field(None, serialization_alias="binding:host_id", description="Shown to the operator.")
     vif_type: Maybe[Literal["ovs", "hw_veb", "other", "unbound"]] = Field(
@@ -244,6 +284,21 @@ def attributes(service: Service) -> Attributes[Port]:
         network = service.world.networks.get(port.network_id)
         return None if network is None else network.qos_policy_id
 
+    def assignments(port: Port) -> list[dict[str, str]]:
+        network = service.world.networks.get(port.network_id)
+        domain = "" if network is None else domain_of(network, service.world.settings.dns_domain)
+        called = ((hostname(port, own.ip), own.ip) for own in port.fixed_ips)
+        return [{"hostname": name, "ip_address": str(ip), "fqdn": f"{name}.{domain}"} for name, ip in called]
+
+    def trunk_details(port: Port) -> Json | None:
+        trunk = service.world.trunk_led_by(port.id)
+        if trunk is None:
+            return None
+        carried = [
+            {**sub_port_shown(sub), "mac_address": str(service.world.port(sub.port_id).mac)} for sub in trunk.sub_ports
+        ]
+        return {"trunk_id": trunk.id, "sub_ports": carried}
+
     return {
         "id": lambda port: port.id,
         "network_id": lambda port: port.network_id,
@@ -260,9 +315,14 @@ def attributes(service: Service) -> Attributes[Port]:
         "port_security_enabled": lambda port: port.port_security,
         "security_groups": lambda port: list(port.security_groups or ()),
         "allowed_address_pairs": lambda port: list(map(_pair, port.allowed_pairs)),
-        "extra_dhcp_opts": lambda _: [],
+        "extra_dhcp_opts": lambda port: [
+            {"opt_name": each.name, "opt_value": each.value, "ip_version": each.version} for each in port.dhcp_options
+        ],
         "qos_policy_id": lambda port: port.qos_policy_id,
+        "dns_name": lambda port: port.dns_name,
+        "dns_assignment": assignments,
         "qos_network_policy_id": network_policy,
+        "trunk_details": trunk_details,
         **recorded(),
         "binding:vnic_type": lambda port: port.vnic_type.value,
         "binding:host_id": lambda port: service.world.active_host(port) or "",

@@ -28,10 +28,8 @@ from controller.rest.security_groups import have_default_groups
 from controller.rest.sight import Sight
 from controller.service import Service
 from controller.turns import paced
-from overlay.policy.changes import CreateSecurityRule, DeleteSecurityRule
-from overlay.policy.index import Meaning, meaning
+from overlay.policy.changes import CreateSecurityRule, CreateSecurityRules, DeleteSecurityRule
 from overlay.policy.values import SecurityRule
-from overlay.refusals import Conflict
 
 
 def blueprint(service: Service) -> APIBlueprint:
@@ -54,8 +52,7 @@ def blueprint(service: Service) -> APIBlueprint:
             service.submit(intent)
             return {"security_group_rule": collection.show(service.world.security_rules[intent.id])}, 201
         intents = [_rule(sight, given) for given in paced(body.security_group_rules or ())]
-        _check_different(intents)
-        service.submit_all(intents)
+        service.submit(CreateSecurityRules(tuple(intents)))
         made = [intent.id for intent in intents]
         return {"security_group_rules": collection.show_made(made, service.world.security_rules)}, 201
 
@@ -93,22 +90,6 @@ def _rule(sight: Sight, given: SecurityRuleCreate) -> CreateSecurityRule:
         remote_address_group_id=given.remote_address_group_id,
         description=given.description,
     )
-
-
-def _check_different(intents: Iterable[CreateSecurityRule]) -> None:
-    """No two rules of one request may say the same.
-
-    :raises Conflict: ``DuplicateSecurityGroupRuleInPost``.
-    """
-    said: set[tuple[str, Meaning]] = set()
-    for intent in intents:
-        if (intent.group_id, meaning(intent)) in said:
-            raise Conflict(
-                "Duplicate Security Group Rule in POST.",
-                field="security_group_rules",
-                kind="DuplicateSecurityGroupRuleInPost",
-            )
-        said.add((intent.group_id, meaning(intent)))
 
 
 def _rules(sight: Sight, query: SecurityRuleQuery) -> Iterable[SecurityRule]:

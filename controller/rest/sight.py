@@ -13,9 +13,11 @@ from typing import Protocol, TypeVar
 from controller.rest.access import Owned, caller
 from controller.rest.errors import Forbidden
 from controller.service import Service
+from overlay.mirrors.values import TapFlow, TapService
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.qos.values import QosPolicy
 from overlay.refusals import NotFound
+from overlay.trunks.values import Trunk
 from overlay.values import Network, Port, Share, Shareable, Subnet, SubnetPool
 from overlay.world import World
 
@@ -64,6 +66,10 @@ class Sight:
         """Look up."""
         return _found(self.world.qos_policy, policy_id, self.sees_qos_policy, "QosPolicy", field)
 
+    def trunk(self, trunk_id: str, field: str = "trunk_id") -> Trunk:
+        """Look up."""
+        return _found(self.world.trunk, trunk_id, caller().sees, "Trunk", field)
+
     def share(self, share_id: str, field: str = "policy_id") -> Share:
         """Look up; it is there for whose it is only, not for whom it is for."""
         return _found(self.world.share, share_id, caller().sees, "RbacPolicy", field)
@@ -79,6 +85,14 @@ class Sight:
     def address_group(self, group_id: str, field: str = "address_group_id") -> AddressGroup:
         """Look up."""
         return _found(self.world.address_group, group_id, caller().sees, "AddressGroup", field)
+
+    def tap_service(self, service_id: str, field: str = "tap_service_id") -> TapService:
+        """Look up."""
+        return _found(self.world.tap_service, service_id, caller().sees, "TapService", field)
+
+    def tap_flow(self, flow_id: str, field: str = "tap_flow_id") -> TapFlow:
+        """Look up."""
+        return _found(self.world.tap_flow, flow_id, caller().sees, "TapFlow", field)
 
     # --- all of a kind ---
 

@@ -24,6 +24,7 @@ class Listeners:
         self._since: dict[str, dict[IpAddress, float]] = {}
         self._renewed: dict[tuple[str, IpAddress], float] = {}
         self._audiences: dict[str, dict[IpAddress, dict[HostName, dict[str, None]]]] = {}
+        self._paid_off: dict[str, float] = {}
         self.refused: dict[str, int] = {}
 
     # --- looking up ---
@@ -68,6 +69,22 @@ class Listeners:
         """A port listens to a group, still or from now on."""
         self._renewed.pop((port_id, group), None)
         self._renewed[port_id, group] = now
+
+    def pay(self, port_id: str, now: float, most: int) -> bool:
+        """Let a port join one more group, if it did not join too many lately.
+
+        A port may join ``most`` groups at once and, when it has done so, one each second.
+        """
+        paid_off = max(self._paid_off.get(port_id, now), now)
+        if paid_off + 1 > now + most:
+            return False
+        self._paid_off[port_id] = paid_off + 1
+        return True
+
+    def forget(self, port_id: str) -> None:
+        """A port, which listens to nothing, is no more."""
+        self.refused.pop(port_id, None)
+        self._paid_off.pop(port_id, None)
 
     def put(self, membership: Membership, network_id: str, hosts: Iterable[HostName]) -> bool:
         """Add.  :returns: whether a host has a listener to the group now that had none."""

@@ -3,7 +3,8 @@
 A membership is its port's: it begins with a report, moves along when the port moves, and ends with a report, with the
 port's tap, or when nobody has renewed it for so long that several questions must have gone unanswered (RFC 9776
 §8.4).  A tap is one machine, so a report of leaving ends it at once, without another question (the "fast leave" of RFC
-4541's switches).  While a host's session is lost its ports cannot be heard, and what they listen to stays.
+4541's switches).  While a host's session is lost, or none is up since a restart, its ports cannot be heard, and what
+they listen to stays.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ def unit(host: HostName, network_id: str, group: IpAddress) -> Unit:
 
 
 def joined(index: Index, change: Joined, record: Recorder) -> None:
-    """A port listens to groups."""
+    """A port listens to groups: to so many, and to not many others in quick succession.
+
+    Each first report may change every host of the network.  Whoever was refused is heard when it is asked again.
+    """
     if not _is_heard(index, change):
         return
     port_id, listeners, settings = change.port_id, index.listeners, index.settings
@@ -42,9 +46,13 @@ def joined(index: Index, change: Joined, record: Recorder) -> None:
         known = listeners.since(port_id)
         if group in known:
             listeners.renew(port_id, group, record.now)
-        elif len(known) >= settings.groups_per_port or (
-            not listeners.audience(network_id, group)
-            and len(listeners.groups(network_id)) >= settings.groups_per_network
+        elif (
+            len(known) >= settings.groups_per_port
+            or (
+                not listeners.audience(network_id, group)
+                and len(listeners.groups(network_id)) >= settings.groups_per_network
+            )
+            or not listeners.pay(port_id, record.now, settings.groups_per_port)
         ):
             listeners.refused[port_id] = listeners.refused.get(port_id, 0) + 1
         else:
@@ -68,7 +76,7 @@ def expire(index: Index, record: Recorder) -> None:
     listeners = index.listeners
     while (found := listeners.overdue(record.now - index.settings.listening)) is not None:
         port_id, group = found
-        if any(map(index.readiness.is_lost, index.footing(port_id).hosts)):
+        if any(map(index.is_deaf, index.footing(port_id).hosts)):
             listeners.renew(port_id, group, record.now)
             continue
         for each in _leave(index, record, port_id, [group]):
@@ -98,7 +106,7 @@ def _leave(index: Index, record: Recorder, port_id: str, groups: Iterable[IpAddr
 
 
 def heard_again(index: Index, ports: Iterable[str], now: float) -> None:
-    """The session of a lost host is back: its ports have all the time again to renew what they listen to."""
+    """A host's session is back: its ports have all the time again to renew what they listen to."""
     for port_id in ports:
         for group in tuple(index.listeners.since(port_id)):
             index.listeners.renew(port_id, group, now)

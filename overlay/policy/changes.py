@@ -107,6 +107,16 @@ class CreateSecurityRule:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateSecurityRules:
+    """Make several rules, all of them or none; a group that gets some of them has one revision more.
+
+    Refused: as :class:`CreateSecurityRule`, and ``DuplicateSecurityGroupRuleInPost`` (409, two of them say the same).
+    """
+
+    rules: tuple[CreateSecurityRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteSecurityRule:
     """Take a rule back.  Refused: ``SecurityGroupRuleNotFound``, ``RevisionNumberConstraintFailed`` (412)."""
 
@@ -158,6 +168,7 @@ PolicyIntent: TypeAlias = (
     | UpdateSecurityGroup
     | DeleteSecurityGroup
     | CreateSecurityRule
+    | CreateSecurityRules
     | DeleteSecurityRule
     | CreateAddressGroup
     | UpdateAddressGroup

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from overlay.holdings import Holdings
-from overlay.policy.changes import CreateSecurityRule
 from overlay.policy.clauses import Clauses, Remote, RemoteKind
 from overlay.policy.members import Members
 from overlay.policy.presence import Presence
@@ -21,7 +20,7 @@ Meaning: TypeAlias = tuple[object, ...]
 """What a rule says, whoever said it: two rules of one group with the same meaning are one too many."""
 
 
-def meaning(rule: SecurityRule | CreateSecurityRule) -> Meaning:
+def meaning(rule: SecurityRule) -> Meaning:
     """What a rule says; a prefix of everything is none."""
     everything = rule.remote_prefix is None or rule.remote_prefix.prefixlen == 0
     remotes = (rule.remote_group_id, None if everything else rule.remote_prefix, rule.remote_address_group_id)
@@ -116,17 +115,16 @@ class Policies:
             del self.default_of[group.project_id]
 
     def put_rule(self, rule: SecurityRule) -> None:
-        """Add, or replace one that says the same."""
-        if rule.id not in self.rules:
-            self._holdings.add(Countable.SECURITY_GROUP_RULE, rule.project_id, rule.id)
-            self.rules_of[rule.group_id][rule.id] = None
-            self.meanings[rule.group_id][meaning(rule)] = rule.id
-            if rule.remote_group_id is not None:
-                self.users_of_remote[rule.remote_group_id][rule.id] = None
-            if rule.remote_address_group_id is not None:
-                self.users_of_addresses[rule.remote_address_group_id][rule.id] = None
-            self.clauses.add(rule)
+        """Add; a rule never changes."""
         self.rules[rule.id] = rule
+        self._holdings.add(Countable.SECURITY_GROUP_RULE, rule.project_id, rule.id)
+        self.rules_of[rule.group_id][rule.id] = None
+        self.meanings[rule.group_id][meaning(rule)] = rule.id
+        if rule.remote_group_id is not None:
+            self.users_of_remote[rule.remote_group_id][rule.id] = None
+        if rule.remote_address_group_id is not None:
+            self.users_of_addresses[rule.remote_address_group_id][rule.id] = None
+        self.clauses.add(rule)
 
     def drop_rule(self, rule_id: str) -> SecurityRule:
         """Remove.  :returns: what it was."""

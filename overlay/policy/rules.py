@@ -5,11 +5,12 @@ Neutron's checks, with Neutron's names for what is wrong.  Each function checks 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from overlay.index import Index
-from overlay.policy.changes import CreateSecurityRule, DeleteSecurityRule
-from overlay.policy.index import meaning
+from overlay.policy.changes import CreateSecurityRule, CreateSecurityRules, DeleteSecurityRule
+from overlay.policy.index import Meaning, meaning
 from overlay.policy.keeping import drop_rule, put_rule, revise_group
 from overlay.policy.values import SecurityRule
 from overlay.recording import Recorder
@@ -30,6 +31,39 @@ _ICMP_MOST: Final = 255
 
 def create_rule(index: Index, change: CreateSecurityRule, record: Recorder) -> None:
     """Add a rule to a group."""
+    rule = _checked(index, change, record)
+    index.holdings.charge(Countable.SECURITY_GROUP_RULE, change.project_id)
+    put_rule(record, rule)
+    revise_group(record, rule.group_id)
+
+
+def create_rules(index: Index, change: CreateSecurityRules, record: Recorder) -> None:
+    """Add rules to groups, all of them or none."""
+    said: dict[tuple[str, Meaning], SecurityRule] = {}
+    for wish in change.rules:
+        rule = _checked(index, wish, record)
+        if (rule.group_id, meaning(rule)) in said:
+            raise Conflict(
+                "Duplicate Security Group Rule in POST.",
+                field="security_group_rules",
+                kind="DuplicateSecurityGroupRuleInPost",
+            )
+        said[rule.group_id, meaning(rule)] = rule
+    for project, more in Counter(rule.project_id for rule in said.values()).items():
+        index.holdings.charge(Countable.SECURITY_GROUP_RULE, project, more)
+    for rule in said.values():
+        put_rule(record, rule)
+    for group_id in dict.fromkeys(rule.group_id for rule in said.values()):
+        revise_group(record, group_id)
+
+
+def delete_rule(index: Index, change: DeleteSecurityRule, record: Recorder) -> None:
+    """Take a rule back."""
+    drop_rule(record, fresh(index.policy.rule(change.id), change.expected).id)
+
+
+def _checked(index: Index, change: CreateSecurityRule, record: Recorder) -> SecurityRule:
+    """The rule that is asked for, if it makes sense and was not said yet."""
     policy = index.policy
     if change.id in policy.rules:
         raise Conflict(f"id: there is a security group rule {change.id} already", field="id")
@@ -61,14 +95,7 @@ def create_rule(index: Index, change: CreateSecurityRule, record: Recorder) -> N
             field="security_group_rule",
             kind="SecurityGroupRuleExists",
         )
-    index.holdings.charge(Countable.SECURITY_GROUP_RULE, change.project_id)
-    put_rule(record, rule)
-    revise_group(record, group.id)
-
-
-def delete_rule(index: Index, change: DeleteSecurityRule, record: Recorder) -> None:
-    """Take a rule back."""
-    drop_rule(record, fresh(index.policy.rule(change.id), change.expected).id)
+    return rule
 
 
 def _check_protocol(rule: SecurityRule) -> None:

@@ -18,10 +18,12 @@ it so wherever it is.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from typing import Final
 
-from overlay.flow import VLAN_PRESENT, Action, Flow, Meter, PopVlan, Set, Table
+from overlay.flow import PORT_IN, VLAN_PRESENT, Action, Flow, Meter, Output, PopVlan, Set, Table
 from overlay.footing import Tap
+from overlay.tables.deliver import tagged
 from overlay.tables.names import IN_LANE, IPV4, IPV6, NETWORK
 from overlay.values import Vni
 
@@ -29,10 +31,12 @@ TABLE: Final = Table(
     "classify",
     "Finds the network of a packet: from a tap it is the port's, from the tunnel the one that the VNI names. A port"
     " that is a VLAN on a tap gets its frames without the tag. Where a port has a rate, its meter drops what is over"
-    " it here, before anything else looks at it; where it has a mark, its IP packets get that.",
+    " it here, before anything else looks at it; where it has a mark, its IP packets get that. Copies of a mirrored"
+    " port's frames come by a VNI of their own, and go straight to the port that gets them.",
     matches=("in_port", "vlan_vid", "eth_type", "tunnel_id"),
-    writes=(NETWORK, IN_LANE, "vlan_vid", "ip_dscp"),
+    writes=(NETWORK, IN_LANE, "vlan_vid", "ip_dscp", "tunnel_id", "tun_ipv4_dst"),
     nexts=("guard", "arrive"),
+    outputs=True,
     miss="drop: not a port of ours, or a network that this host does not have",
 )
 
@@ -82,4 +86,21 @@ def from_tunnel(cookie: int, tunnel_port: int, vni: Vni) -> Flow:
         cookie=cookie,
         actions=(Set(NETWORK, vni),),
         goto="arrive",
+    )
+
+
+def copy_from_tunnel(cookie: int, tunnel_port: int, vni: Vni, tap: Tap) -> Flow:
+    """Another host sends a copy of a mirrored port's frame for a port of this host."""
+    return TABLE.flow(
+        KNOWN, {"in_port": tunnel_port, "tunnel_id": vni}, cookie=cookie, actions=tagged(tap.vid, tap.ofport)
+    )
+
+
+def turn_copy_round(cookie: int, tunnel_port: int, vni: Vni, la: IPv4Address) -> Flow:
+    """Likewise for a port that has just moved to the host with this LA."""
+    return TABLE.flow(
+        KNOWN,
+        {"in_port": tunnel_port, "tunnel_id": vni},
+        cookie=cookie,
+        actions=(Set("tunnel_id", vni), Set("tun_ipv4_dst", int(la)), Output(PORT_IN)),
     )

@@ -19,6 +19,7 @@ TABLE: Final = Table(
     "Hands a packet to the tap of its receiver; where that has a limit, its meter drops what is over it.",
     matches=("in_port", IN_LANE, OUT_LANE),
     writes=("vlan_vid",),
+    nexts=("mirror",),
     outputs=True,
     miss="drop: the receiver was unplugged",
 )

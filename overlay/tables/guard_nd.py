@@ -2,7 +2,7 @@
 
 IPv6 neighbour discovery (RFC 4861) carries identities in its body: a solicitation tells the sender's MAC, an
 advertisement binds an address to one.  A port may tell its own MAC for its own addresses and nothing else; it may not
-be a router.  What it may not is dropped and counted per port.
+be a router.  What it may not is dropped and counted per port.  A port without port security may say anything.
 """
 
 from __future__ import annotations
@@ -11,12 +11,21 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from overlay.flow import Flow, Table
-from overlay.tables.names import ICMPV6, IN_LANE, IPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
+from overlay.policy.speakers import V6
+from overlay.tables.names import (
+    ICMPV6,
+    IN_LANE,
+    IPV6,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+    ROUTER_ADVERTISEMENT,
+)
 from overlay.values import Mac
 
 TABLE: Final = Table(
     "guard_nd",
-    "Lets a port solicit and advertise IPv6 neighbours only as itself; router advertisements and redirects never pass.",
+    "Lets a port solicit and advertise IPv6 neighbours only as itself, or as its address pairs say; router"
+    " advertisements and redirects never pass. A port without port security may say anything.",
     matches=(
         IN_LANE,
         "eth_src",
@@ -28,7 +37,7 @@ TABLE: Final = Table(
         "ipv6_nd_sll",
         "ipv6_nd_tll",
     ),
-    nexts=("neighbours", "forward"),
+    nexts=("neighbours", "forward", "mirror"),
     miss="drop: not a port of ours",
 )
 
@@ -36,10 +45,10 @@ OWN: Final = 20
 REFUSED: Final = 10
 
 
-def own(cookie: int, lane: int, mac: Mac, ipv6: Sequence[int]) -> Iterator[Flow]:
-    """What a port may say.
+def own(cookie: int, lane: int, mac: Mac, ipv6: Sequence[V6]) -> Iterator[Flow]:
+    """What a port may say with one MAC.
 
-    :param ipv6: its addresses, the link-local one first.
+    :param ipv6: its addresses and prefixes, the link-local one first.
     """
     speaker = {IN_LANE: lane, "eth_src": mac, "eth_type": IPV6, "ip_proto": ICMPV6}
     asking = {**speaker, "icmpv6_type": NEIGHBOUR_SOLICITATION}
@@ -52,6 +61,19 @@ def own(cookie: int, lane: int, mac: Mac, ipv6: Sequence[int]) -> Iterator[Flow]
         for source in dict.fromkeys((ip, ipv6[0])):
             match = {**telling, "ipv6_src": source, "ipv6_nd_target": ip}
             yield TABLE.flow(OWN, match, cookie=cookie, goto="forward")
+
+
+def rogue(cookie: int, lane: int) -> Flow:
+    """No port is a router to others: what it advertises as such is dropped, and counted by itself."""
+    match = {IN_LANE: lane, "eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": ROUTER_ADVERTISEMENT}
+    return TABLE.flow(OWN, match, cookie=cookie)
+
+
+def anything(cookie: int, lane: int) -> Iterator[Flow]:
+    """What a port without port security may say; questions are answered for it as for any other."""
+    asking = {IN_LANE: lane, "eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": NEIGHBOUR_SOLICITATION}
+    yield TABLE.flow(OWN, asking, cookie=cookie, goto="neighbours")
+    yield TABLE.flow(REFUSED, {IN_LANE: lane}, cookie=cookie, goto="forward")
 
 
 def refused(cookie: int, lane: int) -> Flow:

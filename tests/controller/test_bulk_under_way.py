@@ -128,7 +128,7 @@ def test_what_goes_with_its_network_takes_the_bulk_with_it(owner: Owner, shelf: 
     while "new0" not in owner.world.subnets:
         eventlet.sleep(0)
     as_("blue", lambda: owner.submit(DeleteNetwork("a"))).wait()
-    with pytest.raises(Conflict, match="the network was deleted"):
+    with pytest.raises(Conflict, match="was deleted before"):
         bulk.wait()
     assert list(owner.world.subnets) == ["s"]
     assert not any(document.body for commit in shelf.commits for document in commit if document.id.startswith("new"))

@@ -14,7 +14,7 @@ from overlay.changes import Change, Confirmed, Document, HostSeen, Outcome, Plug
 from overlay.compile import Compiler, Delta
 from overlay.flow import PORT_CONTROLLER, VLAN_PRESENT, Flow, FlowKey, Meter
 from overlay.pipeline import METERS
-from overlay.tables.names import CookieKind
+from overlay.tables.names import CookieKind, kind_of
 from overlay.values import DatapathId, Host, HostName, Mac
 from overlay.world import Settings, World
 from tests.model import packets
@@ -91,6 +91,8 @@ class Lab:
         held = self.installed.setdefault(host, {})
         meters = self.meters.setdefault(host, {meter.meter_id: meter for meter in METERS})
         meters |= {meter.meter_id: meter for meter in delta.meters}
+        for zone in delta.zones:
+            self.trackers.setdefault(host, Tracker()).flush(zone)
         for flow in delta.put:
             assert flow.meter is None or flow.meter in meters, f"its meter is not there: {flow}"
             assert held.get(flow.key) != flow, f"sent in vain: {flow}"
@@ -137,7 +139,7 @@ class Lab:
         """What kind the last flow is of that a VM's packet meets at its own host."""
         in_port, tagged = self._tagged(host, port_id, packet)
         met = run(self.installed[host].values(), tagged, in_port).met
-        return CookieKind(met[-1].cookie >> 40 & 0xFF)
+        return CookieKind(kind_of(met[-1].cookie))
 
     # --- what packets do ---
 

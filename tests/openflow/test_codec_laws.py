@@ -388,6 +388,7 @@ def test_questions_are_the_frameworks():
     everything = (ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY)
     pairs = [
         (codec.barrier(XID), parser.OFPBarrierRequest(THEIRS)),
+        (codec.show_ports_of_first_fragments(XID), parser.OFPSetConfig(THEIRS, 3, 0xFFFF)),
         (codec.group_delete(9, XID), parser.OFPGroupMod(THEIRS, ofp.OFPGC_DELETE, ofp.OFPGT_SELECT, 9)),
         (codec.ask_flows(XID), parser.OFPFlowDescStatsRequest(THEIRS, 0, *everything, **mine)),
         (
@@ -397,6 +398,12 @@ def test_questions_are_the_frameworks():
             ),
         ),
         (codec.ask_flow_count(XID), parser.OFPAggregateStatsRequest(THEIRS, 0, *everything, **mine)),
+        (
+            codec.ask_met(0x564C0500000000AB, XID),
+            parser.OFPAggregateStatsRequest(
+                THEIRS, 0, *everything, 0x564C0500000000AB, 0xFFFFFFFFFFFFFFFF, parser.OFPMatch()
+            ),
+        ),
         (codec.ask_ports(XID), parser.OFPPortStatsRequest(THEIRS, 0, ofp.OFPP_ANY)),
         (codec.ask_groups(XID), parser.OFPGroupDescStatsRequest(THEIRS, 0)),
         (codec.ask_meters(XID), parser.OFPMeterDescStatsRequest(THEIRS, 0, ofp.OFPM_ALL)),

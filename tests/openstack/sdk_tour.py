@@ -112,7 +112,7 @@ def ports() -> Facts:
     facts = {
         "bulk": names(bulk),
         "made": [made.mac_address, made.fixed_ips == [{"subnet_id": four.id, "ip_address": "10.0.0.77"}], made.status],
-        "secure": [made.is_port_security_enabled, made.security_group_ids, made.allowed_address_pairs],
+        "secure": [made.is_port_security_enabled, len(made.security_group_ids), made.allowed_address_pairs],
         "binding": [made.binding_vnic_type, made.binding_vif_type],
         "changed": [changed.is_admin_state_up, changed.fixed_ips[0]["ip_address"], changed.device_id],
         "found": net.find_port("port").id == made.id,
@@ -161,6 +161,41 @@ def tags() -> Facts:
     return facts
 
 
+def trunks() -> Facts:
+    """Make a trunk, give it VLANs and take one away, change it, and delete it."""
+    one = net.create_network(name="one")
+    parent, first, second = (net.create_port(network_id=one.id, name=name) for name in ("parent", "first", "second"))
+
+    def vlan(port: Any, vid: int) -> dict[str, Any]:
+        return {"port_id": port.id, "segmentation_type": "vlan", "segmentation_id": vid}
+
+    made = net.create_trunk(name="trunk", port_id=parent.id, sub_ports=[vlan(first, 7)])
+    twice = trying(lambda: net.add_trunk_subports(made, [vlan(second, 7)]))[:2]
+    net.add_trunk_subports(made, [vlan(second, 8)])
+    facts = {
+        "made": [made.name, made.status, made.is_admin_state_up, made.port_id == parent.id],
+        "twice": twice,
+        "sub-ports": [[each["segmentation_id"] for each in net.get_trunk_subports(made)["sub_ports"]]],
+        "found": net.find_trunk("trunk").id == made.id,
+        "owner": [net.get_port(second.id).device_owner, net.get_port(second.id).device_id == made.id],
+        "details": len(net.get_port(parent.id).trunk_details["sub_ports"]),
+        "in use": trying(lambda: net.delete_port(second, ignore_missing=False))[:2],
+    }
+    net.delete_trunk_subports(made, [{"port_id": second.id}])
+    facts["fewer"] = len(net.get_trunk(made.id).sub_ports)
+    facts["changed"] = net.update_trunk(made, name="boot", is_admin_state_up=False).is_admin_state_up
+    facts["locked"] = trying(lambda: net.delete_trunk(made.id, ignore_missing=False))[:2]
+    net.update_trunk(made.id, is_admin_state_up=True)
+    net.delete_trunk(made.id)
+    clear = net.create_network(name="clear", is_vlan_transparent=True)
+    facts["clear"] = [clear.is_vlan_transparent, names(net.networks(is_vlan_transparent=True))]
+    for port in (parent, first, second):
+        net.delete_port(port)
+    for each in (one, clear):
+        net.delete_network(each)
+    return {**facts, "left": names(net.trunks())}
+
+
 def revisions() -> Facts:
     """Change and delete what has changed meanwhile."""
     made = net.create_network(name="one")
@@ -202,7 +237,7 @@ def errors() -> Facts:
         "missing": trying(lambda: net.get_network("none")),
         "in use": trying(lambda: net.delete_network(one, ignore_missing=False)),
         "bad": trying(lambda: net.create_network(mtu=5)),
-        "unknown": trying(lambda: net.create_network(is_vlan_transparent=True)),
+        "unknown": trying(lambda: net.create_network(availability_zone_hints=["moon"])),
         "overlap": trying(lambda: net.create_subnet(network_id=one.id, ip_version=4, cidr="10.0.0.0/25")),
         "forbidden": trying(lambda: net.create_network(project_id="blue")),
         "gone": trying(lambda: net.delete_port("none", ignore_missing=False))[:2],
@@ -211,6 +246,95 @@ def errors() -> Facts:
     net.delete_port(port)
     net.delete_network(one)
     return facts
+
+
+def policies(other: str) -> Facts:
+    """Make a QoS policy and rules for a project, give it to a port and a network, change it, and delete it."""
+    made = net.create_qos_policy(name="gold", description="d", project_id=other, is_default=True)
+    limit = net.create_qos_bandwidth_limit_rule(made, max_kbps=10_000, direction="ingress")
+    mark = net.create_qos_dscp_marking_rule(made, dscp_mark=46)
+    one = net.create_network(name="one", project_id=other)
+    port = net.create_port(network_id=one.id, qos_policy_id=made.id)
+    kinds = sorted(each.type for each in net.qos_rule_types())
+    changed = net.update_qos_bandwidth_limit_rule(limit, made, max_kbps=20_000, max_burst_kbps=5_000)
+    facts = {
+        "made": [made.name, made.description, made.is_default, made.is_shared, made.project_id == other],
+        "found": net.find_qos_policy("gold").id == made.id,
+        "listed": names(net.qos_policies(is_default=True)),
+        "limit": [changed.max_kbps, changed.max_burst_kbps, changed.direction],
+        "limits": [each.id == limit.id for each in net.qos_bandwidth_limit_rules(made)],
+        "mark": net.update_qos_dscp_marking_rule(mark, made, dscp_mark=8).dscp_mark,
+        "marks": [net.get_qos_dscp_marking_rule(each, made).dscp_mark for each in net.qos_dscp_marking_rules(made)],
+        "rules": sorted(each["type"] for each in net.get_qos_policy(made.id).rules),
+        "had": [port.qos_policy_id == made.id, one.qos_policy_id == made.id],
+        "through": net.get_port(port.id).qos_network_policy_id == made.id,
+        "types": kinds,
+        "type": net.get_qos_rule_type("dscp_marking").drivers[0]["name"],
+        "in use": trying(lambda: net.delete_qos_policy(made, ignore_missing=False))[:2],
+        "bad mark": trying(lambda: net.create_qos_dscp_marking_rule(made, dscp_mark=1))[:2],
+        "twice": trying(lambda: net.create_qos_bandwidth_limit_rule(made, max_kbps=1, direction="ingress"))[:2],
+        "minimum": trying(lambda: net.create_qos_minimum_bandwidth_rule(made, min_kbps=1))[:2],
+        "shared": net.update_qos_policy(made, is_shared=True).is_shared,
+        "no more": net.update_port(port, qos_policy_id=None).qos_policy_id,
+    }
+    net.delete_qos_dscp_marking_rule(mark, made)
+    net.delete_qos_bandwidth_limit_rule(limit, made)
+    net.delete_port(port)
+    net.delete_network(one)
+    net.delete_qos_policy(made)
+    return {**facts, "left": names(net.qos_policies())}
+
+
+def groups() -> Facts:
+    """Make security groups, rules and address groups, use them for ports, change and delete them."""
+    default = net.find_security_group("default")
+    made = net.create_security_group(name="web", description="d")
+    named = net.create_address_group(name="offices", addresses=["192.0.2.0/24"])
+    one = net.create_network(name="one")
+    port = net.create_port(network_id=one.id, name="port")
+    had = list(port.security_group_ids)
+    wish = {"security_group_id": made.id, "direction": "ingress", "protocol": "tcp"}
+    web = net.create_security_group_rule(**wish, port_range_min=80, port_range_max=81, remote_ip_prefix="10.0.0.0/8")
+    bulk = list(
+        net.create_security_group_rules(
+            [{**wish, "port_range_min": 443, "port_range_max": 443}, {**wish, "remote_group_id": default.id}]
+        )
+    )
+    office = net.create_security_group_rule(**wish, remote_address_group_id=named.id)
+    grown = list(net.add_addresses_to_address_group(named, ["198.51.100.0/24"]).addresses)
+    shrunk = net.remove_addresses_from_address_group(named, ["192.0.2.0/24"])
+    changed = net.update_port(
+        port, security_groups=[made.id], allowed_address_pairs=[{"ip_address": "10.0.0.9"}], name="port"
+    )
+    free = net.create_port(network_id=one.id, is_port_security_enabled=False)
+    facts = {
+        "default": [default.name, len(default.security_group_rules), had == [default.id]],
+        "made": [made.name, made.description, made.stateful, len(made.security_group_rules)],
+        "web": [web.protocol, web.port_range_min, web.port_range_max, web.remote_ip_prefix, web.ether_type],
+        "bulk": [each.port_range_min for each in bulk],
+        "listed": sorted(names(net.security_groups())),
+        "rules": len(list(net.security_group_rules(security_group_id=made.id, direction="ingress"))),
+        "office": net.get_security_group_rule(office.id).remote_address_group_id == named.id,
+        "addresses": [grown, shrunk.addresses],
+        "renamed": [
+            net.update_security_group(made, name="www").name,
+            net.update_address_group(named, name="branches").name,
+        ],
+        "port": [changed.security_group_ids == [made.id], changed.allowed_address_pairs[0]["ip_address"]],
+        "free": [free.is_port_security_enabled, free.security_group_ids],
+        "twice": trying(lambda: net.create_security_group_rule(**wish, remote_address_group_id=named.id))[:2],
+        "inverted": trying(lambda: net.create_security_group_rule(**wish, port_range_min=9, port_range_max=8))[:2],
+        "in use": trying(lambda: net.delete_security_group(made, ignore_missing=False))[:2],
+        "named": trying(lambda: net.delete_address_group(named, ignore_missing=False))[:2],
+        "stays": trying(lambda: net.delete_security_group(default, ignore_missing=False))[:2],
+    }
+    for each in net.ports():
+        net.delete_port(each)
+    net.delete_network(one)
+    net.delete_security_group_rule(office)
+    net.delete_security_group(made)
+    net.delete_address_group(named)
+    return {**facts, "left": [names(net.security_groups()), names(net.address_groups())]}
 
 
 def sharing(other: str) -> Facts:

@@ -66,7 +66,7 @@ def test_ports(tour: Any) -> None:
     assert facts == {
         "bulk": ["p0", "p1", "p2", "p3", "p4"],
         "made": ["02:00:00:00:00:07", True, "DOWN"],
-        "secure": [True, [], []],
+        "secure": [True, 1, []],
         "binding": ["normal", None],
         "changed": [False, "10.0.0.78", "vm2"],
         "found": True,
@@ -76,6 +76,54 @@ def test_ports(tour: Any) -> None:
         "by network": 6,
         "bulk is all or none": ["BadRequestException", 400],
         "still": 6,
+        "left": [],
+    }
+
+
+def test_security_groups(tour: Any) -> None:
+    """Groups, rules (also at once) and address groups are made, used for ports, found, changed and deleted."""
+    assert tour("red", "groups") == {
+        "default": ["default", 4, True],
+        "made": ["web", "d", True, 2],
+        "web": ["tcp", 80, 81, "10.0.0.0/8", "IPv4"],
+        "bulk": [443, None],
+        "listed": ["default", "web"],
+        "rules": 4,
+        "office": True,
+        "addresses": [["192.0.2.0/24", "198.51.100.0/24"], ["198.51.100.0/24"]],
+        "renamed": ["www", "branches"],
+        "port": [True, "10.0.0.9"],
+        "free": [False, []],
+        "twice": ["ConflictException", 409],
+        "inverted": ["BadRequestException", 400],
+        "in use": ["ConflictException", 409],
+        "named": ["ConflictException", 409],
+        "stays": ["ConflictException", 409],
+        "left": [["default"], []],
+    }
+
+
+def test_qos_policies(tour: Any) -> None:
+    """Policies and their rules are made, found, given to ports and networks, changed and deleted."""
+    assert tour("op", "policies", "red") == {
+        "made": ["gold", "d", True, False, True],
+        "found": True,
+        "listed": ["gold"],
+        "limit": [20_000, 5_000, "ingress"],
+        "limits": [True],
+        "mark": 8,
+        "marks": [8],
+        "rules": ["bandwidth_limit", "dscp_marking"],
+        "had": [True, True],
+        "through": True,
+        "types": ["bandwidth_limit", "dscp_marking"],
+        "type": "openvswitch",
+        "in use": ["ConflictException", 409],
+        "bad mark": ["BadRequestException", 400],
+        "twice": ["ConflictException", 409],
+        "minimum": ["BadRequestException", 400],
+        "shared": True,
+        "no more": None,
         "left": [],
     }
 
@@ -92,6 +140,24 @@ def test_tags(tour: Any) -> None:
         "any": ["one"],
         "not": ["two"],
         "not any": [],
+    }
+
+
+def test_trunks(tour: Any) -> None:
+    """Trunks and their sub-ports are made, found, shown, changed and deleted; a VLAN twice is refused."""
+    assert tour("red", "trunks") == {
+        "made": ["trunk", "DOWN", True, True],
+        "twice": ["ConflictException", 409],
+        "sub-ports": [[7, 8]],
+        "found": True,
+        "owner": ["trunk:subport", True],
+        "details": 2,
+        "in use": ["ConflictException", 409],
+        "fewer": 1,
+        "changed": False,
+        "locked": ["ConflictException", 409],
+        "clear": [True, ["clear"]],
+        "left": [],
     }
 
 
@@ -121,7 +187,7 @@ def test_errors(tour: Any) -> None:
     for part, kind, status, word in (
         ("in use", "ConflictException", 409, "still has"),
         ("bad", "BadRequestException", 400, "mtu"),
-        ("unknown", "BadRequestException", 400, "vlan_transparent"),
+        ("unknown", "BadRequestException", 400, "availability_zone_hints"),
         ("overlap", "BadRequestException", 400, "cidr"),
         ("forbidden", "ForbiddenException", 403, "project_id"),
     ):

@@ -47,6 +47,15 @@ from overlay.changes import (
 )
 from overlay.compile import Compiler, units_of
 from overlay.direct.changes import Attach, EdgeSnapshot, Unwired, Wired
+from overlay.mirrors.changes import (
+    CreateTapFlow,
+    CreateTapService,
+    DeleteTapFlow,
+    DeleteTapService,
+    UpdateTapFlow,
+    UpdateTapService,
+)
+from overlay.mirrors.values import TapDirection
 from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import (
     CreateAddressGroup,
@@ -73,7 +82,19 @@ from overlay.qos.values import BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.trunks.values import SubPort
-from overlay.values import Countable, DatapathId, Host, HostKind, HostName, Mac, Pool, Shareable, Vni, VnicType
+from overlay.values import (
+    Countable,
+    DatapathId,
+    Host,
+    HostKind,
+    HostName,
+    Ipv6Mode,
+    Mac,
+    Pool,
+    Shareable,
+    Vni,
+    VnicType,
+)
 from overlay.world import Settings, World
 from tests.model.lab import Lab
 
@@ -89,6 +110,7 @@ EDGE = Host(HostName("tor"), IPv4Address("10.0.9.250"), DatapathId(9), 1, kind=H
 CABLES = st.sampled_from(["e1", "e2"])
 TEXTS = st.sampled_from([None, "a", "b"])
 GROUPS = st.sampled_from(["one", "two", "default-p"])
+SERVICES = st.sampled_from(["service1", "service2"])
 ADDRESSES = "addresses"
 PAIRS = st.sampled_from(
     [
@@ -106,7 +128,7 @@ MULTICAST = st.lists(
 )
 MEAGRE = Settings(
     vni_first=1,
-    vni_last=2,
+    vni_last=4,
     grace=1.0,
     move_timeout=30.0,
     groups_per_port=2,
@@ -168,9 +190,18 @@ class Lives(RuleBasedStateMachine):
     def delete_network(self, network: str) -> None:
         self.apply(DeleteNetwork(network))
 
-    @rule(network=NETWORKS, which=st.sampled_from(sorted(SUBNETS)))
-    def create_subnet(self, network: str, which: str) -> None:
-        self.apply(CreateSubnet(f"{network}-{which}", "p", network, SUBNETS[which]))
+    @rule(
+        network=NETWORKS,
+        which=st.sampled_from(sorted(SUBNETS)),
+        dhcp=st.booleans(),
+        mode=st.sampled_from([None, *Ipv6Mode]),
+        both=st.booleans(),
+    )
+    def create_subnet(self, network: str, which: str, dhcp: bool, mode: Ipv6Mode | None, both: bool) -> None:
+        made = CreateSubnet(f"{network}-{which}", "p", network, SUBNETS[which], dhcp=dhcp)
+        if which == "six":
+            made = replace(made, ipv6_address_mode=mode, ipv6_ra_mode=mode if both else None)
+        self.apply(made)
 
     @rule(network=NETWORKS, length=st.sampled_from([None, 30, 31]))
     def cut_subnet(self, network: str, length: int | None) -> None:
@@ -182,18 +213,20 @@ class Lives(RuleBasedStateMachine):
         text=TEXTS,
         gateway=st.sampled_from([UNCHANGED, None, IPv4Address("10.0.0.1"), IPv4Address("10.0.0.6")]),
         pool=st.sampled_from([None, (2, 3), (2, 6), (3, 5)]),
+        dhcp=st.sampled_from([None, True, False]),
     )
-    def update_subnet(
+    def update_subnet(  # noqa: PLR0917
         self,
         network: str,
         which: str,
         text: str | None,
         gateway: IPv4Address | Unchanged | None,
         pool: tuple[int, int] | None,
+        dhcp: bool | None,
     ) -> None:
         net = SUBNETS["four"]
         pools = None if pool is None else (Pool(net[pool[0]], net[pool[1]]),)
-        self.apply(UpdateSubnet(f"{network}-{which}", description=text, gateway_ip=gateway, pools=pools))
+        self.apply(UpdateSubnet(f"{network}-{which}", description=text, gateway_ip=gateway, pools=pools, dhcp=dhcp))
 
     @rule(network=NETWORKS, which=st.sampled_from(sorted(SUBNETS)))
     def delete_subnet(self, network: str, which: str) -> None:
@@ -344,6 +377,26 @@ class Lives(RuleBasedStateMachine):
     def delete_trunk(self, trunk: str) -> None:
         self.apply(DeleteTrunk(trunk))
 
+    @rule(service=SERVICES, port=PORTS, project=PROJECTS, text=TEXTS, delete=st.booleans())
+    def judge_tap_service(self, service: str, port: str, project: str, text: str | None, delete: bool) -> None:
+        made = CreateTapService(service, project, port)
+        self.apply(DeleteTapService(service) if delete else made)
+        self.apply(UpdateTapService(service, name=text))
+
+    @rule(
+        flow=st.sampled_from(["flow1", "flow2", "flow3"]),
+        service=SERVICES,
+        port=PORTS,
+        direction=st.sampled_from(list(TapDirection)),
+        text=TEXTS,
+        delete=st.booleans(),
+    )
+    def mirror(  # noqa: PLR0917  (a rule of hypothesis)
+        self, flow: str, service: str, port: str, direction: TapDirection, text: str | None, delete: bool
+    ) -> None:
+        self.apply(DeleteTapFlow(flow) if delete else CreateTapFlow(flow, "p", service, port, direction))
+        self.apply(UpdateTapFlow(flow, description=text))
+
     @rule(policy=POLICIES, project=PROJECTS, default=st.booleans(), delete=st.booleans())
     def judge_policy(self, policy: str, project: str, default: bool, delete: bool) -> None:
         self.apply(DeleteQosPolicy(policy) if delete else CreateQosPolicy(policy, project, is_default=default))
@@ -470,6 +523,8 @@ class Lives(RuleBasedStateMachine):
                     (Countable.SECURITY_GROUP, world.security_groups),
                     (Countable.SECURITY_GROUP_RULE, world.security_rules),
                     (Countable.ADDRESS_GROUP, world.address_groups),
+                    (Countable.TAP_SERVICE, world.tap_services),
+                    (Countable.TAP_FLOW, world.tap_flows),
                     (Countable.QOS_POLICY, world.qos_policies),
                     (Countable.TRUNK, world.trunks),
                 )

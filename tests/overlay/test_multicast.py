@@ -14,6 +14,7 @@ from overlay.changes import (
     Activate,
     BindPassive,
     Change,
+    Confirmed,
     DeletePort,
     DocumentKind,
     HostBack,
@@ -37,6 +38,7 @@ from overlay.world import Settings, World
 from tests.model import packets
 from tests.model.lab import TUNNEL, Lab, places
 from tests.overlay.conftest import furnished
+from tests.overlay.test_trunks import trunked as _trunked
 
 H1, H2, H3 = HOSTS = tuple(HostName(f"h{number}") for number in (1, 2, 3))
 HOME = {"a": H1, "b": H1, "c": H2, "d": H3}
@@ -44,6 +46,9 @@ GROUPS = tuple(map(ip_address, ("239.1.1.1", "239.129.1.1", "232.0.0.5", "ff05::
 """The first two share their Ethernet address."""
 ONE, TWIN, _, SIX, _ = GROUPS
 OF_THE_LINK = tuple(map(ip_address, ("224.0.0.1", "224.0.0.251", "ff02::1", "ff02::1:ff00:1", "ff01::1", "ff12::9")))
+
+
+trunked = _trunked
 
 
 def to_group(lab: Lab, source: str, group: IpAddress) -> dict[str, int]:
@@ -134,11 +139,27 @@ def test_flooding_what_nobody_joined() -> None:
 
 
 def test_machines_with_vlans_of_their_own() -> None:
-    """What machines tag themselves, where they may, is not looked into: everybody gets it."""
+    """What machines tag themselves, where they may, is not looked into: everybody gets it, reports among it."""
     lab = furnished(vlan_transparent=True)
     join(lab, "c", ONE)
-    tagged = {**to_group(lab, "red-a", ONE), "vlan_vid": 0x1005}
-    assert [name for _, name in places(lab.send(H1, "red-a", tagged))] == ["red-b", "red-c", "red-d"]
+    tag = {"vlan_vid": 0x1005}
+    own = IPv6Address(link_local(lab.mac("red-a")))
+    spoken = [packets.icmp6(lab.mac("red-a"), 0x333300000016, own, kind) for kind in (130, 131, 143)]
+    for frame in (to_group(lab, "red-a", ONE), {**to_group(lab, "red-a", ONE), "ip_proto": 2}, *spoken):
+        assert [name for _, name in places(lab.send(H1, "red-a", frame | tag))] == ["red-b", "red-c", "red-d"]
+
+
+def test_a_vlan_of_a_trunk_is_a_member_like_any_other(trunked: Lab) -> None:
+    """A sub-port reports with its tag, and gets its copies with it; its parent and its own packets are no matter."""
+    own = IPv6Address(link_local(trunked.mac("green-a")))
+    report = packets.icmp6(trunked.mac("green-a"), 0x333300000016, own, 143)
+    assert trunked.last_met(H1, "green-a", report) is CookieKind.ASKED_GROUPS
+    trunked.do(Joined(H1, "green-a", (ONE,)), Joined(H2, "green-c", (ONE,)))
+    for source in "bcd":
+        arrivals = trunked.send(HOME[source], f"green-{source}", to_group(trunked, f"green-{source}", ONE))
+        assert places(arrivals) == [(H1, "green-a")] + [(H2, "green-c")] * (source != "c")
+    assert places(trunked.send(H1, "green-a", to_group(trunked, "green-a", ONE))) == [(H2, "green-c")]
+    assert heard(trunked, "c", ONE) == []
 
 
 @pytest.mark.parametrize("source", [True, False])
@@ -255,10 +276,28 @@ def test_limits_per_port() -> None:
     join(lab, "c", *GROUPS)
     assert [each.group for each in lab.world.memberships("red-c")] == list(GROUPS[:2])
     assert lab.world.refused_memberships("red-c") == 3
+    assert (lab.world.membership_count, lab.world.refusal_count) == (2, 3)
     lab.do(Left(H2, "red-c", (ONE,)))
+    lab.now = 1.0
     join(lab, "c", SIX)
     assert heard(lab, "a", SIX) == ["c"]
     assert lab.world.refused_memberships("red-c") == 3
+
+
+def test_limits_of_haste() -> None:
+    """Whoever joins and leaves in haste is held to one group a second; renewing costs nothing."""
+    lab = furnished(Settings(groups_per_port=2))
+    joined = []
+    for lab.now in (0.0, 0.1, 0.2, 0.9, 1.0, 1.1, 2.0):
+        before = lab.world.refusal_count
+        join(lab, "c", ONE)
+        join(lab, "c", ONE)
+        lab.do(Left(H2, "red-c", (ONE,)))
+        joined.append(lab.world.refusal_count == before)
+    assert joined == [True, True, False, False, True, False, True]
+    lab.now = 100.0
+    join(lab, "c", ONE, TWIN)
+    assert (heard(lab, "a", ONE), heard(lab, "a", TWIN)) == (["c"], ["c"])
 
 
 def test_limits_per_network() -> None:
@@ -304,7 +343,7 @@ def test_a_passive_port_joins_nothing(lab: Lab) -> None:
 
 
 def test_a_restart_forgets_no_member(lab: Lab) -> None:
-    """A world restored from its documents has the same members, renewed at its start, and the same flows."""
+    """A world restored from its documents has the same members and flows; time counts from a host's first sign."""
     join(lab, "c", ONE, SIX)
     join(lab, "a", SIX)
     again = World.restore(lab.stored.values(), 1000.0, lab.world.settings)
@@ -314,9 +353,12 @@ def test_a_restart_forgets_no_member(lab: Lab) -> None:
     compiler = Compiler(again)
     compiler.refresh(units_of(again))
     assert {host: dict(compiler.desired(host)) for host in HOSTS} == {host: lab.installed[host] for host in HOSTS}
-    again.apply(Tick(), 1129.0)
-    assert [(each.since, each.renewed) for each in again.memberships("red-c")] == [(0.0, 1000.0)] * 2
     again.apply(Tick(), 1130.0)
+    for host in HOSTS:
+        again.apply(Confirmed(host, 0), 1200.0)
+    again.apply(Tick(), 1329.0)
+    assert [(each.since, each.renewed) for each in again.memberships("red-c")] == [(0.0, 1200.0)] * 2
+    again.apply(Tick(), 1330.0)
     assert not tuple(again.multicast_networks())
 
 

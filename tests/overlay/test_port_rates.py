@@ -53,7 +53,7 @@ def test_every_tap_has_a_meter_of_its_own() -> None:
     flows = first_flows(lab, H1)
     assert {ofport: flow.meter for ofport, flow in flows.items()} == {2: SENDING_METERS + 2, 3: SENDING_METERS + 3}
     assert lab.meters[H1] == {meter.meter_id: meter for meter in meters_of(lab.world, H1)}
-    assert lab.meters[H1][SENDING_METERS + 2] == Meter(SENDING_METERS + 2, 20_000, 2_000, MeterUnit.KILOBITS)
+    assert lab.meters[H1][SENDING_METERS + 2] == Meter(SENDING_METERS + 2, 20_000, 5_000, MeterUnit.KILOBITS)
     others = set(lab.installed[H1].values()) - set(flows.values())
     assert not {flow.meter for flow in others} & {flow.meter for flow in flows.values()}
 
@@ -88,9 +88,9 @@ def test_a_port_that_went_needs_no_meter() -> None:
     assert lab.compiler.meters(HostName("nowhere")) == METERS
 
 
-@pytest.mark.parametrize(("kbps", "burst"), [(64, 600), (6_000, 600), (6_010, 601), (400_000_000, 40_000_000)])
-def test_a_burst_is_a_tenth_of_a_second_and_holds_a_segment(kbps: int, burst: int) -> None:
-    """A port may send 1/10 s at once, and never less than a segment of 64 KiB with its headers."""
+@pytest.mark.parametrize(("kbps", "burst"), [(64, 600), (2_400, 600), (2_404, 601), (400_000_000, 100_000_000)])
+def test_a_burst_is_a_quarter_of_a_second_and_holds_a_segment(kbps: int, burst: int) -> None:
+    """A port may send 1/4 s at once, and never less than a segment of 64 KiB with its headers."""
     meter = bandwidth(7, BandwidthLimit("", kbps))
     assert meter is not None
     assert meter.burst == burst

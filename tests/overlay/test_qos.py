@@ -21,7 +21,7 @@ from overlay.changes import (
     UpdatePort,
 )
 from overlay.compile import Delta
-from overlay.flow import Meter, MeterUnit
+from overlay.flow import Meter, MeterUnit, ToController
 from overlay.policy.values import Direction
 from overlay.qos.changes import (
     AddQosRule,
@@ -33,10 +33,11 @@ from overlay.qos.changes import (
 )
 from overlay.qos.values import DSCP_MARKS, BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
-from overlay.tables.names import ASKING_METERS, RECEIVING_METERS, SENDING_METERS, STORM_METERS
+from overlay.tables.names import ASKING_METERS, IN_LANE, PACKET_METERS, RECEIVING_METERS, SENDING_METERS, STORM_METERS
 from overlay.values import HostName, Mac, Shareable, Vni
 from overlay.world import Settings, World
 from tests.model.lab import Lab
+from tests.model.switch import run
 
 H1, H2 = HostName("h1"), HostName("h2")
 SETTINGS = Settings(port_rate_kbps=20_000, storm_pps=300, asking_pps=40)
@@ -78,6 +79,28 @@ def test_the_operators_settings_hold_for_every_port(lab: Lab) -> None:
             }
 
 
+def test_ports_may_send_only_so_many_packets() -> None:
+    """Where the operator says so, all IP that a port sends, and that is not asked of the network, meets its meter."""
+    it = Lab(1, Settings(port_rate_pps=700))
+    it.do(CreateNetwork("net", "p", vni=Vni(100)), CreateSubnet("four", "p", "net", ip_network("10.0.0.0/24")))
+    for number, name in enumerate(("a", "b"), start=1):
+        it.do(CreatePort(name, "p", "net", mac=Mac(0x02_00_00_00_00_00 + number), host=H1))
+        it.plug(H1, name)
+    assert it.meters[H1][PACKET_METERS + 2] == Meter(PACKET_METERS + 2, 700, 700)
+    met = run(it.installed[H1].values(), it.ipv4("a", "b"), 2).met
+    assert [flow.meter for flow in met if flow.meter is not None] == [PACKET_METERS + 2]
+    assert len(it.send(H1, "a", it.ipv4("a", "b"))) == 1
+
+
+def test_whatever_is_asked_of_the_controller_is_metered(lab: Lab) -> None:
+    """No flow hands packets to the controller but by a meter, and what an active port asks goes by its lane's own."""
+    asked = [flow for host in (H1, H2) for flow in lab.installed[host].values() if ToController() in flow.actions]
+    assert asked
+    for flow in asked:
+        (lane,) = (condition.value for condition in flow.match if condition.field == IN_LANE)
+        assert flow.meter == ASKING_METERS + lane, flow
+
+
 def test_a_policy_limits_both_directions(lab: Lab) -> None:
     """Its limits are those of the port that has it, and of no other; without it the settings hold again."""
     lab.do(AddQosRule("gold", BandwidthLimit("up", 5_000)))
@@ -115,7 +138,7 @@ def test_another_rate_touches_no_flow(lab: Lab) -> None:
     lab.do(AddQosRule("gold", BandwidthLimit("up", 5_000)), UpdatePort("a", qos_policy_id="gold"))
     lab.change(UpdateQosRule("gold", "up", max_kbps=6_000))
     assert lab.world.pending("a") == {H1}
-    meter = Meter(SENDING_METERS + 2, 6_000, 600, MeterUnit.KILOBITS)
+    meter = Meter(SENDING_METERS + 2, 6_000, 1_500, MeterUnit.KILOBITS)
     assert lab.queues == {H1: [(lab.generation, Delta(meters=(meter,)))]}
     lab.settle()
     assert limits(lab, H1, 2)[0] == 6_000

@@ -17,6 +17,8 @@ from overlay.changes import (
     ResetQuota,
     SetQuota,
 )
+from overlay.mirrors.changes import CreateTapFlow, CreateTapService
+from overlay.mirrors.values import TapDirection
 from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
@@ -41,13 +43,15 @@ ONE_MORE: dict[Countable, Change] = {
     Countable.SECURITY_GROUP: CreateSecurityGroup("g2", "a", ("g2-4", "g2-6")),
     Countable.SECURITY_GROUP_RULE: CreateSecurityRule("r2", "a", "g", Direction.INGRESS),
     Countable.ADDRESS_GROUP: CreateAddressGroup("d2", "a"),
+    Countable.TAP_SERVICE: CreateTapService("t2", "a", "p"),
+    Countable.TAP_FLOW: CreateTapFlow("f2", "a", "t", "q", TapDirection.IN),
     Countable.QOS_POLICY: CreateQosPolicy("q2", "a"),
 }
 
 
 @pytest.fixture
 def world() -> World:
-    """Project a has one of each."""
+    """Project a has one of each, and two ports."""
     it = World()
     it.apply(CreateNetwork("n", "a"), 0)
     it.apply(CreateSubnet("s", "a", "n", ip_network("10.0.0.0/24")), 0)
@@ -57,6 +61,9 @@ def world() -> World:
     it.apply(CreateSecurityGroup("g", "a", ("g-4", "g-6")), 0)
     it.apply(DeleteSecurityRule("g-6"), 0)
     it.apply(CreateAddressGroup("d", "a"), 0)
+    it.apply(CreatePort("q", "a", "n", mac=Mac(9)), 0)
+    it.apply(CreateTapService("t", "a", "p"), 0)
+    it.apply(CreateTapFlow("f", "a", "t", "q", TapDirection.BOTH), 0)
     it.apply(CreateQosPolicy("q", "a"), 0)
     it.apply(CreateTrunk("t", "a", "p"), 0)
     return it
@@ -65,8 +72,9 @@ def world() -> World:
 @pytest.mark.parametrize("kind", list(Countable))
 def test_no_more_than_the_quota(world: World, kind: Countable) -> None:
     """One more than the quota is refused in Neutron's words; other projects have their own, and -1 is no limit."""
-    world.apply(CreatePort("parent", "b", "n", mac=Mac(9)), 0)
-    world.apply(SetQuota("a", {kind: 1}), 0)
+    world.apply(CreatePort("parent", "b", "n", mac=Mac(10)), 0)
+    had = world.usage("a")[kind]
+    world.apply(SetQuota("a", {kind: had}), 0)
     before = world.documents()
     with pytest.raises(Refusal) as refusal:
         world.apply(ONE_MORE[kind], 0)
@@ -75,7 +83,7 @@ def test_no_more_than_the_quota(world: World, kind: Countable) -> None:
     assert world.documents() == before
     world.apply(SetQuota("a", {kind: -1}), 0)
     world.apply(ONE_MORE[kind], 0)
-    assert world.usage("a")[kind] == 2
+    assert world.usage("a")[kind] == had + 1
 
 
 def test_a_group_counts_with_its_rules(world: World) -> None:
@@ -91,13 +99,13 @@ def test_a_group_counts_with_its_rules(world: World) -> None:
 
 def test_what_is_had_is_counted(world: World) -> None:
     """By project, as it comes and goes."""
-    assert world.usage("a") == dict.fromkeys(Countable, 1)
+    assert world.usage("a") == {**dict.fromkeys(Countable, 1), Countable.PORT: 2}
     assert world.usage("b") == dict.fromkeys(Countable, 0)
     world.apply(CreatePort("p2", "b", "n", mac=Mac(2)), 0)
     world.apply(CreatePort("p3", "b", "n", mac=Mac(3)), 0)
     world.apply(DeletePort("p2"), 0)
-    assert (world.usage("a")[Countable.PORT], world.usage("b")[Countable.PORT]) == (1, 1)
-    assert [port.id for port in world.ports_of_project("a")] == ["p"]
+    assert (world.usage("a")[Countable.PORT], world.usage("b")[Countable.PORT]) == (2, 1)
+    assert [port.id for port in world.ports_of_project("a")] == ["p", "q"]
     assert [port.id for port in world.ports_of_project("b")] == ["p3"]
     assert [subnet.id for subnet in world.subnets_of_project("a")] == ["s"]
     assert [network.id for network in world.networks_of_project("a")] == ["n"]
@@ -115,6 +123,8 @@ def test_limits_are_the_projects_own_or_the_default(world: World) -> None:
         Countable.SECURITY_GROUP: 1000,
         Countable.SECURITY_GROUP_RULE: 10_000,
         Countable.ADDRESS_GROUP: 1000,
+        Countable.TAP_SERVICE: 100,
+        Countable.TAP_FLOW: 1000,
         Countable.QOS_POLICY: 100,
         Countable.TRUNK: 1000,
     }
@@ -134,8 +144,8 @@ def test_limits_are_the_projects_own_or_the_default(world: World) -> None:
 def test_a_lower_quota_takes_nothing_away(world: World) -> None:
     """Whoever has more than a new quota keeps it, and gets no more until there is room."""
     world.apply(CreatePort("p2", "a", "n", mac=Mac(2)), 0)
-    world.apply(SetQuota("a", {Countable.PORT: 1}), 0)
-    assert len(world.ports) == 2
+    world.apply(SetQuota("a", {Countable.PORT: 2}), 0)
+    assert len(world.ports) == 3
     world.apply(DeletePort("p2"), 0)
     with pytest.raises(Refusal, match="Quota exceeded"):
         world.apply(CreatePort("p3", "a", "n", mac=Mac(3)), 0)
@@ -146,9 +156,9 @@ def test_a_lower_quota_takes_nothing_away(world: World) -> None:
 
 def test_a_lower_quota_is_refused_when_it_is_checked(world: World) -> None:
     """With a check no limit can be below what is there; as much, more and any number can."""
-    for limit in (1, 2, -1):
+    for limit in (2, 3, -1):
         world.apply(SetQuota("a", {Countable.PORT: limit}, check=True), 0)
-    with pytest.raises(Refusal, match="port: 0 is less than the 1") as refusal:
+    with pytest.raises(Refusal, match="port: 0 is less than the 2") as refusal:
         world.apply(SetQuota("a", {Countable.PORT: 0}, check=True), 0)
     assert refusal.value.field == "port"
     assert world.limits("a")[Countable.PORT] == -1

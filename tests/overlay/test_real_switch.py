@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from overlay.changes import BindPassive, CreateNetwork, CreatePort, CreateSubnet, HostSeen, Plugged
+from overlay.changes import BindPassive, CreateNetwork, CreatePort, CreateSubnet, HostSeen, Plugged, UpdatePort
 from overlay.compile import Compiler, units_of
-from overlay.flow import MeterUnit
+from overlay.flow import Meter, MeterUnit
+from overlay.policy.changes import PairRequest
 from overlay.policy.values import Direction
 from overlay.qos.changes import AddQosRule, CreateQosPolicy
 from overlay.qos.values import BandwidthLimit, DscpMarking
@@ -30,7 +31,13 @@ pytestmark = pytest.mark.root
 
 HERE, THERE = HostName("h1"), HostName("h2")
 MACS = {"a": Mac(0x02_00_00_00_00_0A), "b": Mac(0x02_00_00_00_00_0B), "c": Mac(0x02_00_00_00_00_0C)}
-TAPS = {"a": 2, "b": 3, "moving": 4}
+TAPS = {"a": 2, "b": 3, "moving": 4, "open": 5}
+VIRTUAL = Mac(0x00_00_5E_00_01_05)
+PAIRS = (
+    PairRequest(ip_network("10.0.0.99/32")),
+    PairRequest(ip_network("10.0.1.0/24"), VIRTUAL),
+    PairRequest(ip_network("2001:db8:1::/64"), VIRTUAL),
+)
 IP4 = {name: int(IPv4Address("10.0.0.2")) + n for n, name in enumerate("abc")}
 IP6 = {name: int(IPv6Address("2001:db8::2")) + n for n, name in enumerate("abc")}
 TUNSETIFF, IFF_TAP_NO_PI = 0x400454CA, 0x0002 | 0x1000
@@ -41,7 +48,10 @@ UNITS = {MeterUnit.PACKETS: "pktps", MeterUnit.KILOBITS: "kbps"}
 
 
 def world() -> World:
-    """Two ports here, of which one is limited and marked, one there, one of there being prepared to come here."""
+    """Three ports here, one there, one of there being prepared to come here.
+
+    Of those here a has address pairs, b is limited and marked, and nobody checks what open sends.
+    """
     it = World()
     for number, name in enumerate((HERE, THERE), start=1):
         it.apply(HostSeen(Host(name, IPv4Address(f"127.0.0.{number}"), DatapathId(number), 1)), 0)
@@ -55,6 +65,9 @@ def world() -> World:
         policy = "gold" if name == "b" else None
         it.apply(CreatePort(name, "p", "net", mac=MACS[name], host=host, qos_policy_id=policy), 0)
         it.apply(Plugged(host, name, TAPS.get(name, 2)), 0)
+    it.apply(UpdatePort("a", allowed_pairs=PAIRS), 0)
+    it.apply(CreatePort("open", "p", "net", mac=Mac(0x02_00_00_00_00_0E), host=HERE, port_security=False), 0)
+    it.apply(Plugged(HERE, "open", TAPS["open"]), 0)
     it.apply(CreatePort("moving", "p", "net", mac=Mac(0x02_00_00_00_00_0D), host=THERE), 0)
     it.apply(Plugged(THERE, "moving", 7), 0)
     it.apply(BindPassive("moving", HERE), 0)
@@ -63,7 +76,7 @@ def world() -> World:
 
 
 class Switch:
-    """A private Open vSwitch in a namespace of its own, with a bridge, a tunnel port and three taps."""
+    """A private Open vSwitch in a namespace of its own, with a bridge, a tunnel port and four taps."""
 
     def __init__(self, where: Path, namespace: str) -> None:
         self.where, self.namespace = where, namespace
@@ -84,6 +97,10 @@ class Switch:
     def ofctl(self, command: str, *rest: str) -> str:
         return self.run("ovs-ofctl", "-O", "OpenFlow15", command, f"unix:{self.where}/ovt-int.mgmt", *rest)
 
+    def add(self, meter: Meter) -> None:
+        band = f"band=type=drop,rate={meter.rate},burst_size={meter.burst}"
+        self.ofctl("add-meter", f"meter={meter.meter_id},{UNITS[meter.unit]},burst,{band}")
+
     def start(self) -> None:
         self.run("ip", "netns", "add", self.namespace)
         self.inside("ip", "link", "set", "lo", "up")
@@ -102,6 +119,7 @@ class Switch:
             *("protocols=OpenFlow15", "--", "add-port", "ovt-int", "vx", "--", "set", "interface", "vx", "type=vxlan"),
             *("ofport_request=1", "options:remote_ip=flow", "options:key=flow", "options:local_ip=127.0.0.1"),
         )
+        self.ofctl("set-frags", "nx-match")  # as a session does
         for name, number in TAPS.items():
             tap = f"ovt-{name}"
             self.inside("ip", "tuntap", "add", tap, "mode", "tap")
@@ -166,8 +184,7 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]:
         compiler = Compiler(here)
         compiler.refresh(units_of(here))
         for meter in compiler.meters(HERE):
-            band = f"band=type=drop,rate={meter.rate},burst_size={meter.burst}"
-            it.ofctl("add-meter", f"meter={meter.meter_id},{UNITS[meter.unit]},burst,{band}")
+            it.add(meter)
         flows = it.where / "flows"
         flows.write_text("\n".join(map(ofctl, compiler.desired(HERE).values())))
         it.run(*("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flows", f"unix:{it.where}/ovt-int.mgmt", str(flows)))
@@ -225,6 +242,36 @@ def test_spoofing_is_counted(switch: Switch) -> None:
         if "n_packets=1" in flows:
             return
     pytest.fail(flows)
+
+
+def test_address_pairs_pass(switch: Switch) -> None:
+    """A port may send IPv4 and ARP with a MAC and an address of a pair, but not mix one pair's MAC with another's."""
+    inside, outside = int(IPv4Address("10.0.1.7")), int(IPv4Address("10.0.0.99"))
+    sent = frames.ipv4(MACS["b"], VIRTUAL, inside, IP4["b"])
+    os.write(switch.files["a"], frames.ipv4(MACS["b"], VIRTUAL, outside, IP4["b"]))
+    os.write(switch.files["a"], sent)
+    assert switch.receive("b", 0x0800, 2) == sent
+    told = frames.arp(frames.BROADCAST, VIRTUAL, 1, VIRTUAL, inside, 0, inside)
+    os.write(switch.files["a"], frames.arp(frames.BROADCAST, VIRTUAL, 1, VIRTUAL, outside, 0, outside))
+    os.write(switch.files["a"], told)
+    assert switch.receive("b", 0x0806, 2) == told
+    told = frames.arp(frames.BROADCAST, MACS["a"], 1, MACS["a"], outside, 0, outside)
+    os.write(switch.files["a"], told)
+    assert switch.receive("b", 0x0806, 2) == told
+    target, group = int(IPv6Address("2001:db8:1::5")), int(IPv6Address("ff02::1"))
+    said = frames.neighbour(0x333300000001, VIRTUAL, target, group, 136, target, (2, VIRTUAL))
+    os.write(switch.files["a"], said)
+    assert switch.receive("b", 0x86DD, 2) == said
+
+
+def test_without_port_security_anything_passes(switch: Switch) -> None:
+    """A port that nobody checks may send with any MAC and address, ARP, and frames of any type."""
+    borrowed = frames.ipv4(MACS["b"], 0x02_00_00_00_00_99, 0xC0000201, IP4["b"])
+    os.write(switch.files["open"], borrowed)
+    assert switch.receive("b", 0x0800, 2) == borrowed
+    strange = frames.ethernet(MACS["b"], 0x02_00_00_00_00_98, 0x88B5, b"anything".ljust(46, b"\0"))
+    os.write(switch.files["open"], strange)
+    assert switch.receive("b", 0x88B5, 2) == strange
 
 
 def test_passive_port_is_silent(switch: Switch) -> None:

@@ -13,6 +13,7 @@ from overlay.changes import (
     CreatePort,
     DeletePort,
     DocumentKind,
+    SetQuota,
     SetTags,
     UpdateNetwork,
     UpdatePort,
@@ -21,6 +22,7 @@ from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
     CreateSecurityRule,
+    CreateSecurityRules,
     DeleteAddressGroup,
     DeleteSecurityGroup,
     DeleteSecurityRule,
@@ -31,7 +33,7 @@ from overlay.policy.changes import (
 )
 from overlay.policy.values import Direction
 from overlay.refusals import Refusal
-from overlay.values import AddressPair, Mac
+from overlay.values import AddressPair, Countable, Mac
 from overlay.world import World
 
 IN, OUT = Direction.INGRESS, Direction.EGRESS
@@ -100,6 +102,35 @@ def test_rules_revise_their_group(world: World) -> None:
     world.apply(DeleteSecurityRule("tls"), 7.0)
     assert world.security_group("g").record.revision == revision + 2
     assert [rule.id for rule in world.security_rules_of_project("b")] == ["x4", "x6"]
+
+
+def test_several_rules_at_once(world: World) -> None:
+    """All are made or none; a group has one revision more for all of its own."""
+    revision = world.security_group("g").record.revision
+    rules = tuple(
+        CreateSecurityRule(f"r{port}{group}", "a", group, IN, 4, 6, port, port) for port in (1, 2, 3) for group in "gh"
+    )
+    world.apply(CreateSecurityRules(rules), 6.0)
+    assert world.security_group("g").record.revision == revision + 1
+    assert [rule.id for rule in world.rules_of("h")] == ["h4", "h6", "r1h", "r2h", "r3h"]
+    one, bad = CreateSecurityRule("new", "a", "g", IN, 6), replace(WEB, id="twin")
+    exists = (409, "SecurityGroupRuleExists", "security_group_rule")
+    assert refused(world, CreateSecurityRules((one, bad))) == exists
+    twice = (409, "DuplicateSecurityGroupRuleInPost", "security_group_rules")
+    assert refused(world, CreateSecurityRules((one, replace(one, id="other")))) == twice
+    world.apply(SetQuota("a", {Countable.SECURITY_GROUP_RULE: 16}), 7.0)
+    two = (one, CreateSecurityRule("newer", "a", "g", OUT, 4, 17))
+    assert refused(world, CreateSecurityRules(two)) == (409, "OverQuota", "security_group_rule")
+
+
+def test_a_port_may_be_in_the_default_group(world: World) -> None:
+    """It is made with the first port that needs it, and with none that is not checked."""
+    default = MakeDefaultGroup("b", "default-b", ("1", "2", "3", "4"))
+    world.apply(CreatePort("q", "b", "n", mac=Mac(2), port_security=False, default_group=default), 6.0)
+    assert (world.port("q").security_groups, world.default_group("b")) == ((), None)
+    world.apply(CreatePort("r", "b", "n", mac=Mac(3), default_group=default), 6.0)
+    assert world.port("r").security_groups == ("default-b",)
+    assert [port.id for port in world.ports_in("default-b")] == ["r"]
 
 
 def test_a_group_has_texts_and_tags(world: World) -> None:
@@ -178,6 +209,12 @@ def test_address_groups(world: World) -> None:
     world.apply(DeleteSecurityRule("named"), 7.0)
     world.apply(DeleteAddressGroup("addresses"), 7.0)
     assert not world.address_groups_of_project("a")
+
+
+def test_address_groups_have_tags(world: World) -> None:
+    """They are tagged like any other object."""
+    world.apply(SetTags(DocumentKind.ADDRESS_GROUP, "addresses", add=("t",)), 6.0)
+    assert world.address_group("addresses").record.tags == ("t",)
 
 
 def test_all_of_it_is_restored(world: World) -> None:

@@ -83,7 +83,11 @@ class Client:
 
     def make(self, noun: str, **fields: object) -> dict[str, Any]:
         """Create an object that must be possible, and return it."""
-        answer = self("POST", f"/v2.0/{noun}s", {noun: fields})
+        return self.make_at(f"{noun}s", noun, **fields)
+
+    def make_at(self, path: str, noun: str, **fields: object) -> dict[str, Any]:
+        """Create an object of which the address does not follow from its name."""
+        answer = self("POST", f"/v2.0/{path}", {noun: fields})
         assert answer.status == 201, answer
         return answer.body[noun]
 

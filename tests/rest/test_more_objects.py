@@ -7,6 +7,10 @@ import pytest
 from controller.rest.discovery import EXTENSIONS
 
 CHECKS = {
+    "address-group": lambda op: op.make_at("address-groups", "address_group", addresses=["10.0.0.0/8"])["addresses"],
+    "allowed-address-pairs": lambda op: op.make(
+        "port", network_id=_net(op), allowed_address_pairs=[{"ip_address": "10.0.0.9"}]
+    )["allowed_address_pairs"],
     "agent": lambda op: op("GET", "/v2.0/agents").body["agents"],
     "availability_zone": lambda op: op("GET", "/v2.0/availability_zones").body["availability_zones"],
     "binding": lambda op: (
@@ -14,6 +18,7 @@ CHECKS = {
     ),
     "binding-extended": lambda op: op("GET", f"/v2.0/ports/{_bound(op)}/bindings").body["bindings"],
     "default-subnetpools": lambda op: _cut(op, use_default_subnetpool=True, ip_version=4),
+    "dns-integration": lambda op: op.make("port", network_id=_net(op), dns_name="web")["dns_assignment"] == [],
     "empty-string-filtering": lambda op: _net(op) and op("GET", "/v2.0/networks?description=").body["networks"],
     "filter-validation": lambda op: op("GET", "/v2.0/networks?colour=red").status == 400,
     "ip-substring-filtering": lambda op: op("GET", "/v2.0/ports?fixed_ips=ip_address_substr=10.").status == 200,
@@ -22,6 +27,10 @@ CHECKS = {
     "network-ip-availability": lambda op: op("GET", f"/v2.0/network-ip-availabilities/{_net(op)}").status == 200,
     "network_availability_zone": lambda op: op.make("network")["availability_zones"],
     "pagination": lambda op: _net(op) and op("GET", "/v2.0/networks?limit=1").body["networks_links"],
+    "port-security": lambda op: not op.make("network", port_security_enabled=False)["port_security_enabled"],
+    "port-security-groups-filtering": lambda op: (
+        op.make("port", network_id=_net(op)) and not op("GET", "/v2.0/ports?security_groups=x").body["ports"]
+    ),
     "project-id": lambda op: op.make("network")["project_id"],
     "provider": lambda op: op.make("network")["provider:segmentation_id"],
     "qos": lambda op: op("GET", f"/v2.0/qos/policies/{_limited(op)[0]}").body["policy"]["rules"],
@@ -44,6 +53,10 @@ CHECKS = {
     "revision-if-match": lambda op: (
         op.raw("DELETE", f"/v2.0/networks/{_net(op)}", headers={"If-Match": "revision_number=99"}).status == 412
     ),
+    "security-group": lambda op: op("GET", "/v2.0/security-groups").body["security_groups"],
+    "security-groups-remote-address-group": lambda op: (
+        op("GET", "/v2.0/security-group-rules?remote_address_group_id=").status == 200
+    ),
     "service-type": lambda op: op("GET", "/v2.0/service-providers").body == {"service_providers": []},
     "sorting": lambda op: op("GET", "/v2.0/networks?sort_key=name&sort_dir=desc").status == 200,
     "standard-attr-description": lambda op: op.make("network", description="d")["description"] == "d",
@@ -51,10 +64,16 @@ CHECKS = {
     "standard-attr-tag": lambda op: op("PUT", f"/v2.0/networks/{_net(op)}/tags/blue").status == 201,
     "standard-attr-timestamp": lambda op: op.make("network")["created_at"].endswith("Z"),
     "subnet_allocation": lambda op: _cut(op, subnetpool_id=_pool(op)["id"]),
+    "taas": lambda op: op("GET", "/v2.0/taas/tap_flows").body == {"tap_flows": []},
     "tag-ports-during-bulk-creation": lambda op: (
         op("POST", "/v2.0/ports", {"ports": [{"network_id": _net(op), "tags": ["a"]}]}).body["ports"][0]["tags"]
         == ["a"]
     ),
+    "trunk": lambda op: op("GET", f"/v2.0/trunks/{_trunk(op)['id']}/get_subports").body["sub_ports"],
+    "trunk-details": lambda op: op("GET", f"/v2.0/ports/{_trunk(op)['port_id']}").body["port"]["trunk_details"][
+        "sub_ports"
+    ],
+    "vlan-transparent": lambda op: op.make("network", vlan_transparent=True)["vlan_transparent"],
 }
 
 
@@ -67,6 +86,12 @@ def _limited(op, **fields: object) -> tuple[str, dict[str, object]]:
     wish = {"bandwidth_limit_rule": {"max_kbps": 1000}}
     answer = op("POST", f"/v2.0/qos/policies/{policy}/bandwidth_limit_rules", wish)
     return policy, answer.body["bandwidth_limit_rule"]
+
+
+def _trunk(op) -> dict[str, object]:
+    parent, sub = (op.make("port", network_id=_net(op))["id"] for _ in range(2))
+    carried = {"port_id": sub, "segmentation_type": "vlan", "segmentation_id": 7}
+    return op.make("trunk", port_id=parent, sub_ports=[carried])
 
 
 def _bound(op) -> str:
@@ -347,6 +372,6 @@ def test_bad_input_is_named_and_changes_nothing(op, unchanged, path: str, body: 
 
 def test_what_is_not_there_is_not_found(op) -> None:
     """Kinds of objects that we do not have are not declared, and answered 404 in Neutron's form."""
-    for path in ("routers", "floatingips", "security-groups", "trunks", "auto-allocated-topology/p"):
+    for path in ("routers", "floatingips", "vpnservices", "auto-allocated-topology/p"):
         answer = op("GET", f"/v2.0/{path}")
         assert (answer.status, answer.error["type"]) == (404, "HTTPNotFound"), path
