@@ -7,8 +7,8 @@ holds, as frozen views.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Sequence
-from typing import Final
+from collections.abc import Container, Mapping, Sequence
+from typing import Final, Literal
 
 from controller import framework
 from controller.bulk import Creation
@@ -17,14 +17,16 @@ from controller.fabric.elephants import BIN_MASK
 from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
 from controller.fabric.paths import paths as fabric_paths
 from controller.fabric_desk import FabricDesk
+from controller.guests import ASKED
 from controller.identity.roster import Enrolment, Roster
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
-from controller.service import NotConfirmed
+from controller.service import NotConfirmed, NotCounted
 from controller.views import (
     BalanceView,
     ClashView,
+    DropView,
     EdgePortView,
     ElephantView,
     HealthView,
@@ -41,14 +43,24 @@ from controller.views import (
     PathEnd,
     PathsView,
     PrefixView,
+    QuestionsView,
     SwitchCounters,
     TopologyView,
 )
 from overlay.changes import Intent, Outcome
 from overlay.moves import Move, Phase
 from overlay.refusals import Conflict, NotFound
+from overlay.tables.names import CookieKind, provenance
 from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
+
+REASONS: Final[Mapping[CookieKind, Literal["spoofed", "silenced", "refused_out", "refused_in"]]] = {
+    CookieKind.SPOOFED: "spoofed",
+    CookieKind.SILENCED: "silenced",
+    CookieKind.REFUSED_OUT: "refused_out",
+    CookieKind.REFUSED_IN: "refused_in",
+}
+"""Why a port's frames are dropped, by the kind of the flow that counts them."""
 
 _CONFIRMED: Final = frozenset({Phase.GRACE, Phase.SETTLED})
 _FAILED: Final = frozenset({Phase.CANCELLED, Phase.FAILED})
@@ -122,6 +134,22 @@ class Desk(FabricDesk):
         """Ask the directory for addresses, each in a network given by its VNI or its id."""
         found = locations(self.world, asked)
         return tuple(None if each is None or each.port_id in self.unfinished else each for each in found)
+
+    def drops(self, port_id: str) -> tuple[DropView, ...]:
+        """Ask the switches where a port is plugged what they have dropped there, by reason."""
+        self.world.port(port_id)
+        asked = [provenance(kind, port_id) for kind in REASONS]
+        totals = [DropView(reason, 0, 0) for reason in REASONS.values()]
+        for tap in self.world.footing(port_id).taps:
+            try:
+                counted = self._owner.hypervisors.met_at(tap.host, asked)
+            except (TimeoutError, OSError) as error:
+                raise NotCounted(f"what was dropped at port {port_id} cannot be counted now: {error}") from error
+            totals = [
+                DropView(total.reason, total.packets + met.packets, total.bytes + met.bytes)
+                for total, met in zip(totals, counted, strict=True)
+            ]
+        return tuple(totals)
 
     def topology(self) -> TopologyView:
         """The fabric as it is known now."""
@@ -220,8 +248,8 @@ class Desk(FabricDesk):
             groups=sum(len(world.multicast_groups(network_id)) for network_id in world.multicast_networks()),
             memberships=world.membership_count,
             refused=world.refusal_count,
-            reports=owner.reports,
-            unsound=owner.unsound_reports,
+            reports=owner.questions.tallies[CookieKind.ASKED_GROUPS].heard,
+            unsound=owner.questions.tallies[CookieKind.ASKED_GROUPS].unsound,
             asked=owner.querier.asked,
         )
 
@@ -256,6 +284,10 @@ class Desk(FabricDesk):
             failures=self._owner.failures,
             clashes=tuple(ClashView(clash.host, clash.la, clash.holder) for clash in self.world.clashes),
             problems=tuple(problems),
+            questions=tuple(
+                QuestionsView(ASKED[kind], tally.asked, tally.answered, tally.unsound, tally.dropped, tally.failed)
+                for kind, tally in self._owner.questions.tallies.items()
+            ),
         )
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ overlay (``overlay.changes``) travel on the same queue.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -87,6 +87,14 @@ class Installed:
     meters: tuple[Meter, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Met:
+    """How many packets and bytes flows have met since they were made."""
+
+    packets: int
+    bytes: int
+
+
 class Session(Protocol):
     """One live OpenFlow connection to a switch, as the owner uses it."""
 
@@ -112,6 +120,12 @@ class Session(Protocol):
 
     def flow_bytes(self, kind: int) -> Mapping[FlowKey, int]:
         """How many bytes our flows of one kind (of cookie) have met; blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer within the session's time.
+        """
+
+    def met_of(self, cookies: Sequence[int]) -> tuple[Met, ...]:
+        """What the flows with each of these cookies have met, in that order; blocks the calling greenlet only.
 
         :raises TimeoutError: when the switch does not answer within the session's time.
         """
@@ -160,12 +174,16 @@ class PortChanged:
 
 @dataclass(frozen=True, slots=True)
 class PacketArrived:
-    """A switch handed a packet to the controller (OFPT_PACKET_IN)."""
+    """A switch handed a packet to the controller (OFPT_PACKET_IN).
+
+    :param lane: the number, on a hypervisor, of the port that sent it; 0 where the flows did not say (register 2).
+    """
 
     datapath_id: DatapathId
     in_port: int
     cookie: int
     data: bytes
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)

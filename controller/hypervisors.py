@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from controller.channel import Channel, Counted, ReadBack, Spawn
 from controller.events import (
     MessageConfirmed,
     MessageRejected,
+    Met,
     Mods,
     PacketArrived,
     PortChanged,
@@ -214,11 +215,11 @@ class Hypervisors:
                 yield HostLost(name)
 
     def speaker(self, event: PacketArrived) -> tuple[HostName, str] | None:
-        """Name the host and port that an announcement came from."""
+        """Name the host and port that a frame came from: by its lane, since it has lost the tag of its VLAN."""
         name = self.name_of(event.datapath_id)
         if name is None:
             return None
-        port_id = self.world.port_at(name, event.in_port)
+        port_id = self.world.port_in_lane(name, event.lane or event.in_port)
         return None if port_id is None else (name, port_id)
 
     def tell(self, host: HostName, port_id: str, frame: bytes) -> None:
@@ -253,6 +254,17 @@ class Hypervisors:
         self.compiler = Compiler(self.world)
         self.compiler.refresh(units_of(self.world))
         self.audit(thorough=True)
+
+    def met_at(self, name: HostName, cookies: Sequence[int]) -> tuple[Met, ...]:
+        """Ask a host's switch what its flows with each of these cookies have met; blocks the calling greenlet only.
+
+        :raises TimeoutError: when it does not answer, or has no session.
+        """
+        host = self.world.hosts.get(name)
+        session = None if host is None else self._sessions.get(host.datapath_id)
+        if session is None:
+            raise TimeoutError(f"the switch of host {name} has no session")
+        return session.met_of(cookies)
 
     def is_connected(self, name: HostName) -> bool:
         """Whether the host's br-int has a session."""

@@ -17,6 +17,7 @@ from controller.identity.roster import Enrolment, Roster
 from controller.views import (
     CableView,
     DifferenceView,
+    DropView,
     HealthView,
     HostView,
     IntendedView,
@@ -44,6 +45,12 @@ class NotConfirmed(Refusal):
 
 class NotStored(Refusal):
     """The change cannot be stored at present, so it is not carried out yet; it is retried (HTTP 503)."""
+
+    status: ClassVar[int] = 503
+
+
+class NotCounted(Refusal):
+    """A switch that knows the answer cannot be asked at present (HTTP 503)."""
 
     status: ClassVar[int] = 503
 
@@ -99,6 +106,13 @@ class Service(Protocol):
         """Ask the directory for addresses, each in a network given by its VNI or its id.
 
         :returns: in the order of the questions, ``None`` where nobody has the address.
+        """
+
+    def drops(self, port_id: str) -> tuple[DropView, ...]:
+        """Ask the switches where a port is plugged what they have dropped there, by reason.
+
+        :raises NotFound: for an unknown port (kind ``PortNotFound``).
+        :raises NotCounted: when one of them does not answer.
         """
 
     def topology(self) -> TopologyView:

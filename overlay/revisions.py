@@ -27,9 +27,9 @@ Recorded = TypeVar(
     SecurityRule,
     AddressGroup,
     QosPolicy,
+    Trunk,
     TapService,
     TapFlow,
-    Trunk,
 )
 """Whatever has a record."""
 

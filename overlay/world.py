@@ -33,6 +33,7 @@ from overlay.documents import (
     write_subnetpool,
 )
 from overlay.footing import Footing, Plug
+from overlay.guests.offers import NOTHING, Offer
 from overlay.handlers import HANDLERS
 from overlay.index import Index
 from overlay.mirrors.documents import read_tap_flow, read_tap_service, write_tap_flow, write_tap_service
@@ -144,9 +145,9 @@ class World:
             (DocumentKind.ADDRESS_GROUP, read_address_group, index.policy.put_address_group),
             (DocumentKind.SECURITY_GROUP, read_group, index.policy.put_group),
             (DocumentKind.SECURITY_RULE, read_rule, index.policy.put_rule),
+            (DocumentKind.TRUNK, read_trunk, index.put_trunk),
             (DocumentKind.TAP_SERVICE, read_tap_service, index.put_tap_service),
             (DocumentKind.TAP_FLOW, read_tap_flow, index.mirrors.put_flow),
-            (DocumentKind.TRUNK, read_trunk, index.put_trunk),
         )
         for kind, read, put in simple:
             for id_, body in bodies[kind]:
@@ -245,22 +246,6 @@ class World:
         """A project's address groups."""
         return tuple(self.address_groups[id_] for id_ in self._index.holdings.ids(Countable.ADDRESS_GROUP, project))
 
-    def tap_service(self, service_id: str) -> TapService:
-        """Look up.  :raises NotFound: ``TapServiceNotFound``."""
-        return self._index.mirrors.service(service_id)
-
-    def tap_flow(self, flow_id: str) -> TapFlow:
-        """Look up.  :raises NotFound: ``TapFlowNotFound``."""
-        return self._index.mirrors.flow(flow_id)
-
-    def tap_services_of_project(self, project: str) -> tuple[TapService, ...]:
-        """A project's tap services."""
-        return tuple(self.tap_services[id_] for id_ in self._index.holdings.ids(Countable.TAP_SERVICE, project))
-
-    def tap_flows_of_project(self, project: str) -> tuple[TapFlow, ...]:
-        """A project's tap flows."""
-        return tuple(self.tap_flows[id_] for id_ in self._index.holdings.ids(Countable.TAP_FLOW, project))
-
     def trunk(self, trunk_id: str) -> Trunk:
         """Look up.  :raises NotFound: ``TrunkNotFound``."""
         return self._index.trunks.find(trunk_id)
@@ -276,6 +261,22 @@ class World:
     def trunks_of_project(self, project: str) -> tuple[Trunk, ...]:
         """A project's trunks."""
         return tuple(self.trunks[id_] for id_ in self._index.holdings.ids(Countable.TRUNK, project))
+
+    def tap_service(self, service_id: str) -> TapService:
+        """Look up.  :raises NotFound: ``TapServiceNotFound``."""
+        return self._index.mirrors.service(service_id)
+
+    def tap_flow(self, flow_id: str) -> TapFlow:
+        """Look up.  :raises NotFound: ``TapFlowNotFound``."""
+        return self._index.mirrors.flow(flow_id)
+
+    def tap_services_of_project(self, project: str) -> tuple[TapService, ...]:
+        """A project's tap services."""
+        return tuple(self.tap_services[id_] for id_ in self._index.holdings.ids(Countable.TAP_SERVICE, project))
+
+    def tap_flows_of_project(self, project: str) -> tuple[TapFlow, ...]:
+        """A project's tap flows."""
+        return tuple(self.tap_flows[id_] for id_ in self._index.holdings.ids(Countable.TAP_FLOW, project))
 
     def qos_policy(self, policy_id: str) -> QosPolicy:
         """Look up.  :raises NotFound: ``QosPolicyNotFound``."""
@@ -391,6 +392,14 @@ class World:
     def subnets_of(self, network_id: str) -> tuple[Subnet, ...]:
         """A network's subnets."""
         return tuple(self.subnets[subnet_id] for subnet_id in self._index.subnets_of.get(network_id, ()))
+
+    def offer(self, network_id: str) -> Offer:
+        """What the machines of a network can ask it for."""
+        return self._index.offers.get(network_id, NOTHING)
+
+    def advertising_networks(self) -> Iterable[str]:
+        """The ids of the networks that have router advertisements."""
+        return self._index.advertising.keys()
 
     def ports_of_network(self, network_id: str) -> tuple[Port, ...]:
         """A network's ports."""

@@ -26,12 +26,18 @@ from controller.framework import (
 )
 from controller.identities import may_be, spelled
 from controller.openflow.complaint import Complaint
+from controller.openflow.oxm import register
 from controller.openflow.session import OpenFlowSession
 from controller.openflow.tally import Tally
+from overlay.tables.names import IN_LANE
 from overlay.values import DatapathId
 
 _LOG: Final = logging.getLogger(__name__)
 _PASSABLE: Final = ofproto.OFPPS_LINK_DOWN | ofproto.OFPPS_LIVE
+
+
+_MATCH_AT: Final = 24
+"""Where the match begins in a packet-in (OpenFlow 1.5, ofp_packet_in)."""
 
 
 class Switches(App):  # type: ignore[misc]
@@ -107,7 +113,8 @@ class Switches(App):  # type: ignore[misc]
         if session := self._session(event):
             message = event.msg
             in_port = message.match.get("in_port", ofproto.OFPP_ANY)
-            self._sink(PacketArrived(session.datapath_id, in_port, message.cookie, bytes(message.data)))
+            lane = register(bytes(message.buf), _MATCH_AT, IN_LANE)
+            self._sink(PacketArrived(session.datapath_id, in_port, message.cookie, bytes(message.data), lane))
 
     @on(ofp_event.EventOFPBarrierReply, MAIN_DISPATCHER)
     def _barrier_came(self, event: Any) -> None:

@@ -45,6 +45,7 @@ METER_UNITS: Final = {MeterUnit.KILOBITS: 1, MeterUnit.PACKETS: 2}
 """OFPMF_KBPS and OFPMF_PKTPS."""
 _ATOMIC_ORDERED: Final = 1 | 2
 _ALL_TABLES: Final = 0xFF
+_WHOLE_COOKIE: Final = (1 << 64) - 1
 _ALL_GROUPS: Final = 0xFFFFFFFC
 
 
@@ -233,6 +234,12 @@ def ask_flows_of(kind: int, xid: int) -> bytes:
 def ask_flow_count(xid: int) -> bytes:
     """Ask how many flows have our mark."""
     return _request(Multipart.AGGREGATE_STATS, _MARKED_FLOWS, xid)
+
+
+def ask_met(of: int, xid: int) -> bytes:
+    """Ask what the flows with this cookie have met."""
+    wanted = _FLOW_REQUEST.pack(_ALL_TABLES, ANY, ANY, of, _WHOLE_COOKIE) + encode_match(())
+    return _request(Multipart.AGGREGATE_STATS, wanted, xid)
 
 
 def ask_groups(xid: int) -> bytes:

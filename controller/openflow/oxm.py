@@ -234,3 +234,17 @@ def decode_match(buf: bytes, offset: int) -> tuple[Match, int]:
     if any(a.field == b.field for a, b in pairwise(found)):
         raise Undecodable("a match names one field twice")
     return tuple(found), end + (-length & 7)
+
+
+def register(buf: bytes, offset: int, name: str) -> int:
+    """Read a register out of the match that comes with a packet, whatever else is in it; what is not said is 0."""
+    _, length = _MATCH.unpack_from(buf, offset)
+    at, end = offset + 4, offset + length
+    while at < end:
+        after = at + 4 + buf[at + 3]
+        if _HEADER.unpack_from(buf, at)[0] >> 16 == _PACKET_REGISTERS:
+            for condition in decode_field(buf[at:after]):
+                if condition.field == name:
+                    return condition.value
+        at = after
+    return 0

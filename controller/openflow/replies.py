@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 
-from controller.events import PortCounters
+from controller.events import Met, PortCounters
 from controller.openflow.actions import ANY, decode_instructions
 from controller.openflow.codec import (
     BURST,
@@ -100,6 +100,11 @@ def flow_bytes(message: bytes) -> Iterator[tuple[FlowKey, int]]:
 def flow_count(message: bytes) -> int:
     """Read the number of flows out of an aggregate reply."""
     return decode_stat(message, MULTIPART.size, FLOW_COUNT)[0]
+
+
+def met(message: bytes) -> Met:
+    """Read what flows have met out of an aggregate reply."""
+    return Met(*(decode_stat(message, MULTIPART.size, wanted)[0] for wanted in (PACKET_COUNT, BYTE_COUNT)))
 
 
 def groups(message: bytes) -> Iterator[Group]:

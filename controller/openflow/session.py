@@ -9,12 +9,13 @@ Several sends may be under way; they take effect, and are reported, in their ord
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
 
-from controller.events import Installed, MessageConfirmed, MessageRejected, Mods, PortCounters, Sink
+from controller.events import Installed, MessageConfirmed, MessageRejected, Met, Mods, PortCounters, Sink
 from controller.framework import Queue, QueueEmpty, hub
 from controller.openflow import codec, replies
 from controller.openflow.codec import BundleControl, Command, FlowCommand
@@ -134,6 +135,18 @@ class OpenFlowSession:
             return dict(_each(replies.flow_bytes, self._collect(xid)))
         finally:
             self._askers.pop(xid, None)
+
+    def met_of(self, cookies: Sequence[int]) -> tuple[Met, ...]:
+        """Ask what the flows with each of these cookies have met; blocks the calling greenlet only.
+
+        :raises TimeoutError: when the switch does not answer, refuses to, or goes away.
+        """
+        asked = [self._ask(partial(codec.ask_met, cookie)) for cookie in cookies]
+        try:
+            return tuple(replies.met(message) for xid in asked for message in self._collect(xid))
+        finally:
+            for xid in asked:
+                self._askers.pop(xid, None)
 
     def port_counters(self) -> tuple[PortCounters, ...]:
         """Ask what every port has carried (OFPMP_PORT_STATS); blocks the calling greenlet only.

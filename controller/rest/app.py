@@ -27,6 +27,7 @@ from controller.rest import (
     directory,
     discovery,
     documents,
+    drops,
     errors,
     identities,
     intended,
@@ -48,6 +49,7 @@ from controller.rest import (
     taas,
     tags,
     topology,
+    trunks,
 )
 from controller.rest.access import HEADER, Access, Authenticator, Caller, Owned
 from controller.rest.authenticators import Book, ByPassword, ByToken, ConfiguredTokens, IssuedTokens
@@ -152,13 +154,14 @@ def build(
         agents.blueprint(service),
         availability.blueprint(service),
         subnetpools.blueprint(service),
+        trunks.blueprint(service),
         rbac.blueprint(service),
         security_groups.blueprint(service),
         security_group_rules.blueprint(service),
         address_groups.blueprint(service),
-        taas.blueprint(service),
         qos.blueprint(service),
         qos_rules.blueprint(service),
+        taas.blueprint(service),
         quotas.blueprint(service),
         lookup.blueprint(service),
         operations.blueprint(service),
@@ -167,6 +170,7 @@ def build(
         topology.blueprint(service),
         intended.blueprint(service),
         directory.blueprint(service),
+        drops.blueprint(service),
         identities.blueprint(service),
     ):
         app.register_api(api)
@@ -221,6 +225,7 @@ def _see(service: Service) -> None:
         "subnet_id": sight.subnet,
         "port_id": sight.port,
         "subnetpool_id": sight.subnetpool,
+        "trunk_id": sight.trunk,
         "policy_id": sight.share,
         "security_group_id": sight.security_group,
         "tap_service_id": sight.tap_service,

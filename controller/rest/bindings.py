@@ -6,21 +6,24 @@ returns when every switch has confirmed, ``DELETE`` of the passive binding cance
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from controller.rest import answers
-from controller.rest.fields import Body, HostText, Maybe, Shown
+from controller.rest.direct_forms import Kind, ProfileShown, profile, vif_details, vif_type
+from controller.rest.fields import Body, HostText, Maybe, Shown, empty
 from controller.rest.listing import Attributes, Collection, FieldsQuery, Json, ListQuery, PageLinks, Values
-from controller.rest.port_forms import PortPath, Profile, vif_details
+from controller.rest.port_forms import PortPath
 from controller.rest.sight import Sight
 from controller.service import Service
 from overlay.changes import Activate, BindPassive, Unbind
 from overlay.directory import Binding
 from overlay.refusals import NotFound
-from overlay.values import HostName
+from overlay.values import HostName, Port
+
+Profile = Annotated[dict[str, Any], empty("a binding that is prepared has no profile")]
 
 ACTIVATION_SECONDS: Final = 30.0
 """How long an activation may take until it is answered 504."""
@@ -58,10 +61,10 @@ class BindingShown(Shown):
 
     host: str
     status: Literal["ACTIVE", "INACTIVE"]
-    vif_type: Literal["ovs"]
+    vif_type: Literal["ovs", "hw_veb", "other"]
     vif_details: dict[str, bool | str]
-    vnic_type: Literal["normal"]
-    profile: dict[str, str]
+    vnic_type: Kind
+    profile: ProfileShown
 
 
 class BindingQuery(ListQuery):
@@ -92,15 +95,16 @@ class BindingPath(PortPath):
     host: str
 
 
-_ATTRIBUTES: Final[Attributes[Binding]] = {
-    "host": lambda binding: str(binding.host),
-    "status": lambda binding: "ACTIVE" if binding.active else "INACTIVE",
-    "vif_type": lambda _: "ovs",
-    "vif_details": lambda _: vif_details(),
-    "vnic_type": lambda _: "normal",
-    "profile": lambda _: {},
-}
-"""How each field of a binding is read."""
+def _attributes(port: Port) -> Attributes[Binding]:
+    """How each field of a port's binding is read."""
+    return {
+        "host": lambda binding: str(binding.host),
+        "status": lambda binding: "ACTIVE" if binding.active else "INACTIVE",
+        "vif_type": lambda _: vif_type(port),
+        "vif_details": lambda _: vif_details(port),
+        "vnic_type": lambda _: port.vnic_type.value,
+        "profile": lambda _: profile(port),
+    }
 
 
 class _Bindings:
@@ -130,7 +134,7 @@ class _Bindings:
         def find(host: str) -> Binding:
             return self.found(port_id, host)
 
-        return Collection("bindings", _ATTRIBUTES, BindingShown, find, key="host")
+        return Collection("bindings", _attributes(self._service.world.port(port_id)), BindingShown, find, key="host")
 
 
 def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) -> APIBlueprint:

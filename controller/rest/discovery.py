@@ -125,6 +125,9 @@ _EXTENSIONS: Final = (
     ("subnet_allocation", "Subnet Allocation", "Subnets may be cut of subnet pools."),
     ("taas", "Neutron Tap as a Service", "What a port sends and gets is copied to another port."),
     ("tag-ports-during-bulk-creation", "Tag Ports During Bulk Creation", "Ports have tags as soon as they are made."),
+    ("trunk", "Trunk Extension", "A port may carry other ports as VLANs."),
+    ("trunk-details", "Trunk port details", "A port shows what it carries: trunk_details."),
+    ("vlan-transparent", "Vlantransparent", "A network may carry frames with VLAN tags; others drop them."),
 )
 EXTENSIONS: Final = {
     alias: Extension(alias=alias, name=name, description=description) for alias, name, description in _EXTENSIONS
@@ -137,14 +140,15 @@ _RESOURCES: Final = (
     ("subnet", "subnets", "subnets"),
     ("port", "ports", "ports"),
     ("subnetpool", "subnetpools", "subnetpools"),
+    ("trunk", "trunks", "trunks"),
     ("rbac_policy", "rbac_policies", "rbac-policies"),
     ("security_group", "security_groups", "security-groups"),
     ("security_group_rule", "security_group_rules", "security-group-rules"),
     ("address_group", "address_groups", "address-groups"),
-    ("tap_service", "tap_services", "taas/tap_services"),
-    ("tap_flow", "tap_flows", "taas/tap_flows"),
     ("policy", "policies", "qos/policies"),
     ("rule_type", "rule_types", "qos/rule-types"),
+    ("tap_service", "tap_services", "taas/tap_services"),
+    ("tap_flow", "tap_flows", "taas/tap_flows"),
     ("quota", "quotas", "quotas"),
     ("agent", "agents", "agents"),
     ("availability_zone", "availability_zones", "availability_zones"),

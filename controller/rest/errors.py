@@ -43,6 +43,7 @@ _OTHERS: Final = frozenset(
         "tap_flow",
         "tap_service",
         "token",
+        "trunk",
     }
 )
 """What else a body may hold one of."""

@@ -16,7 +16,19 @@ from datetime import UTC, datetime
 from functools import cache
 from itertools import zip_longest
 from types import UnionType
-from typing import Annotated, Any, Final, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, get_origin
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+)
 from urllib.parse import urlencode
 
 from flask import request
@@ -268,8 +280,12 @@ def _scalars(model: type[Shown]) -> frozenset[str]:
     return frozenset(
         field.serialization_alias or name
         for name, field in model.model_fields.items()
-        if get_origin(field.annotation) in {None, Literal, UnionType}
+        if get_origin(field.annotation) in {None, Literal, UnionType} and not _is_object(field.annotation)
     )
+
+
+def _is_object(annotation: Any) -> bool:
+    return any(isinstance(part, type) and issubclass(part, Shown) for part in (annotation, *get_args(annotation)))
 
 
 def _rank(value: Any) -> tuple[bool, Any]:

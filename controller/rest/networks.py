@@ -73,6 +73,7 @@ class NetworkCreate(Body):
     shared: Flag = Field(default=False, description="With everybody. Operator only.")
     router_external: NotExternal = Field(default=False, alias="router:external")
     port_security_enabled: Flag = Field(default=True, description="Of ports that do not say.")
+    vlan_transparent: Flag = Field(default=False, description="Whether it carries frames with a VLAN tag.")
     availability_zone_hints: NoHints = Field(default_factory=list)
     qos_policy_id: Identity | None = Field(None, description="The project's default one when left out or null.")
     dns_domain: Name = Field("", description="Of the names of its ports, with its final dot; the server's when empty.")
@@ -115,6 +116,7 @@ class NetworkShown(RecordShown):
     router_external: bool = Field(serialization_alias="router:external")
     mtu: int
     port_security_enabled: bool
+    vlan_transparent: bool
     subnets: tuple[str, ...]
     qos_policy_id: str | None
     dns_domain: str
@@ -178,6 +180,7 @@ class NetworkQuery(RecordQuery):
     shared: Truths = None
     router_external: Truths = Field(None, alias="router:external")
     port_security_enabled: Truths = None
+    vlan_transparent: Truths = None
     mtu: Numbers = None
     ipv4_address_scope: Values = None
     ipv6_address_scope: Values = None
@@ -200,6 +203,7 @@ def attributes(sight: Sight) -> Attributes[Network]:
         "router:external": lambda _: False,
         "mtu": lambda network: network.mtu,
         "port_security_enabled": lambda network: network.port_security,
+        "vlan_transparent": lambda network: network.vlan_transparent,
         "subnets": lambda network: [subnet.id for subnet in sight.whole(sight.world.subnets_of(network.id))],
         "qos_policy_id": lambda network: network.qos_policy_id,
         "dns_domain": lambda network: network.dns_domain,
@@ -314,6 +318,7 @@ def _creation(sight: Sight, given: NetworkCreate) -> CreateNetwork:
         vni=given.segmentation_id,
         mtu=given.mtu,
         description=given.description,
+        vlan_transparent=given.vlan_transparent,
         admin_up=given.admin_state_up,
         dns_domain=given.dns_domain,
         port_security=given.port_security_enabled,

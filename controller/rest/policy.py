@@ -70,10 +70,6 @@ def _tagging(noun: str) -> tuple[Rule, ...]:
     )
 
 
-TAGGED: Final = ("network", "subnet", "port", "subnetpool", "security_group", "address_group", "qos_policy")
-"""What has tags."""
-
-
 def _ruling(noun: str) -> tuple[Rule, ...]:
     """Rules are read by whoever may read their policy, and changed by the operator."""
     resource = f"{noun} rule"
@@ -91,6 +87,9 @@ def _ruling(noun: str) -> tuple[Rule, ...]:
         _changes(resource, "create", _ADMIN, Scope.ALL, f"qos_rules.create_{noun}_rule"),
     )
 
+
+TAGGED: Final = ("network", "subnet", "port", "subnetpool", "qos_policy", "security_group", "address_group", "trunk")
+"""What has tags."""
 
 RULES: Final = (
     _reads("version", "list", _ANYBODY, Scope.ALL, "discovery.list_versions"),
@@ -122,6 +121,14 @@ RULES: Final = (
     _changes("subnet pool", "create", _MEMBER, Scope.OWN, "subnetpools.create_subnetpool"),
     _changes("subnet pool", "update", _MEMBER, Scope.OWN, "subnetpools.update_subnetpool"),
     _changes("subnet pool", "delete", _MEMBER, Scope.OWN, "subnetpools.delete_subnetpool"),
+    _reads("trunk", "list", _READER, Scope.OWN, "trunks.list_trunks"),
+    _reads("trunk", "show", _READER, Scope.OWN, "trunks.show_trunk"),
+    _changes("trunk", "create", _MEMBER, Scope.OWN, "trunks.create_trunk"),
+    _changes("trunk", "update", _MEMBER, Scope.OWN, "trunks.update_trunk"),
+    _changes("trunk", "delete", _MEMBER, Scope.OWN, "trunks.delete_trunk"),
+    _changes("trunk", "add sub-ports", _MEMBER, Scope.OWN, "trunks.add_sub_ports"),
+    _changes("trunk", "remove sub-ports", _MEMBER, Scope.OWN, "trunks.remove_sub_ports"),
+    _reads("trunk", "list sub-ports", _READER, Scope.OWN, "trunks.list_sub_ports"),
     _reads("RBAC policy", "list", _READER, Scope.OWN, "rbac.list_rbac_policies"),
     _reads("RBAC policy", "show", _READER, Scope.OWN, "rbac.show_rbac_policy"),
     _changes("RBAC policy", "create", _MEMBER, Scope.OWN, "rbac.create_rbac_policy"),
@@ -192,6 +199,7 @@ RULES: Final = (
     _reads("multicast", "show", _READER, Scope.OWN, "multicast.show_multicast"),
     _reads("move", "list", _READER, Scope.OWN, "operations.list_moves"),
     _reads("move", "show", _READER, Scope.OWN, "operations.show_move"),
+    _reads("drop", "list those of a port", _READER, Scope.OWN, "drops.list_drops"),
     _reads("host", "list", _ADMIN, Scope.ALL, "operations.list_hosts"),
     _reads("directory", "look up", _ADMIN, Scope.ALL, "directory.look_up"),
     _reads("metrics", "scrape", _ADMIN, Scope.ALL, "metrics.scrape"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from controller.rest.direct_forms import Kind, ProfileShown, ProfileWish, profile, vif_details, vif_type
 from controller.rest.fields import (
     Body,
     Flag,
@@ -22,13 +23,13 @@ from controller.rest.fields import (
     empty,
     refused,
 )
-from controller.rest.listing import Attributes, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
+from controller.rest.listing import Attributes, Json, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
 from controller.rest.many import ManyBody
+from controller.rest.trunks import SubPortShown, sub_port_shown
 from controller.service import Service
 from overlay.guests.names import domain_of, hostname
 from overlay.values import AddressPair, Port, PortStatus
 
-Profile = Annotated[dict[str, Any], empty("nothing of a profile is known here")]
 HostOrNone = Annotated[HostText | None, BeforeValidator(lambda value: None if value == "" else value)]
 """Neutron unbinds by an empty name as well as by null."""
 
@@ -89,8 +90,12 @@ class PortCreate(Body):
     project_id: Maybe[Identity] = None
     tenant_id: Maybe[Identity] = Field(None, description="The same as project_id.")
     host_id: HostOrNone = Field(None, alias="binding:host_id", description="Operator only.")
-    vnic_type: Literal["normal"] = Field("normal", alias="binding:vnic_type")
-    profile: Profile = Field(default_factory=dict, alias="binding:profile", description="Operator only.")
+    vnic_type: Maybe[Kind] = Field(
+        None, alias="binding:vnic_type", description="Another than normal: wired to an edge switch. Operator only."
+    )
+    profile: Maybe[ProfileWish] = Field(
+        None, alias="binding:profile", description="Where a port that is not normal is wired to. Operator only."
+    )
 
 
 class PortUpdate(Body):
@@ -112,8 +117,12 @@ class PortUpdate(Body):
     host_id: HostOrNone = Field(
         None, alias="binding:host_id", description="Another host: the port moves there. Null unbinds. Operator only."
     )
-    vnic_type: Literal["normal"] = Field("normal", alias="binding:vnic_type")
-    profile: Profile = Field(default_factory=dict, alias="binding:profile", description="Operator only.")
+    vnic_type: Maybe[Kind] = Field(
+        None, alias="binding:vnic_type", description="Another than normal: wired to an edge switch. Operator only."
+    )
+    profile: Maybe[ProfileWish] = Field(
+        None, alias="binding:profile", description="Where a port that is not normal is wired to. Operator only."
+    )
 
 
 class FixedIpShown(Shown):
@@ -136,6 +145,19 @@ class DnsAssignmentShown(Shown):
     hostname: str
     ip_address: str
     fqdn: str
+
+
+class CarriedShown(SubPortShown):
+    """A port that another one carries as a VLAN."""
+
+    mac_address: str
+
+
+class TrunkDetailsShown(Shown):
+    """What a trunk's parent carries."""
+
+    trunk_id: str
+    sub_ports: tuple[CarriedShown, ...]
 
 
 class PortShown(RecordShown):
@@ -161,15 +183,16 @@ class PortShown(RecordShown):
     dns_name: str
     dns_assignment: tuple[DnsAssignmentShown, ...]
     qos_network_policy_id: str | None
-    vnic_type: Literal["normal"] = Field(serialization_alias="binding:vnic_type")
+    trunk_details: TrunkDetailsShown | None = Field(description="What it carries as the parent of a trunk.")
+    vnic_type: Kind = Field(serialization_alias="binding:vnic_type")
     host_id: Maybe[str] = Field(None, serialization_alias="binding:host_id", description="Shown to the operator.")
-    vif_type: Maybe[Literal["ovs", "unbound"]] = Field(
+    vif_type: Maybe[Literal["ovs", "hw_veb", "other", "unbound"]] = Field(
         None, serialization_alias="binding:vif_type", description="Shown to the operator."
     )
     vif_details: Maybe[dict[str, bool | str]] = Field(
         None, serialization_alias="binding:vif_details", description="Shown to the operator."
     )
-    profile: Maybe[dict[str, str]] = Field(
+    profile: Maybe[ProfileShown] = Field(
         None, serialization_alias="binding:profile", description="Shown to the operator."
     )
 
@@ -230,11 +253,6 @@ class PortQuery(RecordQuery):
     vnic_type: Values = Field(None, alias="binding:vnic_type")
 
 
-def vif_details() -> dict[str, bool | str]:
-    """What Nova wants to know to plug a VM: our switch filters, and which bridge to plug into."""
-    return {"port_filter": True, "bridge_name": "br-int", "connectivity": "l2"}
-
-
 def _pair(pair: AddressPair) -> dict[str, str]:
     network = pair.network
     alone = network.prefixlen == network.max_prefixlen
@@ -257,6 +275,15 @@ def attributes(service: Service) -> Attributes[Port]:
         called = ((hostname(port, own.ip), own.ip) for own in port.fixed_ips)
         return [{"hostname": name, "ip_address": str(ip), "fqdn": f"{name}.{domain}"} for name, ip in called]
 
+    def trunk_details(port: Port) -> Json | None:
+        trunk = service.world.trunk_led_by(port.id)
+        if trunk is None:
+            return None
+        carried = [
+            {**sub_port_shown(sub), "mac_address": str(service.world.port(sub.port_id).mac)} for sub in trunk.sub_ports
+        ]
+        return {"trunk_id": trunk.id, "sub_ports": carried}
+
     return {
         "id": lambda port: port.id,
         "network_id": lambda port: port.network_id,
@@ -278,10 +305,11 @@ def attributes(service: Service) -> Attributes[Port]:
         "dns_name": lambda port: port.dns_name,
         "dns_assignment": assignments,
         "qos_network_policy_id": network_policy,
+        "trunk_details": trunk_details,
         **recorded(),
-        "binding:vnic_type": lambda _: "normal",
+        "binding:vnic_type": lambda port: port.vnic_type.value,
         "binding:host_id": lambda port: service.world.active_host(port) or "",
-        "binding:vif_type": lambda port: "unbound" if port.host is None else "ovs",
-        "binding:vif_details": lambda port: {} if port.host is None else vif_details(),
-        "binding:profile": lambda _: {},
+        "binding:vif_type": vif_type,
+        "binding:vif_details": vif_details,
+        "binding:profile": profile,
     }

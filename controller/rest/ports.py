@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from controller.rest import answers
 from controller.rest.access import caller, project_for, require_operator_for
+from controller.rest.direct_forms import attach
 from controller.rest.errors import bad_request
 from controller.rest.fields import ip_of
 from controller.rest.listing import Collection, FieldsQuery, Json
@@ -40,6 +41,7 @@ from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from controller.turns import paced
 from overlay.changes import UNCHANGED, CreatePort, DeletePort, FixedIpRequest, UpdatePort
+from overlay.direct.changes import PLUGGED
 from overlay.policy.changes import PairRequest
 from overlay.values import HostName, IpAddress, Mac, Network, Port
 
@@ -121,6 +123,7 @@ def blueprint(service: Service) -> APIBlueprint:
                 security_groups=None if given.security_groups is None else tuple(given.security_groups),
                 allowed_pairs=_pairs(given),
                 qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
+                attach=attach(given.vnic_type, given.profile, port),
             )
         )
         return {"port": show(port.id)}
@@ -283,6 +286,7 @@ def _creation(given: PortCreate, network: Network) -> CreatePort:
         default_group=default_group(project) if named is None and not trusted else None,
         allowed_pairs=_pairs(given) or (),
         qos_policy_id=given.qos_policy_id,
+        attach=attach(given.vnic_type, given.profile) or PLUGGED,
     )
 
 

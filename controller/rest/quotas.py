@@ -33,12 +33,13 @@ class QuotaUpdate(Body):
     port: Maybe[Limit] = None
     subnetpool: Maybe[Limit] = None
     rbac_policy: Maybe[Limit] = None
+    trunk: Maybe[Limit] = None
     security_group: Maybe[Limit] = None
     security_group_rule: Maybe[Limit] = None
     address_group: Maybe[Limit] = None
+    qos_policy: Maybe[Limit] = None
     tap_service: Maybe[Limit] = None
     tap_flow: Maybe[Limit] = None
-    qos_policy: Maybe[Limit] = None
     check_limit: Maybe[Flag] = Field(None, description="Refuse limits below what the project has.")
     force: Maybe[Flag] = Field(None, description="Take such limits even so.")
 
@@ -51,12 +52,13 @@ class QuotaShown(Shown):
     port: int
     subnetpool: int
     rbac_policy: int
+    trunk: int
     security_group: int
     security_group_rule: int
     address_group: int
+    qos_policy: int
     tap_service: int
     tap_flow: int
-    qos_policy: int
 
 
 class QuotaOfShown(QuotaShown):
@@ -82,12 +84,13 @@ class DetailsShown(Shown):
     port: Detail
     subnetpool: Detail
     rbac_policy: Detail
+    trunk: Detail
     security_group: Detail
     security_group_rule: Detail
     address_group: Detail
+    qos_policy: Detail
     tap_service: Detail
     tap_flow: Detail
-    qos_policy: Detail
 
 
 class QuotaBody(Body):

@@ -17,6 +17,7 @@ from overlay.mirrors.values import TapFlow, TapService
 from overlay.policy.values import AddressGroup, SecurityGroup, SecurityRule
 from overlay.qos.values import QosPolicy
 from overlay.refusals import NotFound
+from overlay.trunks.values import Trunk
 from overlay.values import Network, Port, Share, Shareable, Subnet, SubnetPool
 from overlay.world import World
 
@@ -64,6 +65,10 @@ class Sight:
     def qos_policy(self, policy_id: str, field: str = "qos_policy_id") -> QosPolicy:
         """Look up."""
         return _found(self.world.qos_policy, policy_id, self.sees_qos_policy, "QosPolicy", field)
+
+    def trunk(self, trunk_id: str, field: str = "trunk_id") -> Trunk:
+        """Look up."""
+        return _found(self.world.trunk, trunk_id, caller().sees, "Trunk", field)
 
     def share(self, share_id: str, field: str = "policy_id") -> Share:
         """Look up; it is there for whose it is only, not for whom it is for."""

@@ -1,7 +1,7 @@
 """How do people mark objects to find them again?
 
-Neutron's extension ``standard-attr-tag``: networks, subnets, ports, subnet pools, security groups, address
-groups and QoS policies have tags below their own address.
+Neutron's extension ``standard-attr-tag``: networks, subnets, ports, subnet pools, QoS policies, security groups,
+address groups and trunks have tags below their own address.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ def blueprints(service: Service) -> tuple[APIBlueprint, ...]:
         ("subnet", DocumentKind.SUBNET, sight.subnet, "subnets"),
         ("port", DocumentKind.PORT, sight.port, "ports"),
         ("subnetpool", DocumentKind.SUBNETPOOL, sight.subnetpool, "subnetpools"),
+        ("trunk", DocumentKind.TRUNK, sight.trunk, "trunks"),
         ("security_group", DocumentKind.SECURITY_GROUP, sight.security_group, "security-groups"),
         ("address_group", DocumentKind.ADDRESS_GROUP, sight.address_group, "address-groups"),
         ("qos_policy", DocumentKind.QOS_POLICY, sight.qos_policy, "qos/policies"),

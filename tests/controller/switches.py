@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from controller.events import Installed, Mods, PortCounters
+from controller.events import Installed, Met, Mods, PortCounters
 from overlay.flow import COOKIE_MARK, Flow, FlowKey, Set, conditions
 from overlay.values import DatapathId
 
@@ -58,6 +58,16 @@ class MemorySession:
         if self.silent:
             raise TimeoutError("nobody there")
         return {key: self.met.get(key, 0) for key, each in self.held.items() if each.cookie >> 40 & 0xFF == kind}
+
+    def met_of(self, cookies: Sequence[int]) -> tuple[Met, ...]:
+        if self.silent:
+            raise TimeoutError("nobody there")
+        return tuple(
+            Met(sum(each.cookie == cookie for each in self.held.values()), self._bytes_of(cookie)) for cookie in cookies
+        )
+
+    def _bytes_of(self, cookie: int) -> int:
+        return sum(self.met.get(key, 0) for key, each in self.held.items() if each.cookie == cookie)
 
     def packet_out(self, port: int, data: bytes, sets: tuple[Set, ...] = ()) -> None:  # noqa: ARG002
         raise AssertionError("a channel emits nothing")

@@ -397,6 +397,12 @@ def test_questions_are_the_frameworks():
             ),
         ),
         (codec.ask_flow_count(XID), parser.OFPAggregateStatsRequest(THEIRS, 0, *everything, **mine)),
+        (
+            codec.ask_met(0x564C0500000000AB, XID),
+            parser.OFPAggregateStatsRequest(
+                THEIRS, 0, *everything, 0x564C0500000000AB, 0xFFFFFFFFFFFFFFFF, parser.OFPMatch()
+            ),
+        ),
         (codec.ask_ports(XID), parser.OFPPortStatsRequest(THEIRS, 0, ofp.OFPP_ANY)),
         (codec.ask_groups(XID), parser.OFPGroupDescStatsRequest(THEIRS, 0)),
         (codec.ask_meters(XID), parser.OFPMeterDescStatsRequest(THEIRS, 0, ofp.OFPM_ALL)),

@@ -12,6 +12,7 @@ import pytest
 from controller.events import (
     MessageConfirmed,
     MessageRejected,
+    Met,
     Mods,
     PacketArrived,
     PortChanged,
@@ -159,6 +160,18 @@ def test_flows_tell_the_bytes_that_they_met(switch, controller, br, until):
     until(lambda: br.flow_bytes(0x90) == {counting.key: 3 * len(frame)})
 
 
+def test_flows_of_one_cookie_tell_together_what_they_met(switch, controller, br, until):
+    """The flows with a cookie tell how many packets and bytes they have met in all; a cookie without flows, none."""
+    kinds = (conditions({"eth_type": 0x0800}), conditions({"eth_type": 0x88B5}))
+    flows = [Flow(0, 100, match, cookie(0x92, 7), ()) for match in kinds]
+    controller.send(br, put=(*flows, Flow(0, 99, conditions({}), cookie(0x92, 8), ())))
+    for kind in ("0800", "88b5", "88b5", "88b6"):
+        frame = f"020000000002020000000001{kind}" + bytes(50).hex()
+        switch.ofctl("packet-out", "vl2of0", f"in_port=1,packet={frame},actions=resubmit(,0)")
+    asked = (cookie(0x92, 7), cookie(0x92, 8), cookie(0x92, 9))
+    until(lambda: br.met_of(asked) == (Met(3, 192), Met(1, 64), Met(0, 0)))
+
+
 def test_foreign_flows_are_neither_seen_nor_removed(switch, controller, br):
     """A flow without our mark is not read, not counted, and survives the removal of our flow of the same key."""
     switch.ofctl("add-flow", "vl2of0", "table=0,priority=100,cookie=0x1234,reg1=1,actions=drop")
@@ -205,15 +218,23 @@ def test_a_group_that_chooses_otherwise_is_seen_to_differ(switch, controller, br
     assert br.read().groups == (group,)
 
 
-def test_a_packet_of_a_tunnel_comes_in_with_its_registers(switch, controller, br, until):
-    """A packet is handed over with the cookie of its flow, whatever registers and metadata were set before."""
-    sets = (Set("reg1", 70), Set("reg3", 5), Set("metadata", 9), Set("tunnel_id", 70), Set("tun_ipv4_dst", 1))
+@pytest.mark.parametrize("lane", [0, 65000])
+def test_a_packet_of_a_tunnel_comes_in_with_its_registers(switch, controller, br, until, lane):
+    """A packet is handed over with its flow's cookie and its lane, whatever registers and metadata were set before."""
+    sets = (
+        Set("reg1", 70),
+        Set("reg2", lane),
+        Set("reg3", 5),
+        Set("metadata", 9),
+        Set("tunnel_id", 70),
+        Set("tun_ipv4_dst", 1),
+    )
     flow = Flow(0, 1, conditions({"eth_type": 0x8035}), cookie(3, 6), (*sets, ToController()))
     controller.send(br, put=(flow,))
     frame = bytes.fromhex("ffffffffffff 020000000001 8035") + bytes(46)
     switch.ofctl("packet-out", "vl2of0", f"in_port=1,packet={frame.hex()},actions=resubmit(,0)")
     (packet,) = until(lambda: controller.of(PacketArrived))
-    assert packet == PacketArrived(DatapathId(0xA), 1, cookie(3, 6), frame)
+    assert packet == PacketArrived(DatapathId(0xA), 1, cookie(3, 6), frame, lane)
 
 
 def test_a_packet_goes_out_and_comes_in(switch, controller, br, until):

@@ -320,7 +320,7 @@ def test_what_a_port_cannot_be_is_said(op: Command) -> None:
     """What we do not have is refused with its name, and nothing is made."""
     for option, word in {
         "--disable-port-security": "port_security_enabled",
-        "--vnic-type direct": "binding:vnic_type",
+        "--vnic-type macvtap": "binding:vnic_type",
         "--binding-profile a=b": "binding:profile",
         "--host nowhere": "binding:host_id",
         "--numa-policy-required": "numa_affinity_policy",

@@ -81,7 +81,7 @@ from overlay.qos.values import BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.trunks.values import SubPort
-from overlay.values import Countable, HostName, Mac, Pool, Shareable, Vni
+from overlay.values import Countable, HostName, Ipv6Mode, Mac, Pool, Shareable, Vni
 from overlay.world import Settings, World
 from tests.model.lab import Lab
 
@@ -173,9 +173,18 @@ class Lives(RuleBasedStateMachine):
     def delete_network(self, network: str) -> None:
         self.apply(DeleteNetwork(network))
 
-    @rule(network=NETWORKS, which=st.sampled_from(sorted(SUBNETS)))
-    def create_subnet(self, network: str, which: str) -> None:
-        self.apply(CreateSubnet(f"{network}-{which}", "p", network, SUBNETS[which]))
+    @rule(
+        network=NETWORKS,
+        which=st.sampled_from(sorted(SUBNETS)),
+        dhcp=st.booleans(),
+        mode=st.sampled_from([None, *Ipv6Mode]),
+        both=st.booleans(),
+    )
+    def create_subnet(self, network: str, which: str, dhcp: bool, mode: Ipv6Mode | None, both: bool) -> None:
+        made = CreateSubnet(f"{network}-{which}", "p", network, SUBNETS[which], dhcp=dhcp)
+        if which == "six":
+            made = replace(made, ipv6_address_mode=mode, ipv6_ra_mode=mode if both else None)
+        self.apply(made)
 
     @rule(network=NETWORKS, length=st.sampled_from([None, 30, 31]))
     def cut_subnet(self, network: str, length: int | None) -> None:
@@ -187,18 +196,20 @@ class Lives(RuleBasedStateMachine):
         text=TEXTS,
         gateway=st.sampled_from([UNCHANGED, None, IPv4Address("10.0.0.1"), IPv4Address("10.0.0.6")]),
         pool=st.sampled_from([None, (2, 3), (2, 6), (3, 5)]),
+        dhcp=st.sampled_from([None, True, False]),
     )
-    def update_subnet(
+    def update_subnet(  # noqa: PLR0917
         self,
         network: str,
         which: str,
         text: str | None,
         gateway: IPv4Address | Unchanged | None,
         pool: tuple[int, int] | None,
+        dhcp: bool | None,
     ) -> None:
         net = SUBNETS["four"]
         pools = None if pool is None else (Pool(net[pool[0]], net[pool[1]]),)
-        self.apply(UpdateSubnet(f"{network}-{which}", description=text, gateway_ip=gateway, pools=pools))
+        self.apply(UpdateSubnet(f"{network}-{which}", description=text, gateway_ip=gateway, pools=pools, dhcp=dhcp))
 
     @rule(network=NETWORKS, which=st.sampled_from(sorted(SUBNETS)))
     def delete_subnet(self, network: str, which: str) -> None:
@@ -332,6 +343,23 @@ class Lives(RuleBasedStateMachine):
         self.apply(CreateAddressGroup(ADDRESSES, "p"))
         self.apply(DeleteAddressGroup(ADDRESSES) if delete else UpdateAddressGroup(ADDRESSES, add=add, remove=remove))
 
+    @rule(trunk=TRUNKS, parent=PORTS, subs=SUB_PORTS, up=st.booleans())
+    def create_trunk(self, trunk: str, parent: str, subs: list[SubPort], up: bool) -> None:
+        self.apply(CreateTrunk(trunk, "p", parent, sub_ports=tuple(subs), admin_up=up))
+
+    @rule(trunk=TRUNKS, text=TEXTS, up=UPS)
+    def update_trunk(self, trunk: str, text: str | None, up: bool | None) -> None:
+        self.apply(UpdateTrunk(trunk, name=text, admin_up=up))
+
+    @rule(trunk=TRUNKS, subs=SUB_PORTS, add=st.booleans())
+    def change_sub_ports(self, trunk: str, subs: list[SubPort], add: bool) -> None:
+        removed = tuple(sub.port_id for sub in subs)
+        self.apply(AddSubPorts(trunk, tuple(subs)) if add else RemoveSubPorts(trunk, removed))
+
+    @rule(trunk=TRUNKS)
+    def delete_trunk(self, trunk: str) -> None:
+        self.apply(DeleteTrunk(trunk))
+
     @rule(service=SERVICES, port=PORTS, project=PROJECTS, text=TEXTS, delete=st.booleans())
     def judge_tap_service(self, service: str, port: str, project: str, text: str | None, delete: bool) -> None:
         made = CreateTapService(service, project, port)
@@ -351,23 +379,6 @@ class Lives(RuleBasedStateMachine):
     ) -> None:
         self.apply(DeleteTapFlow(flow) if delete else CreateTapFlow(flow, "p", service, port, direction))
         self.apply(UpdateTapFlow(flow, description=text))
-
-    @rule(trunk=TRUNKS, parent=PORTS, subs=SUB_PORTS, up=st.booleans())
-    def create_trunk(self, trunk: str, parent: str, subs: list[SubPort], up: bool) -> None:
-        self.apply(CreateTrunk(trunk, "p", parent, sub_ports=tuple(subs), admin_up=up))
-
-    @rule(trunk=TRUNKS, text=TEXTS, up=UPS)
-    def update_trunk(self, trunk: str, text: str | None, up: bool | None) -> None:
-        self.apply(UpdateTrunk(trunk, name=text, admin_up=up))
-
-    @rule(trunk=TRUNKS, subs=SUB_PORTS, add=st.booleans())
-    def change_sub_ports(self, trunk: str, subs: list[SubPort], add: bool) -> None:
-        removed = tuple(sub.port_id for sub in subs)
-        self.apply(AddSubPorts(trunk, tuple(subs)) if add else RemoveSubPorts(trunk, removed))
-
-    @rule(trunk=TRUNKS)
-    def delete_trunk(self, trunk: str) -> None:
-        self.apply(DeleteTrunk(trunk))
 
     @rule(policy=POLICIES, project=PROJECTS, default=st.booleans(), delete=st.booleans())
     def judge_policy(self, policy: str, project: str, default: bool, delete: bool) -> None:

@@ -12,9 +12,10 @@ from ipaddress import IPv4Address, IPv4Network
 from controller.bulk import Creation, apply_all
 from controller.desk import locations
 from controller.identity.roster import Enrolment, Roster
-from controller.service import NotConfirmed
+from controller.service import NotConfirmed, NotCounted
 from controller.views import (
     BalanceView,
+    DropView,
     EdgePortView,
     ElephantView,
     HealthView,
@@ -51,6 +52,7 @@ class WorldService:
         self.roster = Roster({"operator"})
         self.now = 1000.0
         self.ready = True
+        self.silent = False
         self.asked: list[Intent] = []
         self.unfinished: set[str] = set()
         self._generation = 0
@@ -113,6 +115,12 @@ class WorldService:
 
     def locate(self, asked: Sequence[tuple[Vni | str, Mac | IpAddress]]) -> tuple[LocationView | None, ...]:
         return locations(self.world, asked)
+
+    def drops(self, port_id: str) -> tuple[DropView, ...]:
+        self.world.port(port_id)
+        if self.silent:
+            raise NotCounted("the switch of host h1 does not answer")
+        return (DropView("spoofed", 3, 180), DropView("refused_in", 0, 0))
 
     def topology(self) -> TopologyView:
         a, b = DatapathId(1), DatapathId(2)

@@ -211,7 +211,7 @@ PORT = [
     ({"binding:host_id": "h9"}, 400, "", "binding:host_id"),
     ({"binding:host_id": "no host"}, 400, "HTTPBadRequest", "binding:host_id"),
     ({"binding:host_id": 5}, 400, "HTTPBadRequest", "binding:host_id"),
-    ({"binding:vnic_type": "direct"}, 400, "HTTPBadRequest", "binding:vnic_type"),
+    ({"binding:vnic_type": "macvtap"}, 400, "HTTPBadRequest", "binding:vnic_type"),
     ({"binding:profile": {"a": 1}}, 400, "HTTPBadRequest", "binding:profile"),
     ({"binding:vif_type": "ovs"}, 400, "HTTPBadRequest", "binding:vif_type"),
     ({"admin_state_up": "down"}, 400, "HTTPBadRequest", "admin_state_up"),

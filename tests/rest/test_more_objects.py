@@ -68,6 +68,11 @@ CHECKS = {
         op("POST", "/v2.0/ports", {"ports": [{"network_id": _net(op), "tags": ["a"]}]}).body["ports"][0]["tags"]
         == ["a"]
     ),
+    "trunk": lambda op: op("GET", f"/v2.0/trunks/{_trunk(op)['id']}/get_subports").body["sub_ports"],
+    "trunk-details": lambda op: op("GET", f"/v2.0/ports/{_trunk(op)['port_id']}").body["port"]["trunk_details"][
+        "sub_ports"
+    ],
+    "vlan-transparent": lambda op: op.make("network", vlan_transparent=True)["vlan_transparent"],
 }
 
 
@@ -80,6 +85,12 @@ def _limited(op, **fields: object) -> tuple[str, dict[str, object]]:
     wish = {"bandwidth_limit_rule": {"max_kbps": 1000}}
     answer = op("POST", f"/v2.0/qos/policies/{policy}/bandwidth_limit_rules", wish)
     return policy, answer.body["bandwidth_limit_rule"]
+
+
+def _trunk(op) -> dict[str, object]:
+    parent, sub = (op.make("port", network_id=_net(op))["id"] for _ in range(2))
+    carried = {"port_id": sub, "segmentation_type": "vlan", "segmentation_id": 7}
+    return op.make("trunk", port_id=parent, sub_ports=[carried])
 
 
 def _bound(op) -> str:
@@ -360,6 +371,6 @@ def test_bad_input_is_named_and_changes_nothing(op, unchanged, path: str, body: 
 
 def test_what_is_not_there_is_not_found(op) -> None:
     """Kinds of objects that we do not have are not declared, and answered 404 in Neutron's form."""
-    for path in ("routers", "floatingips", "trunks", "auto-allocated-topology/p"):
+    for path in ("routers", "floatingips", "vpnservices", "auto-allocated-topology/p"):
         answer = op("GET", f"/v2.0/{path}")
         assert (answer.status, answer.error["type"]) == (404, "HTTPNotFound"), path

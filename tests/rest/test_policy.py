@@ -19,6 +19,8 @@ from overlay.mirrors.changes import CreateTapFlow, CreateTapService
 from overlay.mirrors.values import TapDirection
 from overlay.qos.changes import AddQosRule, CreateQosPolicy
 from overlay.qos.values import BandwidthLimit, DscpMarking
+from overlay.trunks.changes import CreateTrunk
+from overlay.trunks.values import SubPort
 from overlay.values import Countable, DatapathId, Host, HostName, Shareable
 
 JSON = {"Content-Type": "application/json"}
@@ -31,6 +33,7 @@ OWNED = (
     "unused",
     "port",
     "moving",
+    "unplugged",
     "move",
     "subnetpool",
     "share",
@@ -38,10 +41,12 @@ OWNED = (
     "rule",
     "address_group",
     "qos_policy",
+    "trunk",
     "tap_service",
     "tap_flow",
 )
 NEW_POOL = {"name": "new", "prefixes": ["10.6.0.0/16"]}
+NEW_SUB_PORT = {"port_id": "{free}", "segmentation_type": "vlan", "segmentation_id": 8}
 NEW_SHARE = {
     "object_type": "network",
     "object_id": "{network}",
@@ -155,6 +160,7 @@ REQUESTS: dict[str, tuple[str, str, object]] = {
     "multicast.show_multicast": ("GET", "/v1/networks/{network}/multicast", None),
     "operations.list_moves": ("GET", "/v1/moves", None),
     "operations.show_move": ("GET", "/v1/moves/{move}", None),
+    "drops.list_drops": ("GET", "/v1/ports/{unplugged}/drops", None),
     "operations.list_hosts": ("GET", "/v1/hosts", None),
     "directory.look_up": ("POST", "/v1/directory/lookups", {"lookups": [{"vni": 1, "address": "10.0.0.2"}]}),
     "metrics.scrape": ("GET", "/metrics", None),
@@ -187,6 +193,14 @@ REQUESTS: dict[str, tuple[str, str, object]] = {
     "identities.delete_project": ("DELETE", "/v1/projects/spare", None),
     "identities.list_tokens": ("GET", "/v1/tokens", None),
     "identities.show_token": ("GET", "/v1/tokens/{token}", None),
+    "trunks.list_trunks": ("GET", "/v2.0/trunks", None),
+    "trunks.show_trunk": ("GET", "/v2.0/trunks/{trunk}", None),
+    "trunks.create_trunk": ("POST", "/v2.0/trunks", {"trunk": {"port_id": "{parent}"}}),
+    "trunks.update_trunk": ("PUT", "/v2.0/trunks/{trunk}", {"trunk": {"name": "new"}}),
+    "trunks.delete_trunk": ("DELETE", "/v2.0/trunks/{trunk}", None),
+    "trunks.add_sub_ports": ("PUT", "/v2.0/trunks/{trunk}/add_subports", {"sub_ports": [NEW_SUB_PORT]}),
+    "trunks.remove_sub_ports": ("PUT", "/v2.0/trunks/{trunk}/remove_subports", {"sub_ports": [{"port_id": "{sub}"}]}),
+    "trunks.list_sub_ports": ("GET", "/v2.0/trunks/{trunk}/get_subports", None),
     "identities.create_token": ("POST", "/v1/tokens", {"token": {"project": "spare"}}),
     "identities.delete_token": ("DELETE", "/v1/tokens/{token}", None),
 }
@@ -243,8 +257,14 @@ class Scene:
             made = op.make("port", network_id=network, fixed_ips=fixed, **{"binding:host_id": "h1"})
             self.names[name] = made["id"]
             owner.turn(Plugged(HostName("h1"), made["id"], 5))
+        self.names["unplugged"] = op.make("port", network_id=network, fixed_ips=[])["id"]
         self.names["subnetpool"] = "pool"
         desk.submit(CreateSubnetPool("pool", "team", "pool", (IPv4Network("10.4.0.0/16"),)))
+        for name in ("carrier", "parent", "sub", "free"):
+            self.names[name] = op.make("port", network_id=network, fixed_ips=[])["id"]
+        self.names["trunk"] = "trunk"
+        sub = SubPort(self.names["sub"], 7)
+        desk.submit(CreateTrunk("trunk", "team", self.names["carrier"], sub_ports=(sub,)))
         for policy in ("qos_policy", "bare_policy"):
             self.names[policy] = policy
             desk.submit(CreateQosPolicy(policy, "team"))
