@@ -67,6 +67,8 @@ STORM_METERS: Final = 3 << 16
 """Likewise of what it sends to nobody in particular."""
 ASKING_METERS: Final = 4 << 16
 """Likewise of what it asks the controller."""
+PACKET_METERS: Final = 5 << 16
+"""Likewise of how many IP packets it sends."""
 
 SHARED: Final = 4096
 """How many flows that are the same on many hosts are remembered, so that those hosts share them."""

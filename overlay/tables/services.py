@@ -2,7 +2,8 @@
 
 What a port asks of its network (an address, a name, a group) is handed to the controller, which answers, at a rate that
 is limited per port.  All else goes on, and so does what machines have tagged with a VLAN of their own: it is said among
-them and not to the network.
+them and not to the network.  Where ports may send only so many packets, they are counted here, since a small packet
+costs a switch as much as a large one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from overlay.flow import FieldValue, Flow, Table, ToController
+from overlay.flow import FieldValue, Flow, Meter, Table, ToController
 from overlay.tables.names import (
     DHCP_SERVER,
     DHCPV6_SERVER,
@@ -31,7 +32,8 @@ from overlay.tables.names import (
 
 TABLE: Final = Table(
     "services",
-    "Hands to the controller what a port asks of its network, at a limited rate.",
+    "Hands to the controller what a port asks of its network, at a limited rate; where ports may send only so many IP"
+    " packets, their meters drop what is over it.",
     matches=(
         IN_LANE,
         NETWORK,
@@ -51,6 +53,7 @@ TABLE: Final = Table(
 
 DNS: Final = 53
 ASKED: Final = 20
+COUNTED: Final = 10
 MISS: Final = 0
 
 
@@ -96,6 +99,11 @@ def no_other_querier(cookie: int) -> Flow:
     """The network itself asks who listens; a machine that does so too is not heard."""
     asks = {"vlan_vid": UNTAGGED, "eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": LISTENER_QUERY}
     return TABLE.flow(ASKED, asks, cookie=cookie)
+
+
+def counted(cookie: int, lane: int, meter: Meter) -> Flow:
+    """All other packets of a port that may send only so many."""
+    return TABLE.flow(COUNTED, {IN_LANE: lane}, cookie=cookie, goto="sender", meter=meter.meter_id)
 
 
 def miss(cookie: int) -> Flow:

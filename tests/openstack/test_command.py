@@ -396,6 +396,38 @@ def test_a_pool_is_shared(op: Command, blue: Command) -> None:
     assert op.look("network rbac list --type subnetpool") == []
 
 
+# --- QoS policies -----------------------------------------------------------------------------------------------------
+
+
+def test_a_qos_policy_is_made_given_and_taken_away(op: Command, red: Command) -> None:
+    """``network qos`` makes policies and rules, which ports and networks have until it is unset."""
+    having(op.look("network qos policy create --description d --share --default gold"), name="gold", is_default=True)
+    having(op.look("network qos policy show gold"), shared=True, description="d", rules=[])
+    made = op.look("network qos rule create --type bandwidth-limit --max-kbps 9000 --ingress gold")
+    having(made, max_kbps=9000, direction="ingress")
+    op.look("network qos rule create --type dscp-marking --dscp-mark 46 gold")
+    op(f"network qos rule set --max-kbps 8000 --max-burst-kbits 2000 gold {made['id']}")
+    having(op.look(f"network qos rule show gold {made['id']}"), max_kbps=8000, max_burst_kbps=2000)
+    assert len(op.look("network qos rule list gold")) == 2
+    assert {each["Type"] for each in op.look("network qos rule type list")} == {"bandwidth_limit", "dscp_marking"}
+    assert "conflicts" in op.refused("network qos rule create --type dscp-marking --dscp-mark 10 gold")
+    assert red.names("network qos policy list") == {"gold"}
+    policy = op.look("network qos policy show gold")["id"]
+    having(red.look("network create --qos-policy gold limited"), qos_policy_id=policy)
+    having(red.look("port create --network limited --qos-policy gold limited-port"), qos_policy_id=policy)
+    red("port unset --qos-policy limited-port")
+    having(red.look("port show limited-port"), qos_policy_id=None, qos_network_policy_id=policy)
+    assert "is used by" in op.refused("network qos policy delete gold")
+    red("network set --no-qos-policy limited")
+    op("network qos policy set --no-share --no-default --name silver gold")
+    assert "gold" in red.refused("network qos policy show gold")
+    op(f"network qos rule delete silver {made['id']}")
+    op("network qos policy delete silver")
+    red("port delete limited-port")
+    red("network delete limited")
+    assert op.look("network qos policy list") == []
+
+
 # --- what the site is -------------------------------------------------------------------------------------------------
 
 
