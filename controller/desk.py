@@ -54,9 +54,10 @@ from overlay.tables.names import CookieKind, provenance
 from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
 
-REASONS: Final[Mapping[CookieKind, Literal["spoofed", "silenced", "refused_out", "refused_in"]]] = {
+REASONS: Final[Mapping[CookieKind, Literal["spoofed", "silenced", "rogue", "refused_out", "refused_in"]]] = {
     CookieKind.SPOOFED: "spoofed",
     CookieKind.SILENCED: "silenced",
+    CookieKind.ROGUE: "rogue",
     CookieKind.REFUSED_OUT: "refused_out",
     CookieKind.REFUSED_IN: "refused_in",
 }

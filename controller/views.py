@@ -411,10 +411,11 @@ class DropView:
     """What was dropped at a port for one reason, since the port was plugged in or last changed.
 
     ``spoofed`` is what it sent as somebody else, ``silenced`` what it sent before its move was activated,
-    ``refused_out`` what its security groups do not let it send, and ``refused_in`` what they do not let it get.
+    ``rogue`` is what only a DHCP server or a router would say, ``refused_out`` what its security groups do not let
+    it send, and ``refused_in`` what they do not let it get.
     """
 
-    reason: Literal["spoofed", "silenced", "refused_out", "refused_in"]
+    reason: Literal["spoofed", "silenced", "rogue", "refused_out", "refused_in"]
     packets: int
     bytes: int
 

@@ -106,7 +106,7 @@ def test_a_peer_moves_and_loses_nothing(scene: Scene, server: ServerStatus) -> N
 def test_a_port_is_rewired(scene: Scene, nets: tuple[Net, Net], server: ServerStatus) -> None:
     """A port is DOWN when its cable is taken out; bound to another edge switch, it is a server's there."""
     port_id = server.cards[0].port_id
-    with pytest.raises(LabError, match="LocalLinkInUse|already"), scene.lab.rest() as rest:
+    with pytest.raises(LabError, match=r"LocalLinkInUse|already"), scene.lab.rest() as rest:
         rest.wire(scene.port(nets[0])["id"], "tor1", server.interface, 100)
     scene.lab.server_del("iron")
     wait(lambda: shown(scene, port_id)["status"] == "DOWN", "the port is down")

@@ -235,7 +235,7 @@ for noun, place in PLACES.items():
 class Scene:
     """A project ``team`` with a network of its own, and a token for each role in it and in ``others``."""
 
-    def __init__(self, edge: Any, op: Any, desk: Any) -> None:
+    def __init__(self, edge: Any, op: Any, desk: Any) -> None:  # noqa: PLR0915  (one of each)
         self.edge = edge
         self.op = op
         owner = desk.owner
