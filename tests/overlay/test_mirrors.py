@@ -36,6 +36,8 @@ from overlay.policy.changes import CreateSecurityGroup
 from overlay.refusals import Refusal
 from overlay.tables import classify, mirror
 from overlay.tables.names import CookieKind, provenance
+from overlay.trunks.changes import CreateTrunk
+from overlay.trunks.values import SubPort
 from overlay.values import HostName, Mac, PortStatus, Vni
 from overlay.world import Settings, World
 from tests.model import packets
@@ -257,6 +259,21 @@ def test_a_watcher_on_a_vlan_gets_its_tag() -> None:
         moved = replace(flow, table=0)
         (emission,) = run([moved], {**frame, **came}, 1).emissions
         assert (emission.port, emission.packet["vlan_vid"]) == (7, 0x1000 | 30)
+
+
+@pytest.mark.parametrize(("source", "watcher"), [("a", "sub"), ("sub", "a"), ("sub", "d"), ("sub", "b")])
+def test_ports_of_a_trunk(lab: Lab, source: str, watcher: str) -> None:
+    """A sub-port is mirrored and a mirror like any other port, even if the other one is of the same trunk."""
+    lab.do(CreatePort("red-sub", "red", "red", mac=Mac(0x30)))
+    lab.do(CreateTrunk("trunk", "red", "red-a", sub_ports=(SubPort("red-sub", 7),)))
+    watch(lab, watcher, source)
+    there, back = lab.ipv4(f"red-{source}", "red-c"), lab.ipv4("red-c", f"red-{source}")
+    home = HOME.get(watcher, H1)
+    assert places(lab.send(H1, f"red-{source}", there)) == sorted([(H2, "red-c"), (home, f"red-{watcher}")])
+    assert places(lab.send(H2, "red-c", back)) == sorted([(H1, f"red-{source}"), (home, f"red-{watcher}")])
+    flooded = places(lab.send(H1, f"red-{source}", {**there, "eth_dst": packets.BROADCAST}))
+    assert flooded.count((home, f"red-{watcher}")) == 2
+    assert (H1, f"red-{source}") not in flooded
 
 
 # --- what is refused -------------------------------------------------------------------------------------------
