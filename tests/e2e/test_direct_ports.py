@@ -41,6 +41,7 @@ _OWN = ("192.168.0.50", "192.168.0.60")
 
 
 def shown(scene: Scene, port_id: str) -> dict[str, Any]:
+    """A port, as the operator sees it."""
     found: dict[str, Any] = scene.ask("GET", f"/v2.0/ports/{port_id}")["port"]
     return found
 
