@@ -1,10 +1,10 @@
 """Who gets a copy of this?
 
-A port's frames are copied when the guard lets it send them, and when they are delivered to it; answers that its switch
-makes by itself (ARP, neighbours) are not.  A copy leaves at once: to a tap of this host, or through the tunnel by the
-VNI of the tap service.  What a port that gets copies sends to a mirrored one on its own host does not come back to it:
-OpenFlow never sends a packet out of the port by which it came in.  For the tunnel it is told to, since what comes by it
-may have to be copied to another host.
+A port's frames are copied when the guard lets it send them, and when they are delivered to it; what the network itself
+answers (neighbours, addresses, names) is not.  A copy leaves at once: to a tap of this host, or through the tunnel by
+the VNI of the tap service.  What a port that gets copies sends to a mirrored one on its own host does not come back to
+it: OpenFlow never sends a packet out of the port by which it came in.  For the tunnel it is told to, since what comes
+by it may have to be copied to another host.
 """
 
 from __future__ import annotations

@@ -250,9 +250,7 @@ def test_ready_means_copied(lab: Lab) -> None:
 def test_a_watcher_on_a_vlan_gets_its_tag() -> None:
     """A copy for a port that is a VLAN on a tap has the VLAN's tag, from the same host and from another."""
     tap = Tap(H1, Plug(7, 65279, 30), passive=False)
-    local = mirror.sent(
-        provenance(CookieKind.MIRROR, "p"), Tap(H1, Plug(5, 5), passive=False), [mirror.Here(tap)], None
-    )
+    local = mirror.sent(provenance(CookieKind.MIRROR, "p"), Tap(H1, Plug(5, 5), passive=False), [mirror.Here(tap)])
     remote = classify.copy_from_tunnel(provenance(CookieKind.MIRROR, "p"), 1, Vni(9), tap)
     frame = packets.ip(Mac(1), Mac(2), 3, 4)
     for flow, came in ((local, {"reg2": 5}), (remote, {"tunnel_id": 9})):
@@ -341,6 +339,15 @@ def test_texts_and_revisions(lab: Lab) -> None:
     assert (flow.name, flow.description, flow.record.revision) == ("n", "d", 2)
     assert lab.world.tap_services_of_project("red") == (service,)
     assert lab.world.tap_flows_of_project("red") == (flow,)
+
+
+def test_mirrors_are_stored(lab: Lab) -> None:
+    """A world that is restored has the same mirrors, and gives the VNI of none of them to anybody else."""
+    watch(lab, "b", "a")
+    again = World.restore(lab.world.documents(), 0)
+    assert (again.tap_services, again.tap_flows) == (lab.world.tap_services, lab.world.tap_flows)
+    with pytest.raises(Refusal, match="VNI 1"):
+        again.apply(CreateNetwork("new", "red", vni=Vni(1)), 0)
 
 
 def test_no_tags() -> None:
