@@ -374,6 +374,30 @@ def quotas(project: str) -> Facts:
     return facts
 
 
+def mirrors() -> Facts:
+    """Have a port's frames copied to another one, look at it, and have it end."""
+    one = net.create_network(name="one")
+    watcher, source = (net.create_port(network_id=one.id, name=name) for name in ("watcher", "source"))
+    service = net.create_tap_service(name="watch", port_id=watcher.id)
+    wish = {"tap_service_id": service.id, "source_port": source.id}
+    flow = net.create_tap_flow(name="flow", direction="BOTH", **wish)
+    facts = {
+        "made": [service.name, service.port_id == watcher.id, service.status],
+        "flow": [flow.direction, flow.source_port == source.id, flow.tap_service_id == service.id, flow.status],
+        "found": [net.find_tap_service("watch").id == service.id, net.find_tap_flow("flow").id == flow.id],
+        "renamed": [net.update_tap_service(service, name="w").name, net.update_tap_flow(flow, name="f").name],
+        "listed": [names(net.tap_services(port_id=watcher.id)), names(net.tap_flows(direction="IN"))],
+        "itself": trying(lambda: net.create_tap_flow(direction="IN", **{**wish, "source_port": watcher.id}))[:2],
+        "vlans": trying(lambda: net.create_tap_flow(direction="IN", vlan_filter="1-5", **wish))[:2],
+    }
+    net.delete_tap_service(service, ignore_missing=False)
+    facts["gone"] = trying(lambda: net.get_tap_flow(flow.id))[:2]
+    net.delete_port(watcher)
+    net.delete_port(source)
+    net.delete_network(one)
+    return facts
+
+
 def site() -> Facts:
     """Look at what the site is."""
     one = net.create_network(name="one")

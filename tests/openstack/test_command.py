@@ -408,6 +408,28 @@ def test_a_port_has_groups_pairs_and_security(red: Command) -> None:
     red("security group delete first second")
 
 
+def test_a_port_is_mirrored(red: Command) -> None:
+    """``tap service`` and ``tap flow`` have a port's frames copied to another one."""
+    red.look("network create watched")
+    port, source = (red.look(f"port create --network watched {name}")["id"] for name in ("watcher", "source"))
+    service = red.look("tap service create --name watch --description d --port watcher")
+    having(service, name="watch", description="d", port_id=port, status="DOWN")
+    flow = red.look("tap flow create --name flow --port source --tap-service watch --direction OUT")
+    having(flow, name="flow", source_port=source, tap_service_id=service["id"], direction="OUT", status="DOWN")
+    assert red.names("tap service list") == {"watch"}
+    assert red.names("tap flow list") == {"flow"}
+    red.look("tap flow update --name renamed flow")
+    red.look("tap service update --description e watch")
+    having(red.look("tap flow show renamed"), id=flow["id"])
+    having(red.look("tap service show watch"), description="e")
+    words = "tap flow create --port source --tap-service watch --direction IN"
+    assert "all frames of a port are copied" in red.refused(f"{words} --vlan-filter 1-5")
+    red("tap flow delete renamed")
+    red("port delete watcher source")
+    assert red.look("tap service list") == []
+    red("network delete watched")
+
+
 # --- who may have how much, and who shares what -----------------------------------------------------------------------
 
 

@@ -128,6 +128,20 @@ def test_qos_policies(tour: Any) -> None:
     }
 
 
+def test_mirrors(tour: Any) -> None:
+    """Tap services and tap flows are made, found, renamed and listed, and end together."""
+    assert tour("red", "mirrors") == {
+        "made": ["watch", True, "DOWN"],
+        "flow": ["BOTH", True, True, "DOWN"],
+        "found": [True, True],
+        "renamed": ["w", "f"],
+        "listed": [["w"], []],
+        "itself": ["BadRequestException", 400],
+        "vlans": ["BadRequestException", 400],
+        "gone": ["NotFoundException", 404],
+    }
+
+
 def test_tags(tour: Any) -> None:
     """Tags are set, added, checked, removed and filtered by, on each kind of objects that has them."""
     assert tour("red", "tags") == {
