@@ -408,16 +408,20 @@ class SwitchCounters:
     """Bundles and messages that the switch turned down."""
 
 
+DropReason: TypeAlias = Literal["spoofed", "silenced", "rogue", "tagged", "refused_out", "refused_in"]
+"""Why something was dropped at a port."""
+
+
 @dataclass(frozen=True, slots=True)
 class DropView:
     """What was dropped at a port for one reason, since the port was plugged in or last changed.
 
-    ``spoofed`` is what it sent as somebody else, ``silenced`` what it sent before its move was activated, ``tagged``
-    what it sent with a VLAN tag that no port of its tap has, ``rogue`` what only a DHCP server or a router would say,
+    ``spoofed`` is what it sent as somebody else, ``silenced`` what it sent before its move was activated,
+    ``rogue`` is what only a DHCP server or a router would say, ``tagged`` what it sent with a VLAN that is not its own,
     ``refused_out`` what its security groups do not let it send, and ``refused_in`` what they do not let it get.
     """
 
-    reason: Literal["spoofed", "silenced", "tagged", "rogue", "refused_out", "refused_in"]
+    reason: DropReason
     packets: int
     bytes: int
 

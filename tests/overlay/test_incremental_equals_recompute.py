@@ -61,6 +61,7 @@ from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
     CreateSecurityRule,
+    CreateSecurityRules,
     DeleteAddressGroup,
     DeleteSecurityGroup,
     DeleteSecurityRule,
@@ -327,6 +328,7 @@ class Lives(RuleBasedStateMachine):
         family=st.sampled_from([4, 6]),
         service=st.sampled_from([(None, None, None), (6, 80, 80), (17, 1, 3), (1, 8, None), (58, 128, 0), (6, 3, 2)]),
         remote=st.sampled_from([None, "one", "two", ADDRESSES, *POOL]),
+        more=st.sampled_from([(), (443,), (443, 80)]),
     )
     def allow(  # noqa: PLR0917  (a rule of hypothesis)
         self,
@@ -336,6 +338,7 @@ class Lives(RuleBasedStateMachine):
         family: int,
         service: tuple[int | None, int | None, int | None],
         remote: str | IPv4Network | None,
+        more: tuple[int, ...],
     ) -> None:
         known = self.lab.world.security_groups.get(group)
         made = CreateSecurityRule(
@@ -349,9 +352,12 @@ class Lives(RuleBasedStateMachine):
             remote_prefix=remote if isinstance(remote, IPv4Network) else None,
             remote_address_group_id=ADDRESSES if remote == ADDRESSES else None,
         )
-        self.apply(made)
+        others = (
+            replace(made, id=f"rule{number + 6 + port}", protocol=6, port_min=port, port_max=port) for port in more
+        )
+        self.apply(CreateSecurityRules((made, *others)) if more else made)
 
-    @rule(rule=st.sampled_from([*(f"rule{number}" for number in range(6)), "one-out4", "p-2"]))
+    @rule(rule=st.sampled_from([*(f"rule{number}" for number in range(6)), "rule449", "one-out4", "p-2"]))
     def disallow(self, rule: str) -> None:
         self.apply(DeleteSecurityRule(rule))
 
