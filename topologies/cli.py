@@ -17,7 +17,7 @@ import click
 from topologies import drawing, overrides
 from topologies.client import ROOT, LabClient
 from topologies.errors import LabError, NoSuchLab, NoSuchNode, TopologyError
-from topologies.orders import LabStatus, Trigger, VmStatus
+from topologies.orders import Configure, LabStatus, Trigger, VmStatus
 from topologies.registry import TOPOLOGIES, make, parameters
 from topologies.underlay import UnderlayTopo
 
@@ -171,12 +171,18 @@ def vm() -> None:
 @click.option("--tenant", "--project", "project", default="", help="The network's project.")
 @click.option("--mac", default="", help="Without a controller: the machine's MAC.")
 @click.option("--address", "addresses", multiple=True, help="Without a controller: an address, such as 10.1.0.5/24.")
+@click.option(
+    "--configure",
+    type=click.Choice([str(each) for each in Configure]),
+    default=str(Configure.STATIC),
+    show_default=True,
+    help="How it gets its addresses.",
+)
+@click.option("--dhcp", is_flag=True, help="The same as --configure dhcp.")
 @click.pass_obj
-def add(  # noqa: PLR0917  (click hands over what the options say)
-    lab: LabClient, name: str, host: str, port_id: str, network: str, project: str, mac: str, addresses: tuple[str, ...]
-) -> None:
+def add(lab: LabClient, /, name: str, host: str, configure: str, dhcp: bool, **options: Any) -> None:
     """Start a virtual machine."""
-    _print_vm(lab.vm_add(name, host, port_id=port_id, network=network, project=project, mac=mac, addresses=addresses))
+    _print_vm(lab.vm_add(name, host, configure=Configure.DHCP if dhcp else configure, **options))
 
 
 @vm.command()
