@@ -179,6 +179,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             groups_per_network=settings.overlay.multicast_groups_per_network,
             listening=query.patience,
             dns_domain=settings.overlay.dns_domain,
+            port_rate_pps=settings.overlay.port_rate_pps,
             storm_pps=settings.overlay.storm_pps,
             asking_pps=settings.overlay.asking_pps,
             lease_seconds=settings.overlay.dhcp_lease_seconds,

@@ -40,6 +40,8 @@ _PORT_RATE_LEAST: Final = 64
 """Below it not even ARP and DHCP would be a network."""
 _PORT_RATE_MOST: Final = 400_000_000
 """400 Gbit/s: the fastest card that there is; a typing error beyond, and still a number of 32 bits in OpenFlow."""
+_PPS_LEAST: Final = 100
+"""Below it not even TCP would be one."""
 _PPS_MOST: Final = 10_000_000
 """More than any port sends."""
 _UNDERLAY_MTU_LEAST: Final = 1330
@@ -142,6 +144,8 @@ class OverlaySettings:
     multicast_groups_per_network: int
     dns_domain: str
     """The domain of names in networks that have none of their own, with its final dot."""
+    port_rate_pps: int
+    """How many IP packets a second each VM port may send; 0 is any number."""
     storm_pps: int
     """How many packets a second each VM port may flood; 0 is any number."""
     asking_pps: int
@@ -367,6 +371,7 @@ def _overlay(section: Section) -> OverlaySettings:
         multicast_groups_per_port=section.whole("multicast_groups_per_port", 64, 1, _GROUPS_MOST),
         multicast_groups_per_network=section.whole("multicast_groups_per_network", 1024, 1, _GROUPS_MOST),
         dns_domain=_domain(section),
+        port_rate_pps=section.whole("port_rate_pps", 0, _PPS_LEAST, _PPS_MOST, zero=True),
         storm_pps=section.whole("storm_pps", 1000, 1, _PPS_MOST, zero=True),
         asking_pps=section.whole("asking_pps", 50, 1, _PPS_MOST),
         dhcp_lease_seconds=section.whole("dhcp_lease_seconds", 86_400, _LEASE_LEAST, _LEASE_MOST),

@@ -221,8 +221,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     network, dscp = world.networks[port.network_id], world.limits_of(port).dscp
     yield from classify.from_tap(cookie, tap, network.vni, meters.sending, dscp, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap, meters.receiving)
-    if meters.storm is not None:
-        yield storm.limited(cookie, tap.lane, meters.storm)
+    yield from _protecting(cookie, tap, meters)
     if tap.vid:
         yield reply.to_vlan(cookie, tap)
     elif not network.vlan_transparent:
@@ -268,6 +267,14 @@ def _of_services(world: World, port: Port, lane: int, meter: int) -> Iterator[Fl
         yield services.address_v6(provenance(CookieKind.ASKED_ADDRESS_V6, port.id), lane, meter)
     if offered.advertises:
         yield services.router(provenance(CookieKind.ASKED_ROUTER, port.id), lane, meter)
+
+
+def _protecting(cookie: int, tap: Tap, meters: LaneMeters) -> Iterator[Flow]:
+    """What protects everybody else from a port: how much it may flood, and how many packets it may send."""
+    if meters.storm is not None:
+        yield storm.limited(cookie, tap.lane, meters.storm)
+    if meters.packets is not None:
+        yield services.counted(cookie, tap.lane, meters.packets)
 
 
 def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:

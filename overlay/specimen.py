@@ -29,7 +29,7 @@ from overlay.mirrors.changes import CreateTapFlow, CreateTapService
 from overlay.mirrors.values import TapDirection
 from overlay.multicast.changes import Joined
 from overlay.pipeline import PIPELINE
-from overlay.policy.changes import CreateSecurityRule, MakeDefaultGroup
+from overlay.policy.changes import CreateSecurityRule, DeleteSecurityRule, MakeDefaultGroup
 from overlay.policy.values import Direction
 from overlay.tables.names import REGISTERS, TCP, CookieKind
 from overlay.trunks.changes import CreateTrunk
@@ -70,7 +70,8 @@ declaration (`overlay/pipeline.py`, `overlay/tables/`), and the sample flows are
 100 with port `a` here (OpenFlow port 2), port `b` at a host with LA 10.0.2.11, a port that is being prepared to come
 here (port 4), and one that has just moved away. All are in their project's default group, which lets TCP in to ports
 80 and 81 besides what its own members send. Port `a` is the parent of a trunk, of which VLAN 7 is another port. What
-the port that is being prepared sends and gets is copied to `a` and, by VNI 2, to `b`. Port 1 is the VXLAN tunnel."""
+the port that is being prepared sends and gets is copied to `a` and, by a VNI of its own, to `b`. Port 1 is the VXLAN
+tunnel."""
 
 
 def _do(world: World, change: Change) -> None:
@@ -94,6 +95,7 @@ def _world() -> World:
     _do(world, MakeDefaultGroup("project", "default", ("out4", "out6", "in4", "in6")))
     web = {"direction": Direction.INGRESS, "protocol": TCP, "port_min": 80, "port_max": 81}
     _do(world, CreateSecurityRule("web", "project", "default", **web))  # type: ignore[arg-type]
+    _do(world, DeleteSecurityRule("out6"))
     for number, (port_id, host, ofport) in enumerate(homes, start=10):
         mac = Mac(0x02_00_00_00_00_00 + number)
         _do(world, CreatePort(port_id, "project", "net", mac=mac, host=host, security_groups=("default",)))

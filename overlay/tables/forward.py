@@ -17,7 +17,7 @@ from overlay.flow import FieldValue, Flow, Output, Set, Table
 from overlay.guests.offers import SERVICE_MAC
 from overlay.multicast.values import IPV4_GROUPS, IPV4_OF_A_LINK, IPV6_GROUPS, IPV6_OF_A_LINK, IPV6_SCOPE
 from overlay.tables.copies import copies
-from overlay.tables.names import IPV4, IPV6, NETWORK, OUT_LANE, SHARED
+from overlay.tables.names import IPV4, IPV6, NETWORK, OUT_LANE, SHARED, UNTAGGED
 from overlay.values import IpAddress, Mac, Vni
 
 TABLE: Final = Table(
@@ -36,8 +36,6 @@ LISTENED_TO: Final = 16
 OF_THE_LINK: Final = 14
 UNREGISTERED: Final = 12
 MISS: Final = 0
-
-UNTAGGED: Final = 0
 
 
 def local(cookie: int, vni: Vni, mac: Mac, lane: int) -> Flow:

@@ -24,6 +24,9 @@ OUT_LANE: Final = "reg3"
 
 REGISTERS: Final = {NETWORK: "network", IN_LANE: "in_lane", OUT_LANE: "out_lane"}
 
+UNTAGGED: Final = 0
+"""The ``vlan_vid`` of a frame without a tag."""
+
 ARP: Final = 0x0806
 RARP: Final = 0x8035
 IPV4: Final = 0x0800
@@ -64,6 +67,8 @@ STORM_METERS: Final = 3 << 16
 """Likewise of what it sends to nobody in particular."""
 ASKING_METERS: Final = 4 << 16
 """Likewise of what it asks the controller."""
+PACKET_METERS: Final = 5 << 16
+"""Likewise of how many IP packets it sends."""
 
 SHARED: Final = 4096
 """How many flows that are the same on many hosts are remembered, so that those hosts share them."""

@@ -1,7 +1,9 @@
 """Does the network itself answer this?
 
 What a port asks of its network (an address, a name, a group) is handed to the controller, which answers, at a rate that
-is limited per port.  All else goes on.
+is limited per port.  All else goes on, and so does what machines have tagged with a VLAN of their own: it is said among
+them and not to the network.  Where ports may send only so many packets, they are counted here, since a small packet
+costs a switch as much as a large one.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from overlay.flow import FieldValue, Flow, Table, ToController
+from overlay.flow import FieldValue, Flow, Meter, Table, ToController
 from overlay.tables.names import (
     DHCP_SERVER,
     DHCPV6_SERVER,
@@ -25,12 +27,25 @@ from overlay.tables.names import (
     NETWORK,
     ROUTER_SOLICITATION,
     UDP,
+    UNTAGGED,
 )
 
 TABLE: Final = Table(
     "services",
-    "Hands to the controller what a port asks of its network, at a limited rate.",
-    matches=(IN_LANE, NETWORK, "eth_type", "ip_proto", "udp_src", "udp_dst", "icmpv6_type", "ipv4_dst", "ipv6_dst"),
+    "Hands to the controller what a port asks of its network, at a limited rate; where ports may send only so many IP"
+    " packets, their meters drop what is over it.",
+    matches=(
+        IN_LANE,
+        NETWORK,
+        "vlan_vid",
+        "eth_type",
+        "ip_proto",
+        "udp_src",
+        "udp_dst",
+        "icmpv6_type",
+        "ipv4_dst",
+        "ipv6_dst",
+    ),
     nexts=("sender",),
     outputs=True,
     miss="sender: nothing that is asked of the network",
@@ -38,12 +53,14 @@ TABLE: Final = Table(
 
 DNS: Final = 53
 ASKED: Final = 20
+COUNTED: Final = 10
 MISS: Final = 0
 
 
 def ask(cookie: int, lane: int, match: Mapping[str, FieldValue], meter: int | None = None) -> Flow:
     """What a port asks of its network goes to the controller, and no further."""
-    return TABLE.flow(ASKED, {IN_LANE: lane, **match}, cookie=cookie, actions=(ToController(),), meter=meter)
+    match = {IN_LANE: lane, "vlan_vid": UNTAGGED, **match}
+    return TABLE.flow(ASKED, match, cookie=cookie, actions=(ToController(),), meter=meter)
 
 
 def groups(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
@@ -80,7 +97,13 @@ def names(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
 
 def no_other_querier(cookie: int) -> Flow:
     """The network itself asks who listens; a machine that does so too is not heard."""
-    return TABLE.flow(ASKED, {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": LISTENER_QUERY}, cookie=cookie)
+    asks = {"vlan_vid": UNTAGGED, "eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": LISTENER_QUERY}
+    return TABLE.flow(ASKED, asks, cookie=cookie)
+
+
+def counted(cookie: int, lane: int, meter: Meter) -> Flow:
+    """All other packets of a port that may send only so many."""
+    return TABLE.flow(COUNTED, {IN_LANE: lane}, cookie=cookie, goto="sender", meter=meter.meter_id)
 
 
 def miss(cookie: int) -> Flow:

@@ -28,6 +28,8 @@ def test_a_network_has_neutrons_fields(op) -> None:
         "mtu": 1450,
         "port_security_enabled": True,
         "qos_policy_id": None,
+        "dns_domain": "",
+        "vlan_transparent": False,
         "subnets": [],
         "availability_zone_hints": [],
         "availability_zones": ["default"],
