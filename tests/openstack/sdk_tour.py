@@ -68,7 +68,18 @@ def subnets() -> Facts:
         host_routes=[{"destination": "10.9.0.0/16", "nexthop": "10.0.0.5"}],
         allocation_pools=[{"start": "10.0.0.10", "end": "10.0.0.20"}],
     )
-    six = net.create_subnet(network_id=one.id, name="six", ip_version=6, cidr="2001:db8::/64", gateway_ip=None)
+    six = net.create_subnet(
+        network_id=one.id,
+        name="six",
+        ip_version=6,
+        cidr="2001:db8::/64",
+        gateway_ip=None,
+        ipv6_ra_mode="slaac",
+        ipv6_address_mode="slaac",
+    )
+    option = {"opt_name": "mtu", "opt_value": "1400"}
+    told = net.create_port(network_id=one.id, name="told", extra_dhcp_opts=[option])
+    untold = net.update_port(told.id, extra_dhcp_opts=[{**option, "opt_value": None}])
     changed = net.update_subnet(made.id, gateway_ip="10.0.0.1", dns_nameservers=[], name="4")
     pool = net.create_subnet_pool(name="pool", prefixes=["10.64.0.0/16"], default_prefix_length=26)
     grown = net.update_subnet_pool(pool, prefixes=["10.64.0.0/16", "10.66.0.0/16"], default_prefix_length=27)
@@ -77,6 +88,7 @@ def subnets() -> Facts:
         "made": [made.cidr, made.gateway_ip, made.is_dhcp_enabled, made.dns_nameservers, made.allocation_pools],
         "routes": made.host_routes,
         "six": [six.ip_version, six.gateway_ip, six.ipv6_ra_mode],
+        "told": [told.extra_dhcp_opts, untold.extra_dhcp_opts],
         "changed": [changed.gateway_ip, changed.dns_nameservers, changed.name],
         "found": net.find_subnet("4").id == made.id,
         "of six": names(net.subnets(ip_version=6)),
@@ -87,6 +99,7 @@ def subnets() -> Facts:
         "network": sorted(net.get_network(one.id).subnet_ids) == sorted([made.id, six.id, cut.id]),
         "in use": trying(lambda: net.delete_subnet_pool(pool, ignore_missing=False))[:2],
     }
+    net.delete_port(told)
     net.delete_network(one)
     net.delete_subnet_pool(pool)
     return {**facts, "left": [names(net.subnets()), names(net.subnet_pools())]}

@@ -45,7 +45,8 @@ def test_subnets_and_pools(tour: Any) -> None:
     assert tour("red", "subnets") == {
         "made": ["10.0.0.0/24", "10.0.0.254", False, ["192.0.2.1"], [{"start": "10.0.0.10", "end": "10.0.0.20"}]],
         "routes": [{"destination": "10.9.0.0/16", "nexthop": "10.0.0.5"}],
-        "six": [6, None, None],
+        "six": [6, None, "slaac"],
+        "told": [[{"opt_name": "mtu", "opt_value": "1400", "ip_version": 4}], []],
         "changed": ["10.0.0.1", [], "4"],
         "found": True,
         "of six": ["six"],
