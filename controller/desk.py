@@ -17,6 +17,7 @@ from controller.fabric.elephants import BIN_MASK
 from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
 from controller.fabric.paths import paths as fabric_paths
 from controller.fabric_desk import FabricDesk
+from controller.guests import ASKED
 from controller.identity.roster import Enrolment, Roster
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
@@ -42,6 +43,7 @@ from controller.views import (
     PathEnd,
     PathsView,
     PrefixView,
+    QuestionsView,
     SwitchCounters,
     TopologyView,
 )
@@ -52,9 +54,10 @@ from overlay.tables.names import CookieKind, provenance
 from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
 
-REASONS: Final[Mapping[CookieKind, Literal["spoofed", "silenced", "refused_out", "refused_in"]]] = {
+REASONS: Final[Mapping[CookieKind, Literal["spoofed", "silenced", "rogue", "refused_out", "refused_in"]]] = {
     CookieKind.SPOOFED: "spoofed",
     CookieKind.SILENCED: "silenced",
+    CookieKind.ROGUE: "rogue",
     CookieKind.REFUSED_OUT: "refused_out",
     CookieKind.REFUSED_IN: "refused_in",
 }
@@ -246,8 +249,8 @@ class Desk(FabricDesk):
             groups=sum(len(world.multicast_groups(network_id)) for network_id in world.multicast_networks()),
             memberships=world.membership_count,
             refused=world.refusal_count,
-            reports=owner.reports,
-            unsound=owner.unsound_reports,
+            reports=owner.questions.tallies[CookieKind.ASKED_GROUPS].heard,
+            unsound=owner.questions.tallies[CookieKind.ASKED_GROUPS].unsound,
             asked=owner.querier.asked,
         )
 
@@ -282,6 +285,10 @@ class Desk(FabricDesk):
             failures=self._owner.failures,
             clashes=tuple(ClashView(clash.host, clash.la, clash.holder) for clash in self.world.clashes),
             problems=tuple(problems),
+            questions=tuple(
+                QuestionsView(ASKED[kind], tally.asked, tally.answered, tally.unsound, tally.dropped, tally.failed)
+                for kind, tally in self._owner.questions.tallies.items()
+            ),
         )
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -51,6 +51,12 @@ _UNREGISTERED: Final = ("drop", "flood")
 _QUERY_LEAST: Final = 1.0
 _QUERY_MOST: Final = 31_744.0
 """The longest that a question can say (RFC 9776 §4.1.7)."""
+_LEASE_LEAST: Final = 10
+_LEASE_MOST: Final = (1 << 32) - 2
+"""The greatest number that is not DHCP's word for ever (RFC 2131 §3.3)."""
+_RA_LEAST: Final = 4.0
+_RA_MOST: Final = 1800.0
+"""RFC 4861 §6.2.1, MaxRtrAdvInterval."""
 _GROUPS_MOST: Final = 100_000
 _QUOTA_MOST: Final = (1 << 31) - 1
 _RATE_MOST: Final = 100_000
@@ -144,6 +150,10 @@ class OverlaySettings:
     """How many packets a second each VM port may flood; 0 is any number."""
     asking_pps: int
     """How many packets a second of each VM port are handed to the controller."""
+    dhcp_lease_seconds: int
+    """How long a machine may use an address until it has to ask again; it does after half of it."""
+    ra_interval: float
+    """Seconds between two router advertisements to each machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +374,8 @@ def _overlay(section: Section) -> OverlaySettings:
         port_rate_pps=section.whole("port_rate_pps", 0, _PPS_LEAST, _PPS_MOST, zero=True),
         storm_pps=section.whole("storm_pps", 1000, 1, _PPS_MOST, zero=True),
         asking_pps=section.whole("asking_pps", 50, 1, _PPS_MOST),
+        dhcp_lease_seconds=section.whole("dhcp_lease_seconds", 86_400, _LEASE_LEAST, _LEASE_MOST),
+        ra_interval=_ra_interval(section),
     )
     section.end()
     return overlay
@@ -374,6 +386,15 @@ def _unregistered(section: Section) -> str:
     if word not in _UNREGISTERED:
         raise SettingsError(f"overlay.multicast_unregistered: {word!r} is none of {', '.join(_UNREGISTERED)}")
     return word
+
+
+def _ra_interval(section: Section) -> float:
+    interval = section.seconds("ra_interval", 200.0)
+    if not _RA_LEAST <= interval <= _RA_MOST:
+        raise SettingsError(
+            f"overlay.ra_interval: must be from {_RA_LEAST:g} to {_RA_MOST:g} seconds, not {interval:g}"
+        )
+    return interval
 
 
 def _domain(section: Section) -> str:

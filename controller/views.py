@@ -411,10 +411,11 @@ class DropView:
     """What was dropped at a port for one reason, since the port was plugged in or last changed.
 
     ``spoofed`` is what it sent as somebody else, ``silenced`` what it sent before its move was activated,
-    ``refused_out`` what its security groups do not let it send, and ``refused_in`` what they do not let it get.
+    ``rogue`` is what only a DHCP server or a router would say, ``refused_out`` what its security groups do not let
+    it send, and ``refused_in`` what they do not let it get.
     """
 
-    reason: Literal["spoofed", "silenced", "refused_out", "refused_in"]
+    reason: Literal["spoofed", "silenced", "rogue", "refused_out", "refused_in"]
     packets: int
     bytes: int
 
@@ -446,6 +447,24 @@ class MulticastView:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionsView:
+    """What became of the questions of one kind that machines asked their networks since the controller started?
+
+    :param kind: ``dhcp``, ``dhcpv6``, ``router``, ``multicast``, …
+    :param unsound: questions that could not be understood.
+    :param dropped: that were not looked at, because too many of one port waited.
+    :param failed: that met a defect of the controller's.
+    """
+
+    kind: str
+    asked: int
+    answered: int
+    unsound: int
+    dropped: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class HealthView:
     """Is the controller fit to serve, and if not, why?
 
@@ -465,3 +484,4 @@ class HealthView:
     """How often the owner of the world failed since it started, and compared every switch anew."""
     clashes: tuple[ClashView, ...] = ()
     problems: tuple[str, ...] = ()
+    questions: tuple[QuestionsView, ...] = ()

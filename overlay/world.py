@@ -33,6 +33,7 @@ from overlay.documents import (
     write_subnetpool,
 )
 from overlay.footing import Footing, Plug
+from overlay.guests.offers import NOTHING, Offer
 from overlay.handlers import HANDLERS
 from overlay.index import Index
 from overlay.mirrors.documents import read_tap_flow, read_tap_service, write_tap_flow, write_tap_service
@@ -391,6 +392,14 @@ class World:
     def subnets_of(self, network_id: str) -> tuple[Subnet, ...]:
         """A network's subnets."""
         return tuple(self.subnets[subnet_id] for subnet_id in self._index.subnets_of.get(network_id, ()))
+
+    def offer(self, network_id: str) -> Offer:
+        """What the machines of a network can ask it for."""
+        return self._index.offers.get(network_id, NOTHING)
+
+    def advertising_networks(self) -> Iterable[str]:
+        """The ids of the networks that have router advertisements."""
+        return self._index.advertising.keys()
 
     def ports_of_network(self, network_id: str) -> tuple[Port, ...]:
         """A network's ports."""

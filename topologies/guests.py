@@ -6,9 +6,7 @@ plug, and the NIC process in the place of QEMU.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -50,6 +48,15 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True)
+class _Vlan:
+    vid: int
+    port_id: str
+    mac: str
+    addresses: tuple[str, ...]
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Wanted:
     port_id: str
     mac: str
@@ -57,6 +64,7 @@ class _Wanted:
     gateway: str | None
     mtu: int
     made_port: bool
+    vlans: tuple[_Vlan, ...] = ()
 
 
 class Guests:
@@ -116,11 +124,14 @@ class Guests:
         )
         try:
             node.number(list(wanted.addresses), wanted.gateway)
+            for vlan in wanted.vlans:
+                card.add_vlan(vlan.vid, vlan.mac, vlan.mtu)
+                node.number_vlan(vlan.vid, list(vlan.addresses))
             card.attach(order.host, hypervisor.pid, tap)
             self._await_bridge(hypervisor)
             hypervisor.plug(tap, wanted.port_id, wanted.mac)
             if self._control is not None and order.wait:
-                self._await_active(guest)
+                self._await_active(guest, wanted.vlans)
         except LabError:
             self._end(guest)
             raise
@@ -130,6 +141,8 @@ class Guests:
 
     def _wanted(self, order: VmAdd) -> _Wanted:
         if self._control is None:
+            if order.vlans:
+                raise TopologyError("vlans: there are none without a controller", "vlans")
             if not (order.mac and order.port_id):
                 raise TopologyError(
                     "mac, port_id: without a controller the machine's MAC and port must be given", "mac"
@@ -145,7 +158,11 @@ class Guests:
             port = rest.port(port_id)
             if port.host != order.host:
                 rest.bind(port.id, order.host)
-        return _Wanted(port.id, port.mac, port.addresses, port.gateway, port.mtu, made_port=made)
+            vlans = tuple(
+                _Vlan(vid, each.id, each.mac, each.addresses, each.mtu)
+                for vid, each in ((vid, rest.port(port_id)) for vid, port_id in order.vlans)
+            )
+        return _Wanted(port.id, port.mac, port.addresses, port.gateway, port.mtu, made_port=made, vlans=vlans)
 
     def _await_bridge(self, hypervisor: Hypervisor) -> None:
         deadline = time.monotonic() + _BRIDGE_SECONDS
@@ -154,12 +171,13 @@ class Guests:
                 raise LabError(f"{hypervisor.name} has no br-int; is there a controller?")
             time.sleep(10 * _POLL_SECONDS)
 
-    def _await_active(self, guest: Guest) -> None:
+    def _await_active(self, guest: Guest, vlans: tuple[_Vlan, ...]) -> None:
         with self._rest() as rest:
-            _poll(
-                lambda: rest.port_state(guest.port_id)[0] == "ACTIVE",
-                f"port {guest.port_id} of {guest.node.name} does not turn ACTIVE",
-            )
+            for port_id in (guest.port_id, *(vlan.port_id for vlan in vlans)):
+                _poll(
+                    lambda port_id=port_id: rest.port_state(port_id)[0] == "ACTIVE",  # type: ignore[misc]
+                    f"port {port_id} of {guest.node.name} does not turn ACTIVE",
+                )
 
     def _rest(self) -> Rest:
         if self._control is None:
@@ -194,13 +212,7 @@ class Guests:
 
     def _forget(self, node: VirtualMachine) -> None:
         with self._structure:
-            home = namespace.inode(node.pid)
-            for entry in Path("/proc").iterdir():
-                # Whatever still runs in the machine ends with it, as if its power were cut.
-                if entry.name.isdigit() and int(entry.name) != node.pid:
-                    with suppress(OSError):
-                        if namespace.inode(entry.name) == home:
-                            os.kill(int(entry.name), signal.SIGKILL)
+            namespace.end_all(node.pid)
             node.terminate()
             if node in self._net.hosts:
                 self._net.hosts.remove(node)

@@ -44,6 +44,9 @@ BURST: Final = 4
 METER_UNITS: Final = {MeterUnit.KILOBITS: 1, MeterUnit.PACKETS: 2}
 """OFPMF_KBPS and OFPMF_PKTPS."""
 _ATOMIC_ORDERED: Final = 1 | 2
+_SET_CONFIG: Final = Struct("!BBHIHH")
+_FRAG_NX_MATCH: Final = 3
+_WHOLE_PACKETS: Final = 0xFFFF
 _ALL_TABLES: Final = 0xFF
 _WHOLE_COOKIE: Final = (1 << 64) - 1
 _ALL_GROUPS: Final = 0xFFFFFFFC
@@ -54,6 +57,7 @@ class Kind(IntEnum):
 
     ERROR = 1
     EXPERIMENTER = 4
+    SET_CONFIG = 9
     PACKET_OUT = 13
     FLOW_MOD = 14
     GROUP_MOD = 15
@@ -194,6 +198,14 @@ def bundle_control(control: BundleControl, bundle: int, xid: int) -> bytes:
 def bundle_add(message: bytes, bundle: int, xid: int) -> bytes:
     """Wrap a message for a bundle; its xid must be ``xid`` too (OpenFlow 1.5, ofp_bundle_add_msg)."""
     return BUNDLE_ADD.pack(VERSION, Kind.BUNDLE_ADD, 16 + len(message), xid, bundle, _ATOMIC_ORDERED) + message
+
+
+def show_ports_of_first_fragments(xid: int) -> bytes:
+    """Encode that flows may match the ports of a packet's first fragment (OFPC_FRAG_NX_MATCH of openflow-common.h).
+
+    Otherwise Open vSwitch takes them for zero, in that fragment as in the others.
+    """
+    return _SET_CONFIG.pack(VERSION, Kind.SET_CONFIG, _SET_CONFIG.size, xid, _FRAG_NX_MATCH, _WHOLE_PACKETS)
 
 
 def barrier(xid: int) -> bytes:

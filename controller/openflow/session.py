@@ -71,6 +71,7 @@ class OpenFlowSession:
         self._urgent: list[bytes] = []
         self._open = True
         self.sent = Sent()
+        self._outbox.put((codec.show_ports_of_first_fragments(self._xid()),))
         self._writer = hub.spawn(self._write)
 
     @property

@@ -44,8 +44,11 @@ def of_tap(policy: Policies, lane: int, port: Port) -> Iterator[Flow]:
     for direction, side in _SIDES.items():
         for family in judged:
             yield side.judged(cookie, lane, ETHERTYPES[family])
-            if family in free[direction]:
-                yield side.allow_all(cookie, lane, ETHERTYPES[family])
+        if free[direction].issuperset(judged):
+            yield side.allow_all(cookie, lane)
+            continue
+        for family in sorted(free[direction].intersection(judged)):
+            yield side.allow_all(cookie, lane, ETHERTYPES[family])
         if members[direction]:
             yield side.member(cookie, lane, members[direction])
         yield side.count(provenance(_REFUSED[direction], port.id), lane)

@@ -5,6 +5,10 @@ tracked in the zone of the port's lane, both directions of a port in one zone.  
 begins one, or goes on with one in its first direction, passes if a rule allows it *now*: so a connection ends when the
 rule goes that let it in, and no other does.  It is marked then, and its answers stop as well.  Rules are conjunctive
 matches (ovs-fields(7)), see ``overlay.policy.clauses``.
+
+Only the first fragment of an IP packet has ports.  The tracker puts packets together, each time that it is asked, and
+lets fragments go on when it has all of them.  So later fragments pass without a look at the rules, but take the same
+way through the tracker as a first one that is allowed: of a packet whose first one is refused they wait there in vain.
 """
 
 from __future__ import annotations
@@ -54,6 +58,9 @@ _PLAIN: Final = 30
 _RULE: Final = 20
 _GOES_ON: Final = 10
 _MISS: Final = 0
+
+_LATER: Final = 0x02
+"""In ``ip_frag``: any fragment but the first."""
 
 _SERVICES: Final = (
     "ip_proto",
@@ -119,16 +126,21 @@ class Filter:
         yield self.first.flow(_MISS, {}, cookie=cookie, goto=self.onward)
         invalid = {"ct_state": (TRACKED | INVALID, TRACKED | INVALID)}
         yield self.state.flow(40, invalid, cookie=cookie, goto=self.refused.name)
-        ended: dict[str, FieldValue] = {"ct_state": (TRACKED | REPLY, TRACKED | REPLY), "ct_mark": ENDED}
-        yield self.state.flow(30, ended, cookie=cookie, goto=self.refused.name)
-        for bits in (ESTABLISHED | REPLY, RELATED):
-            answer = {"ct_state": (TRACKED | bits, TRACKED | bits)}
-            yield self.state.flow(20 if bits & REPLY else 19, answer, cookie=cookie, goto=self.onward)
+        for belongs in (REPLY, REPLY | RELATED), (RELATED, REPLY | RELATED), (REPLY | RELATED, REPLY | RELATED):
+            state = tuple(TRACKED | bits for bits in belongs)
+            answer: dict[str, FieldValue] = {"ct_state": (state[0], state[1])}
+            yield self.state.flow(30, {**answer, "ct_mark": ENDED}, cookie=cookie, goto=self.refused.name)
+            yield self.state.flow(20, answer, cookie=cookie, goto=self.onward)
+        for family in FAMILIES:
+            later: dict[str, FieldValue] = {"eth_type": family, "ip_frag": (_LATER, _LATER)}
+            yield self.state.flow(10, later, cookie=cookie, goto=self.verdict.name)
         yield self.state.flow(_MISS, {}, cookie=cookie, goto=self.rules.name)
         for family in FAMILIES:
             known: dict[str, FieldValue] = {"eth_type": family, "ct_state": (ESTABLISHED, ESTABLISHED)}
             end = Track(self.lane, commit=True, mark=ENDED)
-            yield self.rules.flow(_GOES_ON, known, cookie=cookie, actions=(end,), goto=self.refused.name)
+            yield self.rules.flow(
+                _GOES_ON, {**known, "ct_mark": 0}, cookie=cookie, actions=(end,), goto=self.refused.name
+            )
             begun: dict[str, FieldValue] = {"eth_type": family, "ct_state": (NEW, NEW)}
             begin = Track(self.lane, commit=True)
             yield self.verdict.flow(20, begun, cookie=cookie, actions=(begin,), goto=self.onward)
@@ -143,9 +155,10 @@ class Filter:
         track = Track(self.lane, self.first.number_of(self.state.name))
         return self.first.flow(JUDGED, {self.lane: lane, "eth_type": family}, cookie=cookie, actions=(track,))
 
-    def allow_all(self, cookie: int, lane: int, family: int) -> Flow:
-        """Everything of a family is allowed to a port."""
-        return self.rules.flow(_PLAIN, {self.lane: lane, "eth_type": family}, cookie=cookie, goto=self.verdict.name)
+    def allow_all(self, cookie: int, lane: int, family: int | None = None) -> Flow:
+        """Everything of a family is allowed to a port, or everything at all."""
+        match = {self.lane: lane} | ({} if family is None else {"eth_type": family})
+        return self.rules.flow(_PLAIN, match, cookie=cookie, goto=self.verdict.name)
 
     def member(self, cookie: int, lane: int, clauses: Mapping[int, int]) -> Flow:
         """A port is one of those that these clauses are about.
@@ -192,13 +205,13 @@ def _make(side: str, lane: str, onward: str, peer: str, words: tuple[str, str]) 
         Table(
             state,
             f"Lets pass what answers a connection of the {whom}, and asks the rules about all else.",
-            matches=("ct_state", "ct_mark"),
-            nexts=(rules, refused, onward),
+            matches=("ct_state", "ct_mark", "eth_type", "ip_frag"),
+            nexts=(rules, verdict, refused, onward),
         ),
         Table(
             rules,
             f"The rules of the {whom}'s security groups, as conjunctions of port, remote end and service.",
-            matches=(lane, NETWORK, "eth_type", *addresses, *_SERVICES, "ct_state", "conj_id"),
+            matches=(lane, NETWORK, "eth_type", *addresses, *_SERVICES, "ct_state", "ct_mark", "conj_id"),
             writes=("ct_mark",),
             nexts=(verdict, refused),
             miss=f"{refused}: no rule allows it; a connection that it belonged to is marked as ended",

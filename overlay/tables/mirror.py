@@ -50,9 +50,10 @@ class There(NamedTuple):
 Way: TypeAlias = Here | There
 
 
-def sent(cookie: int, lane: int, ways: Iterable[Way], tunnel_port: int | None) -> Flow:
+def sent(cookie: int, tap: Tap, ways: Iterable[Way], tunnel_port: int | None) -> Flow:
     """Copies of what a port sends: it has no receiver yet."""
-    return TABLE.flow(ALL, {IN_LANE: lane, OUT_LANE: 0}, cookie=cookie, actions=_copies(ways, tunnel_port))
+    match = {IN_LANE: tap.lane, OUT_LANE: 0}
+    return TABLE.flow(ALL, match, cookie=cookie, actions=_copies(ways, tunnel_port, tap.ofport))
 
 
 def got(cookie: int, lane: int, ways: Sequence[Way], tunnel_port: int | None) -> Iterator[Flow]:
@@ -64,9 +65,13 @@ def got(cookie: int, lane: int, ways: Sequence[Way], tunnel_port: int | None) ->
         yield TABLE.flow(BY_TUNNEL, by_tunnel, cookie=cookie, actions=_copies(ways, PORT_IN))
 
 
-def _copies(ways: Iterable[Way], tunnel_port: int | None) -> Iterator[Action]:
+def _copies(ways: Iterable[Way], tunnel_port: int | None, in_port: int | None = None) -> Iterator[Action]:
+    """The actions that make copies.
+
+    :param in_port: by which the frame came, if that is known: another port of the same trunk may get the copy.
+    """
     for way in ways:
         if isinstance(way, Here):
-            yield from tagged(way.tap.vid, way.tap.ofport)
+            yield from tagged(way.tap.vid, PORT_IN if way.tap.ofport == in_port else way.tap.ofport)
         elif tunnel_port is not None:
             yield from (Set("tunnel_id", way.vni), Set("tun_ipv4_dst", int(way.la)), Output(tunnel_port))

@@ -24,6 +24,9 @@ OUT_LANE: Final = "reg3"
 
 REGISTERS: Final = {NETWORK: "network", IN_LANE: "in_lane", OUT_LANE: "out_lane"}
 
+UNTAGGED: Final = 0
+"""The ``vlan_vid`` of a frame without a tag."""
+
 ARP: Final = 0x0806
 RARP: Final = 0x8035
 IPV4: Final = 0x0800
@@ -46,6 +49,12 @@ LISTENER_DONE: Final = 132
 ROUTER_SOLICITATION: Final = 133
 LISTENER_QUERY: Final = 130
 LISTENER_REPORT_V2: Final = 143
+
+DHCP_SERVER: Final = 67
+DHCP_CLIENT: Final = 68
+DHCPV6_CLIENT: Final = 546
+DHCPV6_SERVER: Final = 547
+"""Ports of UDP."""
 
 ANNOUNCEMENTS_METER: Final = 1
 """The meter that limits what passive ports may announce to the controller."""
@@ -84,6 +93,10 @@ class CookieKind(IntEnum):
     MULTICAST = 16
     ASKED_GROUPS = 17
     ASKED_NAMES = 18
+    ASKED_ADDRESS = 19
+    ASKED_ADDRESS_V6 = 20
+    ASKED_ROUTER = 21
+    ROGUE = 22
     TAGGED = 24
 
 

@@ -91,6 +91,8 @@ class Lab:
         held = self.installed.setdefault(host, {})
         meters = self.meters.setdefault(host, {meter.meter_id: meter for meter in METERS})
         meters |= {meter.meter_id: meter for meter in delta.meters}
+        for zone in delta.zones:
+            self.trackers.setdefault(host, Tracker()).flush(zone)
         for flow in delta.put:
             assert flow.meter is None or flow.meter in meters, f"its meter is not there: {flow}"
             assert held.get(flow.key) != flow, f"sent in vain: {flow}"

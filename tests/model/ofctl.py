@@ -33,6 +33,8 @@ _SPELLING = {
     "tun_ipv4_src": "tun_src",
 }
 
+_FRAGMENTS = {(2, 2): "later"}
+
 _FIRST = {"eth_type", "ip_proto", "icmpv4_type", "icmpv6_type"}  # what others depend on
 
 
@@ -83,6 +85,9 @@ def ofctl(flow: Flow) -> str:
     parts = [f"table={flow.table}", f"priority={flow.priority}", f"cookie={flow.cookie:#x}"]
     for field, value, mask in sorted(flow.match, key=lambda c: (c.field not in _FIRST, c.field)):
         spelled = _SPELLING.get(field, field)
+        if field == "ip_frag":
+            parts.append(f"ip_frag={_FRAGMENTS[value, mask]}")
+            continue
         parts.append(f"{spelled}={_value(field, value)}" + ("" if mask is None else f"/{_value(field, mask)}"))
     actions = [f"meter:{flow.meter}"] if flow.meter is not None else []
     actions += [_action(action) for action in flow.actions]

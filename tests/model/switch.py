@@ -2,7 +2,8 @@
 
 OpenFlow on paper: matches, registers, set, move, goto, resubmit, output, VLANs, conjunctive matches and the connection
 tracker, with the rule that a packet never leaves by the port that it came in by unless told to.  Two flows of one
-priority that both match are an error here, though a switch would take any of them.
+priority that both match are an error here, though a switch would take any of them; two conjunctions only if they do not
+do the same.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Packet = Mapping[str, int]
 NEW, ESTABLISHED, RELATED, REPLY, INVALID, TRACKED = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 """The bits of ``ct_state`` (ovs-fields(7))."""
 
-_ZERO_AT_FIRST = {"vlan_vid", "ct_state", "ct_mark", "conj_id", *(f"reg{n}" for n in range(16))}
+_ZERO_AT_FIRST = {"vlan_vid", "ip_frag", "ct_state", "ct_mark", "conj_id", *(f"reg{n}" for n in range(16))}
 
 
 class Emission(NamedTuple):
@@ -52,18 +53,36 @@ class Run(NamedTuple):
 
 @dataclass
 class Tracker:
-    """The connections that a switch remembers, per zone, by the tuple of their first packet, with their marks."""
+    """The connections that a switch remembers, per zone, by the tuple of their first packet, with their marks.
+
+    :ivar whole: of a later fragment (by its fields) the packet that it is a part of, which the tracker puts together.
+    """
 
     marks: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict)
+    whole: dict[tuple[tuple[str, int], ...], Packet] = field(default_factory=dict)
 
     def look(self, zone: int, packet: Packet) -> tuple[int, int]:
-        """The state and mark of a packet's connection."""
+        """The state and mark of a packet's connection.
+
+        An ICMP error belongs to the connection of the packet that it holds (``about``); what is no request, and belongs
+        to none, is invalid, as Open vSwitch's own tracker has it.
+        """
+        if packet.get("ip_frag"):
+            (packet,) = (whole for fields, whole in self.whole.items() if set(fields) <= packet.items())
+        about = packet.get("about")
+        if about is not None:
+            state, mark = self.look(zone, about)  # type: ignore[arg-type]
+            return (state & ~ESTABLISHED | RELATED, mark) if state & ESTABLISHED else (TRACKED | INVALID, 0)
         there, back = _tuple(packet), _tuple(packet, reverse=True)
         if (zone, there) in self.marks:
             return TRACKED | ESTABLISHED, self.marks[zone, there]
         if (zone, back) in self.marks:
             return TRACKED | ESTABLISHED | REPLY, self.marks[zone, back]
-        return TRACKED | NEW, 0
+        return TRACKED | (NEW if _begins(packet) else INVALID), 0
+
+    def flush(self, zone: int) -> None:
+        """Forget a zone."""
+        self.marks = {key: mark for key, mark in self.marks.items() if key[0] != zone}
 
     def commit(self, zone: int, packet: Packet, mark: int | None) -> None:
         """Remember a packet's connection, or give it another mark."""
@@ -72,11 +91,26 @@ class Tracker:
         self.marks[key] = self.marks.get(key, 0) if mark is None else mark
 
 
+_ICMP = {1: ("icmpv4_type", {8: 0, 13: 14, 15: 16, 17: 18}), 58: ("icmpv6_type", {128: 129})}
+"""Of ICMP and ICMPv6 the field of the type, and which request is answered by what."""
+
+
+def _begins(packet: Packet) -> bool:
+    """Whether a packet may be the first of a connection: all but ICMP messages that are no requests."""
+    field, answers = _ICMP.get(packet.get("ip_proto", 0), ("", {}))
+    return not field or packet.get(field) in answers
+
+
 def _tuple(packet: Packet, *, reverse: bool = False) -> tuple[int, ...]:
-    protocol = {6: "tcp", 17: "udp", 132: "sctp"}.get(packet.get("ip_proto", 0), "")
+    number = packet.get("ip_proto", 0)
+    protocol = {6: "tcp", 17: "udp", 132: "sctp"}.get(number, "")
     family = "ipv4" if packet["eth_type"] == 0x0800 else "ipv6"
     ends = [(packet[f"{family}_{end}"], packet.get(f"{protocol}_{end}", 0)) for end in ("src", "dst")]
-    return packet.get("ip_proto", 0), *ends[reverse], *ends[not reverse]
+    field, answers = _ICMP.get(number, ("", {}))
+    kind = packet.get(field, 0)
+    if reverse:
+        kind = (answers | {answer: asked for asked, answer in answers.items()}).get(kind, kind)
+    return number, kind, *ends[reverse], *ends[not reverse]
 
 
 def matches(match: Match, packet: Packet) -> bool:
@@ -133,10 +167,10 @@ class _Switch:
                 if (flow := self._only(table, {**now, "conj_id": conj_id})) is not None
             ]
             if hard or whole:
-                found = {flow.key: flow for flow in (*hard, *whole)}.values()
-                (_,) = {(flow.actions, flow.goto) for flow in found}  # a switch takes any conjunction that is whole
+                # Which one of several conjunctions a switch finds is not foretold, so they have to say the same.
+                (_,) = {(flow.actions, flow.goto, flow.meter) for flow in (*hard, *whole)}
                 assert len(hard) <= 1
-                return next(iter(found))
+                return (*hard, *whole)[0]
         return None
 
     def _only(self, table: int, now: Packet) -> Flow | None:

@@ -388,6 +388,7 @@ def test_questions_are_the_frameworks():
     everything = (ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY)
     pairs = [
         (codec.barrier(XID), parser.OFPBarrierRequest(THEIRS)),
+        (codec.show_ports_of_first_fragments(XID), parser.OFPSetConfig(THEIRS, 3, 0xFFFF)),
         (codec.group_delete(9, XID), parser.OFPGroupMod(THEIRS, ofp.OFPGC_DELETE, ofp.OFPGT_SELECT, 9)),
         (codec.ask_flows(XID), parser.OFPFlowDescStatsRequest(THEIRS, 0, *everything, **mine)),
         (

@@ -112,7 +112,7 @@ def ports() -> Facts:
     facts = {
         "bulk": names(bulk),
         "made": [made.mac_address, made.fixed_ips == [{"subnet_id": four.id, "ip_address": "10.0.0.77"}], made.status],
-        "secure": [made.is_port_security_enabled, made.security_group_ids, made.allowed_address_pairs],
+        "secure": [made.is_port_security_enabled, len(made.security_group_ids), made.allowed_address_pairs],
         "binding": [made.binding_vnic_type, made.binding_vif_type],
         "changed": [changed.is_admin_state_up, changed.fixed_ips[0]["ip_address"], changed.device_id],
         "found": net.find_port("port").id == made.id,
@@ -202,7 +202,7 @@ def errors() -> Facts:
         "missing": trying(lambda: net.get_network("none")),
         "in use": trying(lambda: net.delete_network(one, ignore_missing=False)),
         "bad": trying(lambda: net.create_network(mtu=5)),
-        "unknown": trying(lambda: net.create_network(is_vlan_transparent=True)),
+        "unknown": trying(lambda: net.create_network(availability_zone_hints=["moon"])),
         "overlap": trying(lambda: net.create_subnet(network_id=one.id, ip_version=4, cidr="10.0.0.0/25")),
         "forbidden": trying(lambda: net.create_network(project_id="blue")),
         "gone": trying(lambda: net.delete_port("none", ignore_missing=False))[:2],
@@ -248,6 +248,58 @@ def policies(other: str) -> Facts:
     net.delete_network(one)
     net.delete_qos_policy(made)
     return {**facts, "left": names(net.qos_policies())}
+
+
+def groups() -> Facts:
+    """Make security groups, rules and address groups, use them for ports, change and delete them."""
+    default = net.find_security_group("default")
+    made = net.create_security_group(name="web", description="d")
+    named = net.create_address_group(name="offices", addresses=["192.0.2.0/24"])
+    one = net.create_network(name="one")
+    port = net.create_port(network_id=one.id, name="port")
+    had = list(port.security_group_ids)
+    wish = {"security_group_id": made.id, "direction": "ingress", "protocol": "tcp"}
+    web = net.create_security_group_rule(**wish, port_range_min=80, port_range_max=81, remote_ip_prefix="10.0.0.0/8")
+    bulk = list(
+        net.create_security_group_rules(
+            [{**wish, "port_range_min": 443, "port_range_max": 443}, {**wish, "remote_group_id": default.id}]
+        )
+    )
+    office = net.create_security_group_rule(**wish, remote_address_group_id=named.id)
+    grown = list(net.add_addresses_to_address_group(named, ["198.51.100.0/24"]).addresses)
+    shrunk = net.remove_addresses_from_address_group(named, ["192.0.2.0/24"])
+    changed = net.update_port(
+        port, security_groups=[made.id], allowed_address_pairs=[{"ip_address": "10.0.0.9"}], name="port"
+    )
+    free = net.create_port(network_id=one.id, is_port_security_enabled=False)
+    facts = {
+        "default": [default.name, len(default.security_group_rules), had == [default.id]],
+        "made": [made.name, made.description, made.stateful, len(made.security_group_rules)],
+        "web": [web.protocol, web.port_range_min, web.port_range_max, web.remote_ip_prefix, web.ether_type],
+        "bulk": [each.port_range_min for each in bulk],
+        "listed": sorted(names(net.security_groups())),
+        "rules": len(list(net.security_group_rules(security_group_id=made.id, direction="ingress"))),
+        "office": net.get_security_group_rule(office.id).remote_address_group_id == named.id,
+        "addresses": [grown, shrunk.addresses],
+        "renamed": [
+            net.update_security_group(made, name="www").name,
+            net.update_address_group(named, name="branches").name,
+        ],
+        "port": [changed.security_group_ids == [made.id], changed.allowed_address_pairs[0]["ip_address"]],
+        "free": [free.is_port_security_enabled, free.security_group_ids],
+        "twice": trying(lambda: net.create_security_group_rule(**wish, remote_address_group_id=named.id))[:2],
+        "inverted": trying(lambda: net.create_security_group_rule(**wish, port_range_min=9, port_range_max=8))[:2],
+        "in use": trying(lambda: net.delete_security_group(made, ignore_missing=False))[:2],
+        "named": trying(lambda: net.delete_address_group(named, ignore_missing=False))[:2],
+        "stays": trying(lambda: net.delete_security_group(default, ignore_missing=False))[:2],
+    }
+    for each in net.ports():
+        net.delete_port(each)
+    net.delete_network(one)
+    net.delete_security_group_rule(office)
+    net.delete_security_group(made)
+    net.delete_address_group(named)
+    return {**facts, "left": [names(net.security_groups()), names(net.address_groups())]}
 
 
 def sharing(other: str) -> Facts:

@@ -66,7 +66,7 @@ def test_ports(tour: Any) -> None:
     assert facts == {
         "bulk": ["p0", "p1", "p2", "p3", "p4"],
         "made": ["02:00:00:00:00:07", True, "DOWN"],
-        "secure": [True, [], []],
+        "secure": [True, 1, []],
         "binding": ["normal", None],
         "changed": [False, "10.0.0.78", "vm2"],
         "found": True,
@@ -77,6 +77,29 @@ def test_ports(tour: Any) -> None:
         "bulk is all or none": ["BadRequestException", 400],
         "still": 6,
         "left": [],
+    }
+
+
+def test_security_groups(tour: Any) -> None:
+    """Groups, rules (also at once) and address groups are made, used for ports, found, changed and deleted."""
+    assert tour("red", "groups") == {
+        "default": ["default", 4, True],
+        "made": ["web", "d", True, 2],
+        "web": ["tcp", 80, 81, "10.0.0.0/8", "IPv4"],
+        "bulk": [443, None],
+        "listed": ["default", "web"],
+        "rules": 4,
+        "office": True,
+        "addresses": [["192.0.2.0/24", "198.51.100.0/24"], ["198.51.100.0/24"]],
+        "renamed": ["www", "branches"],
+        "port": [True, "10.0.0.9"],
+        "free": [False, []],
+        "twice": ["ConflictException", 409],
+        "inverted": ["BadRequestException", 400],
+        "in use": ["ConflictException", 409],
+        "named": ["ConflictException", 409],
+        "stays": ["ConflictException", 409],
+        "left": [["default"], []],
     }
 
 
@@ -146,7 +169,7 @@ def test_errors(tour: Any) -> None:
     for part, kind, status, word in (
         ("in use", "ConflictException", 409, "still has"),
         ("bad", "BadRequestException", 400, "mtu"),
-        ("unknown", "BadRequestException", 400, "vlan_transparent"),
+        ("unknown", "BadRequestException", 400, "availability_zone_hints"),
         ("overlap", "BadRequestException", 400, "cidr"),
         ("forbidden", "ForbiddenException", 403, "project_id"),
     ):

@@ -81,7 +81,7 @@ from overlay.qos.values import BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.trunks.values import SubPort
-from overlay.values import Countable, HostName, Mac, Pool, Shareable, Vni
+from overlay.values import Countable, HostName, Ipv6Mode, Mac, Pool, Shareable, Vni
 from overlay.world import Settings, World
 from tests.model.lab import Lab
 
@@ -173,9 +173,18 @@ class Lives(RuleBasedStateMachine):
     def delete_network(self, network: str) -> None:
         self.apply(DeleteNetwork(network))
 
-    @rule(network=NETWORKS, which=st.sampled_from(sorted(SUBNETS)))
-    def create_subnet(self, network: str, which: str) -> None:
-        self.apply(CreateSubnet(f"{network}-{which}", "p", network, SUBNETS[which]))
+    @rule(
+        network=NETWORKS,
+        which=st.sampled_from(sorted(SUBNETS)),
+        dhcp=st.booleans(),
+        mode=st.sampled_from([None, *Ipv6Mode]),
+        both=st.booleans(),
+    )
+    def create_subnet(self, network: str, which: str, dhcp: bool, mode: Ipv6Mode | None, both: bool) -> None:
+        made = CreateSubnet(f"{network}-{which}", "p", network, SUBNETS[which], dhcp=dhcp)
+        if which == "six":
+            made = replace(made, ipv6_address_mode=mode, ipv6_ra_mode=mode if both else None)
+        self.apply(made)
 
     @rule(network=NETWORKS, length=st.sampled_from([None, 30, 31]))
     def cut_subnet(self, network: str, length: int | None) -> None:
@@ -187,18 +196,20 @@ class Lives(RuleBasedStateMachine):
         text=TEXTS,
         gateway=st.sampled_from([UNCHANGED, None, IPv4Address("10.0.0.1"), IPv4Address("10.0.0.6")]),
         pool=st.sampled_from([None, (2, 3), (2, 6), (3, 5)]),
+        dhcp=st.sampled_from([None, True, False]),
     )
-    def update_subnet(
+    def update_subnet(  # noqa: PLR0917
         self,
         network: str,
         which: str,
         text: str | None,
         gateway: IPv4Address | Unchanged | None,
         pool: tuple[int, int] | None,
+        dhcp: bool | None,
     ) -> None:
         net = SUBNETS["four"]
         pools = None if pool is None else (Pool(net[pool[0]], net[pool[1]]),)
-        self.apply(UpdateSubnet(f"{network}-{which}", description=text, gateway_ip=gateway, pools=pools))
+        self.apply(UpdateSubnet(f"{network}-{which}", description=text, gateway_ip=gateway, pools=pools, dhcp=dhcp))
 
     @rule(network=NETWORKS, which=st.sampled_from(sorted(SUBNETS)))
     def delete_subnet(self, network: str, which: str) -> None:

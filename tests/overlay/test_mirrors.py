@@ -248,7 +248,9 @@ def test_ready_means_copied(lab: Lab) -> None:
 def test_a_watcher_on_a_vlan_gets_its_tag() -> None:
     """A copy for a port that is a VLAN on a tap has the VLAN's tag, from the same host and from another."""
     tap = Tap(H1, Plug(7, 65279, 30), passive=False)
-    local = mirror.sent(provenance(CookieKind.MIRROR, "p"), 5, [mirror.Here(tap)], None)
+    local = mirror.sent(
+        provenance(CookieKind.MIRROR, "p"), Tap(H1, Plug(5, 5), passive=False), [mirror.Here(tap)], None
+    )
     remote = classify.copy_from_tunnel(provenance(CookieKind.MIRROR, "p"), 1, Vni(9), tap)
     frame = packets.ip(Mac(1), Mac(2), 3, 4)
     for flow, came in ((local, {"reg2": 5}), (remote, {"tunnel_id": 9})):

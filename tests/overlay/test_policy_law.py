@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overlay.changes import CreateNetwork, CreatePort, CreateSubnet, DeletePort, Unit, UnitKind, UpdatePort
+from overlay.changes import (
+    CreateNetwork,
+    CreatePort,
+    CreateSubnet,
+    DeletePort,
+    Plugged,
+    Unit,
+    UnitKind,
+    Unplugged,
+    UpdatePort,
+)
 from overlay.compile import flows_of
 from overlay.policy.changes import (
     CreateAddressGroup,
@@ -22,9 +32,10 @@ from overlay.policy.changes import (
 from overlay.policy.clauses import blocks
 from overlay.policy.values import Direction, SecurityRule
 from overlay.refusals import Conflict
-from overlay.values import Mac, Port, Vni
+from overlay.values import HostName, Mac, Port, Vni
 from overlay.world import World
 from tests.model.lab import Lab, places
+from tests.model.switch import Tracker
 
 GROUPS = ("g0", "g1", "g2")
 PORTS = {"a": "h1", "b": "h1", "c": "h2", "d": "h3"}
@@ -71,7 +82,7 @@ services = st.one_of(
     st.tuples(st.sampled_from([6, 17, 132]), st.integers(1, 9), st.integers(0, 9)).map(
         lambda t: (t[0], t[1], t[1] + t[2])
     ),
-    st.tuples(st.just(0), st.none() | st.sampled_from([0, 8]), st.none() | st.sampled_from([0, 1])).map(
+    st.tuples(st.just(0), st.none() | st.sampled_from([8, 13]), st.none() | st.sampled_from([0, 1])).map(
         lambda t: (t[0], t[1], None if t[1] is None else t[2])
     ),
 )
@@ -88,7 +99,7 @@ packets = st.tuples(
     st.sampled_from([4, 6]),
     st.sampled_from([6, 17, 132, 0]),
     st.integers(0, 20),
-    st.sampled_from([0, 8]),
+    st.sampled_from([8, 13]),
     st.sampled_from([0, 1]),
 )
 
@@ -118,6 +129,8 @@ def give(lab: Lab, number: int, rule: tuple) -> None:
     if prefix is not None:
         family = prefix.version
         protocol = {1: 58 if family == 6 else 1, 58: 1 if family == 4 else 58}.get(protocol, protocol)
+    if protocol == 58:
+        low = {8: 128, 13: 1}.get(low)
     with suppress(Conflict):  # SecurityGroupRuleExists
         lab.do(CreateSecurityRule(f"r{number}", "p", group, direction, family, protocol, low, high, **remote))
 
@@ -131,7 +144,8 @@ def packet_of(lab: Lab, drawn: tuple) -> tuple[str, str, dict[str, int]]:
     head = {"eth_type": 0x0800 if family == 4 else 0x86DD, "eth_src": lab.mac(source), "eth_dst": lab.mac(target)}
     if protocol == 0:
         icmp = "icmpv4" if family == 4 else "icmpv6"
-        body = {"ip_proto": 1 if family == 4 else 58, f"{icmp}_type": kind + 120 * (family == 6), f"{icmp}_code": code}
+        kind = kind if family == 4 else 128  # of ICMPv6 nothing else begins a connection
+        body = {"ip_proto": 1 if family == 4 else 58, f"{icmp}_type": kind, f"{icmp}_code": code}
     else:
         body = {"ip_proto": protocol, f"{CODES[protocol]}_src": 40_000, f"{CODES[protocol]}_dst": number}
     return source, target, {**head, **ends, **body}
@@ -227,6 +241,57 @@ def test_a_connection_ends_with_its_rule_and_no_other_does(talk) -> None:
     source, target, packet = ended
     assert arrives(talk, source, target, packet)
     assert arrives(talk, target, source, back(packet))
+
+
+def later(packet: dict[str, int]) -> dict[str, int]:
+    """A later fragment of a packet, which has no ports."""
+    return {name: value for name, value in packet.items() if not name.startswith("tcp")} | {"ip_frag": 3}
+
+
+def test_later_fragments_go_where_the_first_one_goes(talk) -> None:
+    """A later fragment passes by a rule about ports, and leaves its connection as it is."""
+    source, target, packet = web(talk, "d", "c")
+    fragment = _tracked_as(talk, packet)
+    assert arrives(talk, source, target, packet)
+    assert arrives(talk, source, target, fragment)
+    assert arrives(talk, target, source, back(packet))
+
+
+def _tracked_as(lab: Lab, packet: dict[str, int]) -> dict[str, int]:
+    """A later fragment, of which the tracker knows the whole packet."""
+    fragment = later(packet)
+    for host in lab.hosts:
+        lab.trackers.setdefault(host, Tracker()).whole[tuple(sorted(fragment.items()))] = packet
+    return fragment
+
+
+def test_errors_about_a_connection_pass_as_long_as_it_does(talk) -> None:
+    """An ICMP error about a connection passes both ways; one about nothing does not, nor one about what has ended."""
+    source, target, packet = web(talk, "d", "c")
+
+    def error(about: dict[str, int], sender: str, receiver: str) -> bool:
+        _, _, head = packet_of(talk, ((sender, receiver), 4, 0, 0, 8, 0))
+        return arrives(talk, sender, receiver, {**head, "icmpv4_type": 3, "about": about})
+
+    assert not error(packet, target, source)
+    assert arrives(talk, source, target, packet)
+    assert error(packet, target, source)
+    assert error(back(packet), source, target)
+    talk.do(DeleteSecurityRule("r1"))
+    assert not arrives(talk, source, target, packet)
+    assert not error(packet, target, source)
+
+
+def test_a_lane_begins_without_connections(talk) -> None:
+    """A port that gets the OpenFlow port of another one does not go on with its connections."""
+    source, target, packet = web(talk, "d", "c")
+    assert arrives(talk, source, target, packet)
+    assert talk.trackers["h2"].marks
+    ofport = talk.world.attachments["h2", "c"]
+    talk.do(Unplugged(HostName("h2"), "c"))
+    talk.do(CreatePort("e", "p", "net", mac=Mac(0x02_00_00_00_00_0E), host=HostName("h2"), security_groups=("g0",)))
+    talk.do(Plugged(HostName("h2"), "e", ofport))
+    assert not talk.trackers["h2"].marks
 
 
 def test_one_more_member_touches_only_those_who_name_its_group(talk) -> None:

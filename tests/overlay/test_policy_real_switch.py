@@ -13,6 +13,7 @@ import pytest
 
 from overlay.changes import Confirmed, CreateNetwork, CreatePort, CreateSubnet, HostSeen, Plugged
 from overlay.compile import Compiler, Delta, units_of
+from overlay.pipeline import METERS
 from overlay.policy.changes import CreateSecurityGroup, CreateSecurityRule, DeleteSecurityRule
 from overlay.policy.values import Direction
 from overlay.tables.names import CookieKind
@@ -65,9 +66,9 @@ def tcp(source: str, target: str, ports: tuple[int, int], flags: int, numbers: t
     return four(6, body[:16] + struct.pack("!H", frames.checksum(pseudo + body)) + body[18:], source, target)
 
 
-def udp(source: str, target: str, ports: tuple[int, int]) -> bytes:
-    """A UDP datagram without data or checksum."""
-    return four(17, struct.pack("!HHHH", *ports, 8, 0), source, target)
+def udp(source: str, target: str, ports: tuple[int, int], data: bytes = b"") -> bytes:
+    """A UDP datagram without a checksum."""
+    return four(17, struct.pack("!HHHH", *ports, 8 + len(data), 0) + data, source, target)
 
 
 def icmp(source: str, target: str, kind: int, code: int = 0) -> bytes:
@@ -92,6 +93,17 @@ def icmp6(source: str, target: str, kind: int) -> bytes:
 
 def _pseudo(source: str, target: str, protocol: int, body: bytes) -> bytes:
     return IP6[source].to_bytes(16) + IP6[target].to_bytes(16) + struct.pack("!II", len(body), protocol)
+
+
+def fragments(frame: bytes, size: int = 1400) -> list[bytes]:
+    """The two fragments of an IPv4 frame, of which the second has no ports."""
+    head, body = frame[14:34], frame[34:]
+    parts = []
+    for offset, part in ((0, body[:size]), (size, body[size:])):
+        flags = (0x2000 if offset == 0 else 0) | offset // 8
+        fresh = head[:2] + struct.pack("!HHH", 20 + len(part), 77, flags) + head[8:10] + b"\0\0" + head[12:]
+        parts.append(frame[:14] + fresh[:10] + struct.pack("!H", frames.checksum(fresh)) + fresh[12:] + part)
+    return parts
 
 
 class Place:
@@ -138,10 +150,17 @@ class Place:
         while select.select([self.switch.files[target]], [], [], 0)[0]:
             os.read(self.switch.files[target], 2000)
         os.write(self.switch.files[source], frame)
-        while select.select([self.switch.files[target]], [], [], 0.3)[0]:
+        while select.select([self.switch.files[target]], [], [], 0.6)[0]:
             if os.read(self.switch.files[target], 2000) == frame:
                 return True
         return False
+
+    def all_heard(self, target: str) -> list[bytes]:
+        """All that a machine hears until it is quiet."""
+        heard = []
+        while select.select([self.switch.files[target]], [], [], 0.6)[0]:
+            heard.append(os.read(self.switch.files[target], 2000))
+        return heard
 
     def refused(self, kind: CookieKind) -> int:
         """How many packets were counted as refused."""
@@ -156,7 +175,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     it = Switch(tmp_path_factory.mktemp("ovs"), f"ovp-{os.getpid()}")
     try:
         it.start()
-        it.ofctl("add-meter", "meter=1,pktps,burst,band=type=drop,rate=100,burst_size=20")
+        for meter in METERS:
+            it.add(meter)
         yield Place(it)
     finally:
         it.stop()
@@ -211,6 +231,21 @@ def test_a_connection_ends_with_its_rule(place: Place) -> None:
     assert not place.hears("b", "a", tcp("b", "a", (443, 3001), ACK, (501, 101)))
     assert place.hears("a", "b", tcp("a", "b", (3001, 80), ACK, (101, 501)))
     assert place.hears("b", "a", tcp("b", "a", (80, 3001), ACK, (501, 101)))
+
+
+def test_fragments_pass_as_their_first_one_does(place: Place) -> None:
+    """A datagram in two fragments arrives if its port is allowed, and its connection goes on; another one does not."""
+    for port, allowed in ((53, True), (54, False)):
+        for _ in range(2):
+            first, second = fragments(udp("a", "b", (5001, port), bytes(2000)))
+            assert not place.hears("a", "b", first)  # the switch waits for the other one
+            while select.select([place.switch.files["b"]], [], [], 0)[0]:
+                os.read(place.switch.files["b"], 2000)
+            os.write(place.switch.files["a"], second)
+            heard = place.all_heard("b")
+            assert (first in heard) == allowed
+            assert not allowed or second in heard
+        assert place.hears("a", "b", udp("a", "b", (5001, port))) == allowed
 
 
 def test_broadcast_passes_the_receivers_policy(place: Place) -> None:

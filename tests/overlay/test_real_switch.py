@@ -119,6 +119,7 @@ class Switch:
             *("protocols=OpenFlow15", "--", "add-port", "ovt-int", "vx", "--", "set", "interface", "vx", "type=vxlan"),
             *("ofport_request=1", "options:remote_ip=flow", "options:key=flow", "options:local_ip=127.0.0.1"),
         )
+        self.ofctl("set-frags", "nx-match")  # as a session does
         for name, number in TAPS.items():
             tap = f"ovt-{name}"
             self.inside("ip", "tuntap", "add", tap, "mode", "tap")

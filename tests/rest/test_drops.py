@@ -35,5 +35,5 @@ def test_a_port_that_is_plugged_nowhere_drops_nothing(blue) -> None:
     port = blue.make("port", network_id=blue.make("network")["id"])
     found = blue("GET", f"/v1/ports/{port['id']}/drops").body["drops"]
     assert {each["reason"]: each["packets"] for each in found} == dict.fromkeys(
-        ("spoofed", "silenced", "refused_out", "refused_in"), 0
+        ("spoofed", "silenced", "rogue", "refused_out", "refused_in"), 0
     )

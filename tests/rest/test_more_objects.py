@@ -18,6 +18,7 @@ CHECKS = {
     ),
     "binding-extended": lambda op: op("GET", f"/v2.0/ports/{_bound(op)}/bindings").body["bindings"],
     "default-subnetpools": lambda op: _cut(op, use_default_subnetpool=True, ip_version=4),
+    "dns-integration": lambda op: op.make("port", network_id=_net(op), dns_name="web")["dns_assignment"] == [],
     "empty-string-filtering": lambda op: _net(op) and op("GET", "/v2.0/networks?description=").body["networks"],
     "filter-validation": lambda op: op("GET", "/v2.0/networks?colour=red").status == 400,
     "ip-substring-filtering": lambda op: op("GET", "/v2.0/ports?fixed_ips=ip_address_substr=10.").status == 200,
