@@ -68,7 +68,18 @@ def subnets() -> Facts:
         host_routes=[{"destination": "10.9.0.0/16", "nexthop": "10.0.0.5"}],
         allocation_pools=[{"start": "10.0.0.10", "end": "10.0.0.20"}],
     )
-    six = net.create_subnet(network_id=one.id, name="six", ip_version=6, cidr="2001:db8::/64", gateway_ip=None)
+    six = net.create_subnet(
+        network_id=one.id,
+        name="six",
+        ip_version=6,
+        cidr="2001:db8::/64",
+        gateway_ip=None,
+        ipv6_ra_mode="slaac",
+        ipv6_address_mode="slaac",
+    )
+    option = {"opt_name": "mtu", "opt_value": "1400"}
+    told = net.create_port(network_id=one.id, name="told", extra_dhcp_opts=[option])
+    untold = net.update_port(told.id, extra_dhcp_opts=[{**option, "opt_value": None}])
     changed = net.update_subnet(made.id, gateway_ip="10.0.0.1", dns_nameservers=[], name="4")
     pool = net.create_subnet_pool(name="pool", prefixes=["10.64.0.0/16"], default_prefix_length=26)
     grown = net.update_subnet_pool(pool, prefixes=["10.64.0.0/16", "10.66.0.0/16"], default_prefix_length=27)
@@ -77,6 +88,7 @@ def subnets() -> Facts:
         "made": [made.cidr, made.gateway_ip, made.is_dhcp_enabled, made.dns_nameservers, made.allocation_pools],
         "routes": made.host_routes,
         "six": [six.ip_version, six.gateway_ip, six.ipv6_ra_mode],
+        "told": [told.extra_dhcp_opts, untold.extra_dhcp_opts],
         "changed": [changed.gateway_ip, changed.dns_nameservers, changed.name],
         "found": net.find_subnet("4").id == made.id,
         "of six": names(net.subnets(ip_version=6)),
@@ -87,6 +99,7 @@ def subnets() -> Facts:
         "network": sorted(net.get_network(one.id).subnet_ids) == sorted([made.id, six.id, cut.id]),
         "in use": trying(lambda: net.delete_subnet_pool(pool, ignore_missing=False))[:2],
     }
+    net.delete_port(told)
     net.delete_network(one)
     net.delete_subnet_pool(pool)
     return {**facts, "left": [names(net.subnets()), names(net.subnet_pools())]}
@@ -371,6 +384,30 @@ def quotas(project: str) -> Facts:
     facts["default"] = net.get_quota_default(project).networks == net.get_quota(project).networks
     facts["reset"] = net.get_quota(project).networks > 1
     net.delete_network(made)
+    return facts
+
+
+def mirrors() -> Facts:
+    """Have a port's frames copied to another one, look at it, and have it end."""
+    one = net.create_network(name="one")
+    watcher, source = (net.create_port(network_id=one.id, name=name) for name in ("watcher", "source"))
+    service = net.create_tap_service(name="watch", port_id=watcher.id)
+    wish = {"tap_service_id": service.id, "source_port": source.id}
+    flow = net.create_tap_flow(name="flow", direction="BOTH", **wish)
+    facts = {
+        "made": [service.name, service.port_id == watcher.id, service.status],
+        "flow": [flow.direction, flow.source_port == source.id, flow.tap_service_id == service.id, flow.status],
+        "found": [net.find_tap_service("watch").id == service.id, net.find_tap_flow("flow").id == flow.id],
+        "renamed": [net.update_tap_service(service, name="w").name, net.update_tap_flow(flow, name="f").name],
+        "listed": [names(net.tap_services(port_id=watcher.id)), names(net.tap_flows(direction="IN"))],
+        "itself": trying(lambda: net.create_tap_flow(direction="IN", **{**wish, "source_port": watcher.id}))[:2],
+        "vlans": trying(lambda: net.create_tap_flow(direction="IN", vlan_filter="1-5", **wish))[:2],
+    }
+    net.delete_tap_service(service, ignore_missing=False)
+    facts["gone"] = trying(lambda: net.get_tap_flow(flow.id))[:2]
+    net.delete_port(watcher)
+    net.delete_port(source)
+    net.delete_network(one)
     return facts
 
 
