@@ -227,6 +227,7 @@ class Desk(FabricDesk):
                 host.datapath_id,
                 connected=self._owner.hypervisors.is_connected(name),
                 tunnel_port=host.tunnel_port,
+                kind=host.kind,
                 ports=len(self.world.ports_on_host(name)),
                 problems=problems.get(name, ()),
             )

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import InstanceOf, PlainSerializer, WithJsonSchema
 
-from overlay.values import DatapathId, HostName, Mac
+from overlay.values import DatapathId, HostKind, HostName, Mac
 
 Dpid: TypeAlias = Annotated[
     InstanceOf[DatapathId],
@@ -307,7 +307,7 @@ class DifferenceView:
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """A hypervisor: ``connected`` is its br-int's OpenFlow session, ``problems`` are sentences for its operator."""
+    """A hypervisor: ``connected`` is its bridge's OpenFlow session, ``problems`` are sentences for its operator."""
 
     name: HostId
     la: IPv4Address
@@ -317,6 +317,8 @@ class HostView:
     ports: int
     """How many ports are homed here."""
     problems: tuple[str, ...] = ()
+    kind: HostKind = HostKind.HYPERVISOR
+    """Or ``edge``: an edge switch, to the machines that are wired to it."""
 
 
 @dataclass(frozen=True, slots=True)
