@@ -22,6 +22,7 @@ from overlay.changes import (
     DeleteShare,
     DeleteSubnet,
     DeleteSubnetPool,
+    DocumentKind,
     Outcome,
     Unit,
 )
@@ -58,6 +59,9 @@ Removal: TypeAlias = (
 
 BULK_MOST: Final = 10_000
 """The most objects in one request (the size limit of a body is usually met before)."""
+
+_STAYS: Final = frozenset({DocumentKind.SECURITY_GROUP, DocumentKind.SECURITY_RULE})
+"""Of what is there still after a refusal, if it was not taken back."""
 
 SLICE: Final = 16
 """How many of them are made, or sent, without a pause."""
@@ -128,9 +132,13 @@ class Bulk:
             raise Conflict("what they belong to was deleted before all were made", field="network_id")
 
     def to_store(self) -> Outcome:
-        """What is to be stored and told of, in one commit."""
+        """What is to be stored and told of, in one commit.
+
+        A default group that a port has brought stays, whatever becomes of the port: others may be in it by now.
+        """
         if self.refusal:
-            return Outcome()
+            made = (document for outcome in self._outcomes for document in outcome.documents)
+            return Outcome(documents=tuple(document for document in made if document.kind in _STAYS))
         return Outcome(
             documents=tuple(document for outcome in self._outcomes for document in outcome.documents),
             notices=tuple(notice for outcome in self._outcomes for notice in outcome.notices),

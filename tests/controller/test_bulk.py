@@ -6,8 +6,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from controller.bulk import Creation, apply_all
+from controller.bulk import Bulk, Creation, apply_all
 from overlay.changes import CreateNetwork, CreatePort, CreateShare, CreateSubnet, CreateSubnetPool, DeletePort
+from overlay.policy.changes import CreateSecurityGroup, MakeDefaultGroup
 from overlay.refusals import Refusal
 from overlay.values import Mac, Shareable
 from overlay.world import World
@@ -32,6 +33,21 @@ def test_all_are_made() -> None:
         ("subnet", "s"),
         ("port", "p"),
     ]
+
+
+def test_a_default_group_stays_and_is_stored() -> None:
+    """What a refused port has brought into the world with it is in the store as well, as others may use it by now."""
+    world = World()
+    world.apply(CreateNetwork("n", "a"), 1.0)
+    default = MakeDefaultGroup("a", "default", ("1", "2", "3", "4"))
+    first = CreatePort("p", "a", "n", mac=Mac(1), default_group=default)
+    bulk = Bulk((CreateSecurityGroup("g", "a", ("g4", "g6")), first, CreatePort("q", "a", "n", mac=Mac(1))))
+    while not bulk.decided:
+        bulk.step(world, lambda: 2.0)
+    assert bulk.refusal is not None
+    kept = {document.id: document for document in bulk.to_store().documents}
+    assert {id_ for id_, document in kept.items() if document.body is not None} == {"default", "1", "2", "3", "4"}
+    assert [document.id for document in world.documents()] == ["n", "default", "1", "2", "3", "4"]
 
 
 def test_or_none() -> None:
