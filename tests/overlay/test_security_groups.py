@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_network
 
 import pytest
 
@@ -13,8 +13,12 @@ from overlay.changes import (
     CreatePort,
     DeletePort,
     DocumentKind,
+    HostSeen,
+    Plugged,
     SetQuota,
     SetTags,
+    Unit,
+    UnitKind,
     UpdateNetwork,
     UpdatePort,
 )
@@ -33,7 +37,7 @@ from overlay.policy.changes import (
 )
 from overlay.policy.values import Direction
 from overlay.refusals import Refusal
-from overlay.values import AddressPair, Countable, Mac
+from overlay.values import AddressPair, Countable, DatapathId, Host, HostName, Mac
 from overlay.world import World
 
 IN, OUT = Direction.INGRESS, Direction.EGRESS
@@ -363,3 +367,26 @@ _RULE = CreateSecurityRule("new", "a", "g", IN)
 def test_refused(world: World, change: Change, answer: tuple[int, str, str]) -> None:
     """What contradicts itself, names what is not there or another's, or was said already, changes nothing."""
     assert refused(world, change) == answer
+
+
+def test_many_rules_soil_a_member_once(world: World) -> None:
+    """Rules about several remote ends, made at once, have each plugged port of their group compiled anew, once."""
+    host = HostName("h1")
+    world.apply(HostSeen(Host(host, IPv4Address("10.0.1.11"), DatapathId(1), 1)), 6.0)
+    world.apply(UpdatePort("p", host=host), 6.0)
+    world.apply(Plugged(host, "p", 2), 6.0)
+    rules = tuple(CreateSecurityRule(f"r{net}", "a", "g", IN, 4, 6, remote_prefix=net) for net in (TEN, ELEVEN))
+    dirty = world.apply(CreateSecurityRules(rules), 7.0).dirty
+    assert Unit(host, UnitKind.PORT, "p") in dirty
+    assert {unit.kind for unit in dirty} == {UnitKind.PORT, UnitKind.PEER, UnitKind.CLAUSE, UnitKind.SERVICE}
+
+
+def test_a_group_that_leaves_a_host_leaves_the_others_there(world: World) -> None:
+    """Which groups a host has is followed group by group."""
+    host = HostName("h1")
+    world.apply(HostSeen(Host(host, IPv4Address("10.0.1.11"), DatapathId(1), 1)), 6.0)
+    world.apply(CreatePort("q", "a", "n", mac=Mac(2), host=host, security_groups=("h",)), 6.0)
+    world.apply(UpdatePort("p", host=host), 6.0)
+    assert set(world.policy.presence.groups(host, "n")) == {"g", "h"}
+    world.apply(UpdatePort("p", security_groups=()), 7.0)
+    assert set(world.policy.presence.groups(host, "n")) == {"h"}
