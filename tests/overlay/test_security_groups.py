@@ -387,6 +387,8 @@ def test_a_group_that_leaves_a_host_leaves_the_others_there(world: World) -> Non
     world.apply(HostSeen(Host(host, IPv4Address("10.0.1.11"), DatapathId(1), 1)), 6.0)
     world.apply(CreatePort("q", "a", "n", mac=Mac(2), host=host, security_groups=("h",)), 6.0)
     world.apply(UpdatePort("p", host=host), 6.0)
+    for ofport, port in enumerate("pq", start=2):
+        world.apply(Plugged(host, port, ofport), 6.0)
     assert set(world.policy.presence.groups(host, "n")) == {"g", "h"}
     world.apply(UpdatePort("p", security_groups=()), 7.0)
     assert set(world.policy.presence.groups(host, "n")) == {"h"}
