@@ -17,7 +17,7 @@ import click
 from topologies import drawing, overrides
 from topologies.client import ROOT, LabClient
 from topologies.errors import LabError, NoSuchLab, NoSuchNode, TopologyError
-from topologies.orders import LabStatus, ServerStatus, Trigger, VmStatus
+from topologies.orders import Configure, LabStatus, ServerStatus, Trigger, VmStatus
 from topologies.registry import TOPOLOGIES, make, parameters
 from topologies.underlay import UnderlayTopo
 
@@ -173,30 +173,28 @@ def vm() -> None:
 @click.option("--mac", default="", help="Without a controller: the machine's MAC.")
 @click.option("--address", "addresses", multiple=True, help="Without a controller: an address, such as 10.1.0.5/24.")
 @click.option("--vlan", "vlans", multiple=True, metavar="VID=PORT", help="A VLAN on its card, and the sub-port's id.")
+@click.option(
+    "--configure",
+    type=click.Choice([str(each) for each in Configure]),
+    default=str(Configure.STATIC),
+    show_default=True,
+    help="How it gets its addresses.",
+)
+@click.option("--dhcp", is_flag=True, help="The same as --configure dhcp.")
 @click.pass_obj
 def add(  # noqa: PLR0917  (click hands over what the options say)
     lab: LabClient,
+    /,
     name: str,
     host: str,
-    port_id: str,
-    network: str,
-    project: str,
-    mac: str,
-    addresses: tuple[str, ...],
     vlans: tuple[str, ...],
+    configure: str,
+    dhcp: bool,
+    **options: Any,
 ) -> None:
     """Start a virtual machine."""
-    machine = lab.vm_add(
-        name,
-        host,
-        port_id=port_id,
-        network=network,
-        project=project,
-        mac=mac,
-        addresses=addresses,
-        vlans=_vlans(vlans),
-    )
-    _print_vm(machine)
+    how = Configure.DHCP if dhcp else configure
+    _print_vm(lab.vm_add(name, host, vlans=_vlans(vlans), configure=how, **options))
 
 
 def _vlans(words: tuple[str, ...]) -> list[tuple[int, str]]:

@@ -25,6 +25,7 @@ from topologies.lab import design, plan
 from topologies.orders import (
     INTERRUPT,
     SOCKET,
+    Configure,
     ControllerPower,
     Done,
     Down,
@@ -259,14 +260,20 @@ class LabClient:
         mac: str = "",
         addresses: Sequence[str] = (),
         wait: bool = True,
+        configure: str = Configure.STATIC,
         vlans: Sequence[tuple[int, str]] = (),
     ) -> VmStatus:
         """Start a virtual machine on a hypervisor; returns when its port is ACTIVE (if ``wait``).
 
         :param port_id: its port; or ``network`` (id or name, of ``project``): the lab makes a port in it.
         :param mac: and ``addresses`` (with prefix length): only in a lab without a controller.
+        :param configure: how it gets its addresses, see :class:`~topologies.orders.Configure`.
         :param vlans: its VLANs, each with a port that is a sub-port of its own port's trunk.
         """
+        try:
+            chosen = Configure(configure)
+        except ValueError:
+            raise TopologyError(f"configure: {configure!r} is not one of {', '.join(Configure)}", "configure") from None
         order = VmAdd(
             name=name,
             host=host,
@@ -276,6 +283,7 @@ class LabClient:
             mac=mac,
             addresses=tuple(addresses),
             wait=wait,
+            configure=chosen,
             vlans=tuple(vlans),
         )
         status: VmStatus = self._ask(order, VmStatus)

@@ -21,8 +21,31 @@ from topologies.controlplane import ControlPlane
 from topologies.errors import LabError, NoSuchNode, TopologyError
 from topologies.network import LabNet
 from topologies.nodes import Hypervisor, VirtualMachine
-from topologies.orders import MoveReport, Trigger, VmAdd, VmMove, VmStatus
+from topologies.orders import Configure, MoveReport, Trigger, VmAdd, VmMove, VmStatus
 from topologies.rest import Rest, RestError
+
+_DHCP_SCRIPT: Final = """\
+#!/bin/sh
+case "$1" in
+deconfig)
+    ip -4 address flush dev "$interface"
+    ;;
+bound|renew)
+    ip address replace "$ip/$mask" ${broadcast:+broadcast "$broadcast"} dev "$interface"
+    [ -z "$mtu" ] || ip link set dev "$interface" mtu "$mtu"
+    if [ -n "$staticroutes" ]; then
+        set -- $staticroutes
+        while [ $# -ge 2 ]; do
+            ip route replace "$1" via "$2" dev "$interface"
+            shift 2
+        done
+    elif [ -n "$router" ]; then
+        ip route replace default via "${router%% *}" dev "$interface"
+    fi
+    ;;
+esac
+"""
+"""What udhcpc was told is in variables: see its manual page."""
 
 _READY_SECONDS: Final = 30.0
 _BRIDGE_SECONDS: Final = 20.0
@@ -123,7 +146,10 @@ class Guests:
             node, card, order.host, wanted.port_id, tap, wanted.mac, wanted.addresses, made_port=wanted.made_port
         )
         try:
-            node.number(list(wanted.addresses), wanted.gateway)
+            if order.configure is Configure.STATIC:
+                node.number(list(wanted.addresses), wanted.gateway)
+            else:
+                node.number([], None)
             for vlan in wanted.vlans:
                 card.add_vlan(vlan.vid, vlan.mac, vlan.mtu)
                 node.number_vlan(vlan.vid, list(vlan.addresses))
@@ -132,12 +158,21 @@ class Guests:
             hypervisor.plug(tap, wanted.port_id, wanted.mac)
             if self._control is not None and order.wait:
                 self._await_active(guest, wanted.vlans)
+            if order.configure is Configure.DHCP:
+                node.ask(self._dhcp_script())
         except LabError:
             self._end(guest)
             raise
         self._guests[order.name] = guest
         self._net.hosts.append(node)
         return self.status(guest)
+
+    def _dhcp_script(self) -> Path:
+        """What udhcpc calls: it changes nothing but eth0, since machines share the file system with everybody else."""
+        script = self._directory / "udhcpc.sh"
+        script.write_text(_DHCP_SCRIPT, encoding="utf-8")
+        script.chmod(0o755)
+        return script
 
     def _wanted(self, order: VmAdd) -> _Wanted:
         if self._control is None:

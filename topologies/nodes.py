@@ -19,6 +19,9 @@ from topologies.ovs import OvsNode
 from topologies.pki import Pki
 from topologies.wiring import FABRIC_MTU, GuestIntf
 
+_DISCOVERS: Final = 10
+"""How often a machine asks for an address, once a second."""
+
 OPENFLOW_PORT: Final = 6653
 OVSDB_PORT: Final = 6640
 _OUTER_END: Final = "la0"
@@ -219,6 +222,16 @@ class VirtualMachine(Node):  # type: ignore[misc]
         first = next((each for each in addresses if ":" not in each), None)
         if first:
             card.ip, card.prefixLen = first.split("/")
+
+    def ask(self, script: Path) -> None:
+        """Let a DHCP client configure eth0, and go on doing so.
+
+        :param script: what udhcpc calls with what it was told.
+        :raises LabError: if nobody answers.
+        """
+        told = str(self.cmd(f"udhcpc -n -t {_DISCOVERS} -T 1 -i eth0 -s {script} 2>&1; echo status=$?")).strip()
+        if not told.endswith("status=0"):
+            raise LabError(f"{self.name}: no address by DHCP: {told}")
 
     def number_vlan(self, vid: int, addresses: list[str]) -> None:
         """Likewise the interface of a VLAN."""

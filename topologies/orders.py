@@ -26,6 +26,17 @@ class Trigger(StrEnum):
     """Nothing is asked; the port appears at the target and announces itself; the source is unplugged later."""
 
 
+class Configure(StrEnum):
+    """How a machine's card gets its addresses."""
+
+    STATIC = "static"
+    """The lab gives it those of its port."""
+    NONE = "none"
+    """Nobody does; IPv6 configures itself, if its network tells it how to."""
+    DHCP = "dhcp"
+    """By udhcpc, which runs in the machine from then on."""
+
+
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 
@@ -54,6 +65,7 @@ class VmAdd:
     """Answer only when the controller reports the port ACTIVE, and those of the VLANs."""
     vlans: tuple[tuple[int, str], ...] = ()
     """VLANs that the machine has on its card (``eth0.100``), each with its port: a sub-port of the card's port."""
+    configure: Configure = Configure.STATIC
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ class Advertiser(Rounds):
 
     def activated(self, port_id: str) -> None:
         """A port is active."""
-        if self._world.offer(self._world.ports[port_id].network_id).advertises:
+        port = self._world.ports.get(port_id)
+        if port is not None and self._world.offer(port.network_id).advertises:
             super().activated(port_id)
 
     def advertisements(self, now: float) -> Iterator[tuple[HostName, str, bytes]]:

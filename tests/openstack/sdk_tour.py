@@ -68,7 +68,18 @@ def subnets() -> Facts:
         host_routes=[{"destination": "10.9.0.0/16", "nexthop": "10.0.0.5"}],
         allocation_pools=[{"start": "10.0.0.10", "end": "10.0.0.20"}],
     )
-    six = net.create_subnet(network_id=one.id, name="six", ip_version=6, cidr="2001:db8::/64", gateway_ip=None)
+    six = net.create_subnet(
+        network_id=one.id,
+        name="six",
+        ip_version=6,
+        cidr="2001:db8::/64",
+        gateway_ip=None,
+        ipv6_ra_mode="slaac",
+        ipv6_address_mode="slaac",
+    )
+    option = {"opt_name": "mtu", "opt_value": "1400"}
+    told = net.create_port(network_id=one.id, name="told", extra_dhcp_opts=[option])
+    untold = net.update_port(told.id, extra_dhcp_opts=[{**option, "opt_value": None}])
     changed = net.update_subnet(made.id, gateway_ip="10.0.0.1", dns_nameservers=[], name="4")
     pool = net.create_subnet_pool(name="pool", prefixes=["10.64.0.0/16"], default_prefix_length=26)
     grown = net.update_subnet_pool(pool, prefixes=["10.64.0.0/16", "10.66.0.0/16"], default_prefix_length=27)
@@ -77,6 +88,7 @@ def subnets() -> Facts:
         "made": [made.cidr, made.gateway_ip, made.is_dhcp_enabled, made.dns_nameservers, made.allocation_pools],
         "routes": made.host_routes,
         "six": [six.ip_version, six.gateway_ip, six.ipv6_ra_mode],
+        "told": [told.extra_dhcp_opts, untold.extra_dhcp_opts],
         "changed": [changed.gateway_ip, changed.dns_nameservers, changed.name],
         "found": net.find_subnet("4").id == made.id,
         "of six": names(net.subnets(ip_version=6)),
@@ -87,6 +99,7 @@ def subnets() -> Facts:
         "network": sorted(net.get_network(one.id).subnet_ids) == sorted([made.id, six.id, cut.id]),
         "in use": trying(lambda: net.delete_subnet_pool(pool, ignore_missing=False))[:2],
     }
+    net.delete_port(told)
     net.delete_network(one)
     net.delete_subnet_pool(pool)
     return {**facts, "left": [names(net.subnets()), names(net.subnet_pools())]}
@@ -159,6 +172,41 @@ def tags() -> Facts:
         net.delete_network(each)
     net.delete_subnet_pool(pool)
     return facts
+
+
+def trunks() -> Facts:
+    """Make a trunk, give it VLANs and take one away, change it, and delete it."""
+    one = net.create_network(name="one")
+    parent, first, second = (net.create_port(network_id=one.id, name=name) for name in ("parent", "first", "second"))
+
+    def vlan(port: Any, vid: int) -> dict[str, Any]:
+        return {"port_id": port.id, "segmentation_type": "vlan", "segmentation_id": vid}
+
+    made = net.create_trunk(name="trunk", port_id=parent.id, sub_ports=[vlan(first, 7)])
+    twice = trying(lambda: net.add_trunk_subports(made, [vlan(second, 7)]))[:2]
+    net.add_trunk_subports(made, [vlan(second, 8)])
+    facts = {
+        "made": [made.name, made.status, made.is_admin_state_up, made.port_id == parent.id],
+        "twice": twice,
+        "sub-ports": [[each["segmentation_id"] for each in net.get_trunk_subports(made)["sub_ports"]]],
+        "found": net.find_trunk("trunk").id == made.id,
+        "owner": [net.get_port(second.id).device_owner, net.get_port(second.id).device_id == made.id],
+        "details": len(net.get_port(parent.id).trunk_details["sub_ports"]),
+        "in use": trying(lambda: net.delete_port(second, ignore_missing=False))[:2],
+    }
+    net.delete_trunk_subports(made, [{"port_id": second.id}])
+    facts["fewer"] = len(net.get_trunk(made.id).sub_ports)
+    facts["changed"] = net.update_trunk(made, name="boot", is_admin_state_up=False).is_admin_state_up
+    facts["locked"] = trying(lambda: net.delete_trunk(made.id, ignore_missing=False))[:2]
+    net.update_trunk(made.id, is_admin_state_up=True)
+    net.delete_trunk(made.id)
+    clear = net.create_network(name="clear", is_vlan_transparent=True)
+    facts["clear"] = [clear.is_vlan_transparent, names(net.networks(is_vlan_transparent=True))]
+    for port in (parent, first, second):
+        net.delete_port(port)
+    for each in (one, clear):
+        net.delete_network(each)
+    return {**facts, "left": names(net.trunks())}
 
 
 def revisions() -> Facts:

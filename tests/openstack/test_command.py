@@ -190,14 +190,33 @@ def test_subnets_are_filtered(op: Command, finds: str, finds_not: str) -> None:
 
 
 def test_both_versions_of_ip(op: Command, net: dict[str, Any]) -> None:
-    """A subnet of IPv6, and one without a gateway, are what they were asked to be; DHCP, not there yet, is refused."""
-    six = op.look(f"subnet create --network {net['id']} --subnet-range 2001:db8::/64 --ip-version 6 six")
-    having(six, ip_version=6, gateway_ip="2001:db8::1", cidr="2001:db8::/64")
+    """A subnet of IPv6 with its modes, and one without a gateway, are what they were asked to be; both have DHCP."""
+    six = op.look(
+        f"subnet create --network {net['id']} --subnet-range 2001:db8::/64 --ip-version 6 "
+        "--ipv6-ra-mode slaac --ipv6-address-mode slaac six"
+    )
+    having(six, ip_version=6, gateway_ip="2001:db8::1", cidr="2001:db8::/64", enable_dhcp=True)
+    having(six, ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
     alone = op.look(f"subnet create --network {net['id']} --subnet-range 10.0.2.0/24 --gateway none alone")
-    having(alone, gateway_ip=None)
-    assert "enable_dhcp" in op.refused(f"subnet create --network {net['id']} --subnet-range 10.0.3.0/24 --dhcp never")
+    having(alone, gateway_ip=None, enable_dhcp=True)
+    op("subnet set --no-dhcp alone")
+    having(op.look("subnet show alone"), enable_dhcp=False)
+    modes = "--ip-version 6 --no-dhcp --ipv6-ra-mode slaac"
+    refused = op.refused(f"subnet create --network {net['id']} --subnet-range 2001:db9::/64 {modes} never")
+    assert "enable_dhcp" in refused
     op("subnet delete six alone")
     assert not {"six", "alone", "never"} & op.names("subnet list")
+
+
+def test_ports_say_what_dhcp_is_to_tell(op: Command, net: dict[str, Any]) -> None:
+    """``--extra-dhcp-option`` is kept and shown; one that nobody knows is refused by name."""
+    option = "--extra-dhcp-option name=mtu,value=1400"
+    shown = op.look(f"port create --network {net['id']} {option} --extra-dhcp-option name=wpad,value=x told")
+    assert sorted(each["opt_name"] for each in shown["extra_dhcp_opts"]) == ["mtu", "wpad"]
+    op("port set --extra-dhcp-option name=mtu,value=1300 told")
+    assert {"opt_name": "mtu", "opt_value": "1300", "ip_version": 4} in op.look("port show told")["extra_dhcp_opts"]
+    assert "warp" in op.refused(f"port create --network {net['id']} --extra-dhcp-option name=warp,value=9 never")
+    op("port delete told")
 
 
 def test_subnets_are_cut_of_a_pool(op: Command, red: Command) -> None:
@@ -574,6 +593,37 @@ def test_the_operator_makes_things_for_others(op: Command, red: Command) -> None
 def test_what_is_not_there_is_said_to_be_not_there(op: Command, line: str) -> None:
     """A command for what VL2 does not have fails with one line."""
     assert "could not be found" in op.refused(line)
+
+
+def test_a_trunk_and_its_vlans(op: Command) -> None:
+    """A trunk is made, given VLANs, shown, changed and deleted; a VLAN twice is refused with its number."""
+    for name in ("parent", "one", "two"):
+        op.look(f"network create {name}-net")
+        op.look(f"port create --network {name}-net {name}")
+    vlan = "--subport port={},segmentation-type=vlan,segmentation-id={}"
+    made = op.look(f"network trunk create --parent-port parent {vlan.format('one', 7)} trunk")
+    having(made, name="trunk", status="DOWN", is_admin_state_up=True)
+    assert "7 already in use" in op.refused(f"network trunk set {vlan.format('two', 7)} trunk")
+    assert "parent" in op.refused(f"network trunk set {vlan.format('parent', 8)} trunk")
+    op(f"network trunk set {vlan.format('two', 8)} --description d trunk")
+    listed = op.look("network subport list --trunk trunk")
+    assert sorted(each["Segmentation ID"] for each in listed) == [7, 8]
+    assert op.names("network trunk list") == {"trunk"}
+    assert "subport" in op.refused("port delete two")
+    op("network trunk unset --subport two trunk")
+    op("network trunk set --disable trunk")
+    assert "disabled" in op.refused("network trunk delete trunk")
+    op("network trunk set --enable trunk")
+    op("network trunk delete trunk")
+    for name in ("parent", "one", "two"):
+        op(f"port delete {name}")
+    op("network delete parent-net one-net two-net")
+
+
+def test_a_network_may_carry_tags(op: Command) -> None:
+    """Whether a network is VLAN transparent is said when it is made, and found by."""
+    having(op.look("network create --transparent-vlan clear"), is_vlan_transparent=True)
+    op("network delete clear")
 
 
 def test_everything_goes_in_order(op: Command) -> None:

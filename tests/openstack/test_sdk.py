@@ -45,7 +45,8 @@ def test_subnets_and_pools(tour: Any) -> None:
     assert tour("red", "subnets") == {
         "made": ["10.0.0.0/24", "10.0.0.254", False, ["192.0.2.1"], [{"start": "10.0.0.10", "end": "10.0.0.20"}]],
         "routes": [{"destination": "10.9.0.0/16", "nexthop": "10.0.0.5"}],
-        "six": [6, None, None],
+        "six": [6, None, "slaac"],
+        "told": [[{"opt_name": "mtu", "opt_value": "1400", "ip_version": 4}], []],
         "changed": ["10.0.0.1", [], "4"],
         "found": True,
         "of six": ["six"],
@@ -154,6 +155,24 @@ def test_tags(tour: Any) -> None:
         "any": ["one"],
         "not": ["two"],
         "not any": [],
+    }
+
+
+def test_trunks(tour: Any) -> None:
+    """Trunks and their sub-ports are made, found, shown, changed and deleted; a VLAN twice is refused."""
+    assert tour("red", "trunks") == {
+        "made": ["trunk", "DOWN", True, True],
+        "twice": ["ConflictException", 409],
+        "sub-ports": [[7, 8]],
+        "found": True,
+        "owner": ["trunk:subport", True],
+        "details": 2,
+        "in use": ["ConflictException", 409],
+        "fewer": 1,
+        "changed": False,
+        "locked": ["ConflictException", 409],
+        "clear": [True, ["clear"]],
+        "left": [],
     }
 
 

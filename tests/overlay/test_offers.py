@@ -154,6 +154,7 @@ def test_the_last_subnet_takes_its_services_along(lab: Lab) -> None:
     lab.do(CreateNetwork("other", "p"))
     lab.do(CreatePort("c", "p", "other", mac=Mac(0x02_00_00_00_00_09), host=H1))
     lab.plug(H1, "c")
+    lab.do(CreatePort("unplugged", "p", "other", mac=Mac(0x02_00_00_00_00_0A), host=H1))
     asked = {**solicit(lab), "eth_src": int(lab.mac("c")), "ipv6_src": link_local(lab.mac("c"))}
     assert lab.send(H1, "c", asked) == []
     lab.do(CreateSubnet("s", "p", "other", ip_network("2001:dba::/64"), dhcp=True, ipv6_address_mode=mode))
