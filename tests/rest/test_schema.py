@@ -45,7 +45,14 @@ def known(edge, op, blue) -> dict[str, list[Any]]:
         policy = {"object_type": "network", "object_id": network, "action": "access_as_shared", "target_tenant": "red"}
         share = who("POST", "/v2.0/rbac-policies", {"rbac_policy": policy})
         assert share.status == 201, share
+        watcher = who.make("port", network_id=network, name="w")["id"]
+        asked = {"tap_service": {"port_id": watcher}}
+        service = who("POST", "/v2.0/taas/tap_services", asked).body["tap_service"]["id"]
+        wish = {"tap_flow": {"tap_service_id": service, "source_port": port, "direction": "BOTH"}}
         ids = {
+            "tap_service_id": service,
+            "tap_flow_id": who("POST", "/v2.0/taas/tap_flows", wish).body["tap_flow"]["id"],
+            "source_port": port,
             "network_id": network,
             "subnet_id": subnet,
             "port_id": port,
