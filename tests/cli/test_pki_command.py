@@ -62,7 +62,7 @@ def test_a_hosts_commands(pki, tmp_path: Path) -> None:
 
 
 def test_names_say_who_it_may_be(pki, tmp_path: Path) -> None:
-    """A hypervisor's certificate gives it its name; a switch's its datapath id, and its own name only if it is an edge."""
+    """A certificate gives a hypervisor its name, a switch its datapath id, and its name too if it is an edge."""
     pki("init")
     pki("host", "h1", "10.0.0.5", "tor1=00000000000300AB")
     assert certificates.facts((tmp_path / "pki/hosts/h1.pem").read_bytes()).names == ("h1",)
