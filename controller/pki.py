@@ -46,18 +46,22 @@ class Machine:
 
     :param name: how people call it.
     :param datapath: the datapath id of a fabric switch; None for a hypervisor, which is known by its name.
+    :param edge: whether the fabric switch may be the tunnel endpoint of machines, too, by its name.
     """
 
     name: HostName
     datapath: DatapathId | None = None
+    edge: bool = False
 
     @property
     def identities(self) -> tuple[str, ...]:
-        """The names that its certificate gives it: a fabric switch may be a tunnel endpoint, too, by its own name."""
-        return (str(self.name),) if self.datapath is None else (str(self.datapath), str(self.name))
+        """The names that its certificate gives it."""
+        if self.datapath is None:
+            return (str(self.name),)
+        return (str(self.datapath), str(self.name)) if self.edge else (str(self.datapath),)
 
 
-def machine_named(text: str) -> Machine:
+def machine_named(text: str, *, edge: bool = False) -> Machine:
     """Read ``NAME`` of a hypervisor, or ``NAME=DATAPATH-ID`` of a fabric switch.
 
     :raises PkiError: when it is neither.
@@ -68,7 +72,7 @@ def machine_named(text: str) -> Machine:
     if not sign and _DATAPATH.fullmatch(name):
         raise PkiError(f"NAME: {name} reads like a datapath id; say NAME=DATAPATH-ID of a fabric switch")
     try:
-        return Machine(HostName.parse(name, "NAME"), DatapathId.parse(datapath, name) if sign else None)
+        return Machine(HostName.parse(name, "NAME"), DatapathId.parse(datapath, name) if sign else None, edge=edge)
     except Refusal as refusal:
         raise PkiError(refusal.message) from refusal
 

@@ -73,13 +73,16 @@ def init(directory: Path, names: tuple[str, ...], days: int, force: bool) -> Non
 @click.argument("machines", nargs=-1, required=True, metavar="NAME[=DATAPATH-ID]…")
 @_dir
 @click.option("--controller", default="CONTROLLER", help="The controller's address, for the commands that are printed.")
+@click.option("--edge", is_flag=True, help="Machines are wired to these fabric switches, which may be hosts to them.")
 @_days
 @_force
-def host(machines: tuple[str, ...], directory: Path, controller: str, days: int, force: bool) -> None:
+def host(  # noqa: PLR0917  (click hands over what the options say)
+    machines: tuple[str, ...], directory: Path, controller: str, edge: bool, days: int, force: bool
+) -> None:
     """Make a certificate and key for a hypervisor (NAME) or a fabric switch (NAME=DATAPATH-ID)."""
     pki = Pki(directory.absolute())
     # All names are read before the first file is written.
-    for machine in tuple(map(machine_named, machines)):
+    for machine in tuple(machine_named(machine, edge=edge) for machine in machines):
         place = pki.add(machine, datetime.now(UTC), days=days, force=force)
         for line in _for_machine(pki, machine, place, controller):
             click.echo(line)

@@ -102,8 +102,10 @@ class Lab:
             self.net.join_management()
         site = self.net.site
         if site.pki is not None:
-            switches = (f"{node.name}={node.dpid}" for node in self.net.switches)
-            site.pki.make(site.controller, [*switches, *(node.name for node in self.net.hypervisors)])
+            names = {node: f"{node.name}={node.dpid}" for node in self.net.switches}
+            others = [names[node] for node in names if not node.prefix]
+            machines = [*others, *(node.name for node in self.net.hypervisors)]
+            site.pki.make(site.controller, machines, [names[node] for node in names if node.prefix])
         self.control = (
             ControlPlane(
                 self.directory, site.controller, settings.rest_port, settings.projects, settings.overrides, site.pki

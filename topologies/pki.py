@@ -30,15 +30,18 @@ class Pki:
         """The certificate by which everybody believes the others."""
         return self.directory / "ca.pem"
 
-    def make(self, controller: str, machines: Iterable[str]) -> None:
+    def make(self, controller: str, machines: Iterable[str], edges: Iterable[str]) -> None:
         """Make all certificates.
 
         :param controller: the address at which switches call it.
         :param machines: names of hypervisors, and ``NAME=DATAPATH-ID`` of fabric switches.
+        :param edges: the same of those to which machines can be wired.
         :raises LabError: when they cannot be made.
         """
         self._do("init", "--name", controller)
-        self._do("host", "--controller", controller, *machines)
+        for flags, named in (((), tuple(machines)), (("--edge",), tuple(edges))):
+            if named:
+                self._do("host", "--controller", controller, *flags, *named)
 
     def settings(self) -> dict[str, Any]:
         """What the controller's configuration says of them."""

@@ -62,7 +62,7 @@ def test_a_hosts_commands(pki, tmp_path: Path) -> None:
 
 
 def test_names_say_who_it_may_be(pki, tmp_path: Path) -> None:
-    """A hypervisor's certificate gives it its name; a switch's its datapath id and no name of a hypervisor."""
+    """A certificate gives a hypervisor its name, a switch its datapath id, and its name too if it is an edge."""
     pki("init")
     pki("host", "h1", "10.0.0.5", "tor1=00000000000300AB")
     assert certificates.facts((tmp_path / "pki/hosts/h1.pem").read_bytes()).names == ("h1",)
@@ -70,6 +70,9 @@ def test_names_say_who_it_may_be(pki, tmp_path: Path) -> None:
     assert odd.names == ("10.0.0.5",), "a host may be called like an address"
     switch = certificates.facts((tmp_path / "pki/hosts/tor1.pem").read_bytes())
     assert (switch.common_name, switch.names) == ("tor1", ("00000000000300ab",))
+    pki("host", "--edge", "tor2=00000000000300AC")
+    edge = certificates.facts((tmp_path / "pki/hosts/tor2.pem").read_bytes())
+    assert set(edge.names) == {"00000000000300ac", "tor2"}, "machines are wired to it, it is a host to them"
 
 
 def test_nothing_is_overwritten(pki, tmp_path: Path) -> None:
