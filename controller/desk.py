@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 from controller import framework
 from controller.bulk import Creation
@@ -26,6 +26,7 @@ from controller.service import NotConfirmed, NotCounted
 from controller.views import (
     BalanceView,
     ClashView,
+    DropReason,
     DropView,
     EdgePortView,
     ElephantView,
@@ -54,10 +55,11 @@ from overlay.tables.names import CookieKind, provenance
 from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
 
-REASONS: Final[Mapping[CookieKind, Literal["spoofed", "silenced", "rogue", "refused_out", "refused_in"]]] = {
+REASONS: Final[Mapping[CookieKind, DropReason]] = {
     CookieKind.SPOOFED: "spoofed",
     CookieKind.SILENCED: "silenced",
     CookieKind.ROGUE: "rogue",
+    CookieKind.TAGGED: "tagged",
     CookieKind.REFUSED_OUT: "refused_out",
     CookieKind.REFUSED_IN: "refused_in",
 }
@@ -225,6 +227,7 @@ class Desk(FabricDesk):
                 host.datapath_id,
                 connected=self._owner.hypervisors.is_connected(name),
                 tunnel_port=host.tunnel_port,
+                kind=host.kind,
                 ports=len(self.world.ports_on_host(name)),
                 problems=problems.get(name, ()),
             )

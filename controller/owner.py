@@ -67,6 +67,7 @@ from overlay.changes import (
     ResetQuota,
     Tick,
 )
+from overlay.direct.changes import EdgeSnapshot
 from overlay.policy.changes import DeleteSecurityGroup
 from overlay.refusals import Conflict, NotFound, Refusal
 from overlay.values import PortStatus
@@ -418,7 +419,7 @@ class Owner:
                 return self._from_switch(item)
             case ReadBack() | Counted() | PortsCounted() | BinsCounted():
                 return self._checked(item)
-            case HostSnapshot():
+            case HostSnapshot() | EdgeSnapshot():
                 outcome = self.world.apply(item, self._clock())
                 self.hypervisors.told(item.host)
                 return outcome

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import InstanceOf, PlainSerializer, WithJsonSchema
 
-from overlay.values import DatapathId, HostName, Mac
+from overlay.values import DatapathId, HostKind, HostName, Mac
 
 Dpid: TypeAlias = Annotated[
     InstanceOf[DatapathId],
@@ -307,7 +307,7 @@ class DifferenceView:
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """A hypervisor: ``connected`` is its br-int's OpenFlow session, ``problems`` are sentences for its operator."""
+    """A hypervisor: ``connected`` is its bridge's OpenFlow session, ``problems`` are sentences for its operator."""
 
     name: HostId
     la: IPv4Address
@@ -317,6 +317,8 @@ class HostView:
     ports: int
     """How many ports are homed here."""
     problems: tuple[str, ...] = ()
+    kind: HostKind = HostKind.HYPERVISOR
+    """Or ``edge``: an edge switch, to the machines that are wired to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,16 +408,20 @@ class SwitchCounters:
     """Bundles and messages that the switch turned down."""
 
 
+DropReason: TypeAlias = Literal["spoofed", "silenced", "rogue", "tagged", "refused_out", "refused_in"]
+"""Why something was dropped at a port."""
+
+
 @dataclass(frozen=True, slots=True)
 class DropView:
     """What was dropped at a port for one reason, since the port was plugged in or last changed.
 
     ``spoofed`` is what it sent as somebody else, ``silenced`` what it sent before its move was activated,
-    ``rogue`` is what only a DHCP server or a router would say, ``refused_out`` what its security groups do not let
-    it send, and ``refused_in`` what they do not let it get.
+    ``rogue`` is what only a DHCP server or a router would say, ``tagged`` what it sent with a VLAN that is not its own,
+    ``refused_out`` what its security groups do not let it send, and ``refused_in`` what they do not let it get.
     """
 
-    reason: Literal["spoofed", "silenced", "rogue", "refused_out", "refused_in"]
+    reason: DropReason
     packets: int
     bytes: int
 

@@ -53,6 +53,7 @@ class Recorder:
         self._documents: dict[tuple[str, str], Document] = {}
         self._notices: list[Notice] = []
         self._waits: set[Wait] = set()
+        self._spots: set[Spot] = set()
 
     def outcome(self) -> Outcome:
         """What the change did."""
@@ -201,7 +202,10 @@ class Recorder:
         self._follow_groups()
 
     def _soil_members(self, spot: Spot) -> None:
-        """The ports of a group at a host are members of other clauses now."""
+        """The ports of a group at a host are members of other clauses now; once is enough for many rules."""
+        if spot in self._spots:
+            return
+        self._spots.add(spot)
         for port_id in self.index.policy.members.ports(spot.group_id, spot.network_id):
             if self.index.footing(port_id).tap_at(spot.host) is not None:
                 self.soil(spot.host, UnitKind.PORT, port_id)

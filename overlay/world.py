@@ -478,6 +478,10 @@ class World:
         """How a port is plugged at a host."""
         return self._index.plug_of(host, port_id)
 
+    def cables_told(self, host: HostName) -> tuple[tuple[str, int], ...]:
+        """The cables that an edge switch has, with their OpenFlow ports."""
+        return self._index.wires.told(host)
+
     def taps_told(self, host: HostName) -> tuple[tuple[str, int], ...]:
         """The taps that a host says that it has: of sub-ports there are none, unless they are plugged by themselves."""
         return tuple((port_id, ofport) for (ofport, _), port_id in self._index.tellers.get(host, {}).items())

@@ -7,6 +7,7 @@ address of a remote end, for each service, and for each clause.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import ip_network
 from typing import Final
 
@@ -16,8 +17,8 @@ from overlay.policy.index import Policies
 from overlay.policy.presence import Spot
 from overlay.policy.values import Direction
 from overlay.tables import filters
-from overlay.tables.filters import RECEIVER, SENDER, Filter
-from overlay.tables.names import CookieKind, provenance
+from overlay.tables.filters import RECEIVER, SENDER
+from overlay.tables.names import SHARED, CookieKind, provenance
 from overlay.values import HostName, Port
 from overlay.world import World
 
@@ -69,10 +70,19 @@ def of_peer(world: World, host: HostName, key: str) -> Iterator[Flow]:
         if clause.family == there.version and policy.presence.at(Spot(host, network_id, clause.group_id))
     ]
     cookie = provenance(CookieKind.PEER, network_id)
-    for side, numbers in _by_side(policy, clauses):
-        field = f"ipv{there.version}_{side.peer}"
-        match: dict[str, FieldValue] = {"eth_type": ETHERTYPES[there.version], field: there}
-        yield side.remote_end(cookie, network.vni, match, numbers)
+    for direction, numbers in _by_direction(policy, clauses):
+        yield _remote_end(direction, cookie, network.vni, prefix, tuple(numbers.items()))
+
+
+@lru_cache(maxsize=SHARED)
+def _remote_end(direction: Direction, cookie: int, vni: int, prefix: str, clauses: tuple[tuple[int, int], ...]) -> Flow:
+    """The same on all hosts that have these clauses."""
+    there, side = ip_network(prefix), _SIDES[direction]
+    match: dict[str, FieldValue] = {
+        "eth_type": ETHERTYPES[there.version],
+        f"ipv{there.version}_{side.peer}": there,
+    }
+    return side.remote_end(cookie, vni, match, dict(clauses))
 
 
 def of_service(world: World, host: HostName, key: str) -> Iterator[Flow]:
@@ -89,8 +99,8 @@ def of_service(world: World, host: HostName, key: str) -> Iterator[Flow]:
         if clause.direction == direction and clause.family == int(family) and piece in pieces
     ]
     cookie = provenance(CookieKind.SERVICE, network_id)
-    for side, found in _by_side(policy, clauses):
-        yield side.service(cookie, network.vni, conditions_of(int(family), piece), found)
+    for side, found in _by_direction(policy, clauses):
+        yield _SIDES[side].service(cookie, network.vni, conditions_of(int(family), piece), found)
 
 
 def of_clause(world: World, host: HostName, key: str) -> Iterator[Flow]:
@@ -103,9 +113,8 @@ def of_clause(world: World, host: HostName, key: str) -> Iterator[Flow]:
         yield _SIDES[clause.direction].whole(cookie, policy.clauses.number(clause))
 
 
-def _by_side(policy: Policies, clauses: Iterable[Clause]) -> Iterator[tuple[Filter, dict[int, int]]]:
+def _by_direction(policy: Policies, clauses: Iterable[Clause]) -> Iterator[tuple[Direction, dict[int, int]]]:
     found: dict[Direction, dict[int, int]] = {}
     for clause in clauses:
         found.setdefault(clause.direction, {})[policy.clauses.number(clause)] = clause.dimensions
-    for direction, numbers in found.items():
-        yield _SIDES[direction], numbers
+    yield from found.items()

@@ -20,8 +20,8 @@ from overlay.values import Countable
 
 ICMP: Final = 1
 ICMPV6: Final = 58
-WITH_PORTS: Final = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
-"""The protocols of which rules may name ports."""
+WITH_PORTS: Final = {6: "tcp", 17: "udp", 132: "sctp"}
+"""The protocols of which rules may name ports.  Neutron has DCCP and UDP-Lite too, of which a switch matches none."""
 
 _ONLY_IPV6: Final = frozenset({41, 43, 44, ICMPV6, 59, 60})
 _PROTOCOL_MOST: Final = 255

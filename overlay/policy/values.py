@@ -52,7 +52,7 @@ class SecurityRule:
     :ivar protocol: IANA's number, ``None`` for all.  ICMPv6 is 58.
     :ivar port_min: the least destination port, or ICMP's type; ``None`` for all.
     :ivar port_max: the greatest destination port, or ICMP's code; ``None`` for all.
-    :ivar remote_group_id: the addresses of all ports of this group, in whatever network.
+    :ivar remote_group_id: the addresses of the ports that this group has in the same network.
     """
 
     id: str

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from controller.desk import Desk
+from controller.desk import REASONS, Desk
 from controller.discovery import Announcer
 from controller.events import SwitchDown, SwitchUp
 from controller.openflow.tally import Tally
@@ -74,7 +74,7 @@ def test_each_reason_is_what_its_flows_have_met(owner: Owner, session: MemorySes
     for key, flow in session.held.items():
         session.met[key] = {spoofed: 100, refused: 7}.get(flow.cookie, 1)
     told = drops(owner, "p")
-    assert set(told) == {"spoofed", "silenced", "refused_out", "refused_in"}
+    assert set(told) == set(REASONS.values())
     assert told["spoofed"] == (2, 200)  # one flow in guard, one in guard_nd
     assert told["refused_in"][1] == 7 * told["refused_in"][0] > 0
     assert told["silenced"] == (0, 0)

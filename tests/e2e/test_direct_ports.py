@@ -17,16 +17,18 @@ from topologies.orders import ServerStatus
 pytestmark = pytest.mark.root
 
 TOPOLOGY, PARAMS = "vl2", {"intermediates": 1, "aggregations": 2, "tors": 2}
+_RED, _BLUE = "192.168.0.10", "192.168.1.10"
+_OWN = ("192.168.0.50", "192.168.1.60")
 SPOOFED = 5
 """The kind of a refusing flow's cookie."""
 
 
 @pytest.fixture(scope="module")
 def nets(scene: Scene) -> tuple[Net, Net]:
-    """Two networks with the same addresses, and in each a machine on a rack that is not the server's."""
-    nets = scene.network("red", IPV4_SUBNET), scene.network("blue", IPV4_SUBNET)
-    for net, name, host in zip(nets, ("red-vm", "blue-vm"), ("h2", "h1"), strict=True):
-        scene.vm(name, host, net, ips=["192.168.0.10"])
+    """Two networks, with a machine on another rack than the server's, and one on its rack."""
+    nets = scene.network("red", IPV4_SUBNET), scene.network("blue", "192.168.1.0/24")
+    scene.vm("red-vm", "h2", nets[0], ips=[_RED])
+    scene.vm("blue-vm", "h1", nets[1], ips=[_BLUE])
     return nets
 
 
@@ -35,9 +37,6 @@ def server(scene: Scene, nets: tuple[Net, Net]) -> ServerStatus:
     """A server at tor1, in one network by VLAN 100 and in the other by VLAN 200 of the same cable."""
     ports = [scene.port(net, fixed_ips=[{"ip_address": ip}])["id"] for net, ip in zip(nets, _OWN, strict=True)]
     return scene.lab.server_add("iron", "tor1", dict(zip((100, 200), ports, strict=True)))
-
-
-_OWN = ("192.168.0.50", "192.168.0.60")
 
 
 def shown(scene: Scene, port_id: str) -> dict[str, Any]:
@@ -67,17 +66,17 @@ def test_a_server_is_in_its_network(scene: Scene, server: ServerStatus) -> None:
     port = shown(scene, server.cards[0].port_id)
     assert (port["status"], port["binding:host_id"], port["binding:vif_type"]) == ("ACTIVE", "tor1", "other")
     assert port["binding:profile"]["vlan"] == 100
-    wait(lambda: pings(scene, "iron", "192.168.0.10", "eth0"), "the server reaches a machine on another rack")
+    wait(lambda: pings(scene, "iron", _RED, "eth0"), "the server reaches a machine on another rack")
     wait(lambda: pings(scene, "red-vm", _OWN[0]), "the machine reaches the server")
 
 
 def test_another_vlan_of_the_cable_is_another_network(scene: Scene, server: ServerStatus) -> None:
-    """Each VLAN of a cable is in its own network and in no other, even where the addresses are the same."""
-    wait(lambda: pings(scene, "iron", "192.168.0.10", "eth1"), "by the other VLAN, the other network's machine")
+    """Each VLAN of a cable is in its own network and in no other."""
+    wait(lambda: pings(scene, "iron", _BLUE, "eth1"), "by the other VLAN, the other network's machine")
     wait(lambda: pings(scene, "blue-vm", _OWN[1]), "the machine reaches the server")
-    assert not pings(scene, "red-vm", _OWN[1])
-    assert not pings(scene, "blue-vm", _OWN[0])
-    assert server.cards[0].mac != server.cards[1].mac
+    assert [card.vlan for card in server.cards] == [100, 200]
+    assert not pings(scene, "iron", _RED, "eth1")
+    assert not pings(scene, "iron", _BLUE, "eth0")
 
 
 def test_the_edge_switch_refuses_what_is_not_the_servers(scene: Scene, server: ServerStatus) -> None:
@@ -107,11 +106,11 @@ def test_a_peer_moves_and_loses_nothing(scene: Scene, server: ServerStatus) -> N
 def test_a_port_is_rewired(scene: Scene, nets: tuple[Net, Net], server: ServerStatus) -> None:
     """A port is DOWN when its cable is taken out; bound to another edge switch, it is a server's there."""
     port_id = server.cards[0].port_id
-    with pytest.raises(LabError, match=r"LocalLinkInUse|already"), scene.lab.rest() as rest:
+    with pytest.raises(LabError, match="already"), scene.lab.rest() as rest:
         rest.wire(scene.port(nets[0])["id"], "tor1", server.interface, 100)
     scene.lab.server_del("iron")
     wait(lambda: shown(scene, port_id)["status"] == "DOWN", "the port is down")
     moved = scene.lab.server_add("steel", "tor2", {0: port_id})
     assert shown(scene, port_id)["binding:host_id"] == "tor2"
     assert moved.cards[0].addresses == server.cards[0].addresses
-    wait(lambda: pings(scene, "steel", "192.168.0.10"), "the server reaches the machine from its new place")
+    wait(lambda: pings(scene, "steel", _RED), "the server reaches the machine from its new place")

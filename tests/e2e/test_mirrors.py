@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.scene import Ears, Net, Scene, ipv4, mac_number, say, wait
 from topologies.orders import VmStatus
+from topologies.rest import RestError
 
 pytestmark = pytest.mark.root
 
@@ -93,7 +94,7 @@ def test_nobody_watches_a_foreign_machine(scene: Scene, net: Net) -> None:
     service = scene.ask("POST", SERVICES, asked, "blue")["tap_service"]["id"]
     port_id = scene.vms()["watched"].port_id
     wish = {"tap_service_id": service, "source_port": port_id, "direction": "BOTH"}
-    with pytest.raises(Exception, match="could not be found"):
+    with pytest.raises(RestError, match="could not be found"):
         scene.ask("POST", FLOWS, {"tap_flow": wish}, "blue")
     assert scene.ask("GET", FLOWS, project="blue") == {"tap_flows": []}
     assert net.project == "red"

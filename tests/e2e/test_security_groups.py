@@ -166,9 +166,9 @@ KINDS: dict[str, tuple[dict[str, Any], tuple[Any, ...], tuple[Any, ...]]] = {
     "the first of a range": (TCP, ("tcp", "client", "server", 8000), ("tcp", "client", "server", 7999)),
     "the last of a range": (TCP, ("tcp", "client", "server", 8009), ("tcp", "client", "server", 8010)),
     "a UDP port, in fragments": (
-        {"protocol": "udp", "port_range_min": 53, "port_range_max": 53},
-        ("udp", "client", "server", 53, 4, 4000),
-        ("udp", "client", "server", 54, 4, 4000),
+        {"protocol": "udp", "port_range_min": 5353, "port_range_max": 5353},
+        ("udp", "client", "server", 5353, 4, 4000),
+        ("udp", "client", "server", 5354, 4, 4000),
     ),
     "an ICMP type": (
         {"protocol": "icmp", "port_range_min": 8, "port_range_max": 0},
@@ -186,9 +186,9 @@ KINDS: dict[str, tuple[dict[str, Any], tuple[Any, ...], tuple[Any, ...]]] = {
         ("ping", "client", "server"),
     ),
     "a UDP port of IPv6": (
-        {"ethertype": "IPv6", "protocol": "udp", "port_range_min": 53, "port_range_max": 53},
-        ("udp", "client", "server", 53, 6),
-        ("udp", "client", "server", 53),
+        {"ethertype": "IPv6", "protocol": "udp", "port_range_min": 5353, "port_range_max": 5353},
+        ("udp", "client", "server", 5353, 6),
+        ("udp", "client", "server", 5353),
     ),
 }
 

@@ -174,6 +174,41 @@ def tags() -> Facts:
     return facts
 
 
+def trunks() -> Facts:
+    """Make a trunk, give it VLANs and take one away, change it, and delete it."""
+    one = net.create_network(name="one")
+    parent, first, second = (net.create_port(network_id=one.id, name=name) for name in ("parent", "first", "second"))
+
+    def vlan(port: Any, vid: int) -> dict[str, Any]:
+        return {"port_id": port.id, "segmentation_type": "vlan", "segmentation_id": vid}
+
+    made = net.create_trunk(name="trunk", port_id=parent.id, sub_ports=[vlan(first, 7)])
+    twice = trying(lambda: net.add_trunk_subports(made, [vlan(second, 7)]))[:2]
+    net.add_trunk_subports(made, [vlan(second, 8)])
+    facts = {
+        "made": [made.name, made.status, made.is_admin_state_up, made.port_id == parent.id],
+        "twice": twice,
+        "sub-ports": [[each["segmentation_id"] for each in net.get_trunk_subports(made)["sub_ports"]]],
+        "found": net.find_trunk("trunk").id == made.id,
+        "owner": [net.get_port(second.id).device_owner, net.get_port(second.id).device_id == made.id],
+        "details": len(net.get_port(parent.id).trunk_details["sub_ports"]),
+        "in use": trying(lambda: net.delete_port(second, ignore_missing=False))[:2],
+    }
+    net.delete_trunk_subports(made, [{"port_id": second.id}])
+    facts["fewer"] = len(net.get_trunk(made.id).sub_ports)
+    facts["changed"] = net.update_trunk(made, name="boot", is_admin_state_up=False).is_admin_state_up
+    facts["locked"] = trying(lambda: net.delete_trunk(made.id, ignore_missing=False))[:2]
+    net.update_trunk(made.id, is_admin_state_up=True)
+    net.delete_trunk(made.id)
+    clear = net.create_network(name="clear", is_vlan_transparent=True)
+    facts["clear"] = [clear.is_vlan_transparent, names(net.networks(is_vlan_transparent=True))]
+    for port in (parent, first, second):
+        net.delete_port(port)
+    for each in (one, clear):
+        net.delete_network(each)
+    return {**facts, "left": names(net.trunks())}
+
+
 def revisions() -> Facts:
     """Change and delete what has changed meanwhile."""
     made = net.create_network(name="one")
@@ -349,6 +384,30 @@ def quotas(project: str) -> Facts:
     facts["default"] = net.get_quota_default(project).networks == net.get_quota(project).networks
     facts["reset"] = net.get_quota(project).networks > 1
     net.delete_network(made)
+    return facts
+
+
+def mirrors() -> Facts:
+    """Have a port's frames copied to another one, look at it, and have it end."""
+    one = net.create_network(name="one")
+    watcher, source = (net.create_port(network_id=one.id, name=name) for name in ("watcher", "source"))
+    service = net.create_tap_service(name="watch", port_id=watcher.id)
+    wish = {"tap_service_id": service.id, "source_port": source.id}
+    flow = net.create_tap_flow(name="flow", direction="BOTH", **wish)
+    facts = {
+        "made": [service.name, service.port_id == watcher.id, service.status],
+        "flow": [flow.direction, flow.source_port == source.id, flow.tap_service_id == service.id, flow.status],
+        "found": [net.find_tap_service("watch").id == service.id, net.find_tap_flow("flow").id == flow.id],
+        "renamed": [net.update_tap_service(service, name="w").name, net.update_tap_flow(flow, name="f").name],
+        "listed": [names(net.tap_services(port_id=watcher.id)), names(net.tap_flows(direction="IN"))],
+        "itself": trying(lambda: net.create_tap_flow(direction="IN", **{**wish, "source_port": watcher.id}))[:2],
+        "vlans": trying(lambda: net.create_tap_flow(direction="IN", vlan_filter="1-5", **wish))[:2],
+    }
+    net.delete_tap_service(service, ignore_missing=False)
+    facts["gone"] = trying(lambda: net.get_tap_flow(flow.id))[:2]
+    net.delete_port(watcher)
+    net.delete_port(source)
+    net.delete_network(one)
     return facts
 
 

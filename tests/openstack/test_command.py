@@ -427,6 +427,28 @@ def test_a_port_has_groups_pairs_and_security(red: Command) -> None:
     red("security group delete first second")
 
 
+def test_a_port_is_mirrored(red: Command) -> None:
+    """``tap service`` and ``tap flow`` have a port's frames copied to another one."""
+    red.look("network create watched")
+    port, source = (red.look(f"port create --network watched {name}")["id"] for name in ("watcher", "source"))
+    service = red.look("tap service create --name watch --description d --port watcher")
+    having(service, name="watch", description="d", port_id=port, status="DOWN")
+    flow = red.look("tap flow create --name flow --port source --tap-service watch --direction OUT")
+    having(flow, name="flow", source_port=source, tap_service_id=service["id"], direction="OUT", status="DOWN")
+    assert red.names("tap service list") == {"watch"}
+    assert red.names("tap flow list") == {"flow"}
+    red.look("tap flow update --name renamed flow")
+    red.look("tap service update --description e watch")
+    having(red.look("tap flow show renamed"), id=flow["id"])
+    having(red.look("tap service show watch"), description="e")
+    words = "tap flow create --port source --tap-service watch --direction IN"
+    assert "all frames of a port are copied" in red.refused(f"{words} --vlan-filter 1-5")
+    red("tap flow delete renamed")
+    red("port delete watcher source")
+    assert red.look("tap service list") == []
+    red("network delete watched")
+
+
 # --- who may have how much, and who shares what -----------------------------------------------------------------------
 
 
@@ -571,6 +593,37 @@ def test_the_operator_makes_things_for_others(op: Command, red: Command) -> None
 def test_what_is_not_there_is_said_to_be_not_there(op: Command, line: str) -> None:
     """A command for what VL2 does not have fails with one line."""
     assert "could not be found" in op.refused(line)
+
+
+def test_a_trunk_and_its_vlans(op: Command) -> None:
+    """A trunk is made, given VLANs, shown, changed and deleted; a VLAN twice is refused with its number."""
+    for name in ("parent", "one", "two"):
+        op.look(f"network create {name}-net")
+        op.look(f"port create --network {name}-net {name}")
+    vlan = "--subport port={},segmentation-type=vlan,segmentation-id={}"
+    made = op.look(f"network trunk create --parent-port parent {vlan.format('one', 7)} trunk")
+    having(made, name="trunk", status="DOWN", is_admin_state_up=True)
+    assert "7 already in use" in op.refused(f"network trunk set {vlan.format('two', 7)} trunk")
+    assert "parent" in op.refused(f"network trunk set {vlan.format('parent', 8)} trunk")
+    op(f"network trunk set {vlan.format('two', 8)} --description d trunk")
+    listed = op.look("network subport list --trunk trunk")
+    assert sorted(each["Segmentation ID"] for each in listed) == [7, 8]
+    assert op.names("network trunk list") == {"trunk"}
+    assert "subport" in op.refused("port delete two")
+    op("network trunk unset --subport two trunk")
+    op("network trunk set --disable trunk")
+    assert "disabled" in op.refused("network trunk delete trunk")
+    op("network trunk set --enable trunk")
+    op("network trunk delete trunk")
+    for name in ("parent", "one", "two"):
+        op(f"port delete {name}")
+    op("network delete parent-net one-net two-net")
+
+
+def test_a_network_may_carry_tags(op: Command) -> None:
+    """Whether a network is VLAN transparent is said when it is made, and found by."""
+    having(op.look("network create --transparent-vlan clear"), is_vlan_transparent=True)
+    op("network delete clear")
 
 
 def test_everything_goes_in_order(op: Command) -> None:

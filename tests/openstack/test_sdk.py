@@ -129,6 +129,20 @@ def test_qos_policies(tour: Any) -> None:
     }
 
 
+def test_mirrors(tour: Any) -> None:
+    """Tap services and tap flows are made, found, renamed and listed, and end together."""
+    assert tour("red", "mirrors") == {
+        "made": ["watch", True, "DOWN"],
+        "flow": ["BOTH", True, True, "DOWN"],
+        "found": [True, True],
+        "renamed": ["w", "f"],
+        "listed": [["w"], []],
+        "itself": ["BadRequestException", 400],
+        "vlans": ["BadRequestException", 400],
+        "gone": ["NotFoundException", 404],
+    }
+
+
 def test_tags(tour: Any) -> None:
     """Tags are set, added, checked, removed and filtered by, on each kind of objects that has them."""
     assert tour("red", "tags") == {
@@ -141,6 +155,24 @@ def test_tags(tour: Any) -> None:
         "any": ["one"],
         "not": ["two"],
         "not any": [],
+    }
+
+
+def test_trunks(tour: Any) -> None:
+    """Trunks and their sub-ports are made, found, shown, changed and deleted; a VLAN twice is refused."""
+    assert tour("red", "trunks") == {
+        "made": ["trunk", "DOWN", True, True],
+        "twice": ["ConflictException", 409],
+        "sub-ports": [[7, 8]],
+        "found": True,
+        "owner": ["trunk:subport", True],
+        "details": 2,
+        "in use": ["ConflictException", 409],
+        "fewer": 1,
+        "changed": False,
+        "locked": ["ConflictException", 409],
+        "clear": [True, ["clear"]],
+        "left": [],
     }
 
 

@@ -187,7 +187,7 @@ def test_leaving_is_at_once(lab: Lab) -> None:
     """A port that reports that it left gets no more copies; the others do."""
     join(lab, "c", ONE, SIX)
     join(lab, "d", ONE)
-    lab.do(Left(H2, "red-c", (ONE, TWIN)))
+    lab.do(Left(H2, "red-c", (ONE, TWIN, ONE)))
     assert (heard(lab, "a", ONE), heard(lab, "a", SIX)) == (["d"], ["c"])
 
 

@@ -31,8 +31,8 @@ RULES = {
     "dns": {
         "direction": Direction.INGRESS,
         "protocol": 17,
-        "port_min": 5300,
-        "port_max": 5300,
+        "port_min": 5353,
+        "port_max": 5353,
         "remote_group_id": "clients",
     },
     "ping": {"direction": Direction.INGRESS, "protocol": 1, "port_min": 8, "port_max": 0},
@@ -188,8 +188,8 @@ SAMPLES: dict[str, tuple[Callable[[], bytes], bool]] = {
     "the one after a range": (lambda: tcp("a", "b", (1003, 84), SYN), False),
     "the one before a range": (lambda: tcp("a", "b", (1004, 79), SYN), False),
     "the same port of another protocol": (lambda: udp("a", "b", (1005, 80)), False),
-    "a service for a group's members": (lambda: udp("a", "b", (1006, 5300)), True),
-    "another of that protocol": (lambda: udp("a", "b", (1007, 54)), False),
+    "a service for a group's members": (lambda: udp("a", "b", (1006, 5353)), True),
+    "another of that protocol": (lambda: udp("a", "b", (1007, 5354)), False),
     "an ICMP type and code": (lambda: icmp("a", "b", 8), True),
     "another ICMP type": (lambda: icmp("a", "b", 13), False),
     "an ICMPv6 type": (lambda: icmp6("a", "b", 128), True),
@@ -214,9 +214,9 @@ def test_the_switch_decides_as_the_rules_do(place: Place, sample: str) -> None:
 def test_the_other_way_round_nothing_begins(place: Place) -> None:
     """The clients' group lets nothing in: only answers pass."""
     assert not place.hears("b", "a", tcp("b", "a", (80, 2001), SYN))
-    assert place.hears("a", "b", udp("a", "b", (2002, 5300)))
-    assert place.hears("b", "a", udp("b", "a", (5300, 2002)))
-    assert not place.hears("b", "a", udp("b", "a", (5300, 2003)))
+    assert place.hears("a", "b", udp("a", "b", (2002, 5353)))
+    assert place.hears("b", "a", udp("b", "a", (5353, 2002)))
+    assert not place.hears("b", "a", udp("b", "a", (5353, 2003)))
 
 
 def test_a_connection_ends_with_its_rule(place: Place) -> None:
@@ -235,7 +235,7 @@ def test_a_connection_ends_with_its_rule(place: Place) -> None:
 
 def test_fragments_pass_as_their_first_one_does(place: Place) -> None:
     """A datagram in two fragments arrives if its port is allowed, and its connection goes on; another one does not."""
-    for port, allowed in ((53, True), (54, False)):
+    for port, allowed in ((5353, True), (5354, False)):
         for _ in range(2):
             first, second = fragments(udp("a", "b", (5001, port), bytes(2000)))
             assert not place.hears("a", "b", first)  # the switch waits for the other one
@@ -254,5 +254,5 @@ def test_broadcast_passes_the_receivers_policy(place: Place) -> None:
     def broadcast(frame: bytes) -> bytes:
         return b"\xff" * 6 + frame[6:]
 
-    assert place.hears("a", "b", broadcast(udp("a", "b", (4001, 5300))))
-    assert not place.hears("a", "b", broadcast(udp("a", "b", (4002, 54))))
+    assert place.hears("a", "b", broadcast(udp("a", "b", (4001, 5353))))
+    assert not place.hears("a", "b", broadcast(udp("a", "b", (4002, 5354))))

@@ -277,6 +277,11 @@ _RULE = CreateSecurityRule("new", "a", "g", IN)
         ),
         (replace(_RULE, port_min=1, port_max=2), (400, "SecurityGroupProtocolRequiredWithPorts", "protocol")),
         (replace(_RULE, protocol=47, port_min=1), (400, "SecurityGroupInvalidProtocolForPort", "protocol")),
+        (replace(_RULE, protocol=33, port_min=1, port_max=2), (400, "SecurityGroupInvalidProtocolForPort", "protocol")),
+        (
+            replace(_RULE, protocol=136, port_min=1, port_max=2),
+            (400, "SecurityGroupInvalidProtocolForPort", "protocol"),
+        ),
         (replace(_RULE, protocol=256), (400, "SecurityGroupRuleInvalidProtocol", "protocol")),
         (replace(_RULE, protocol=-1), (400, "SecurityGroupRuleInvalidProtocol", "protocol")),
         (replace(_RULE, protocol=1, port_max=0), (400, "SecurityGroupMissingIcmpType", "port_range_min")),
