@@ -1,7 +1,8 @@
 """Which machines are to hear now of their network, without having asked?
 
-Router advertisements go to every port of a network that has them when it becomes active, and now and then, so that
-machines hear of what has changed and go on believing it.  (Who asks is answered: :mod:`controller.guests.ra`.)
+Router advertisements go to every port of a network as soon as the network has them, to each port when it becomes
+active, and to all now and then, so that machines hear of what has changed and go on believing it.  (Who asks is
+answered: :mod:`controller.guests.ra`.)
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class Advertiser(Rounds):
     """Knows when who heard of its network, and what it is to hear."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world, world.settings.advertising_interval, world.advertising_networks)
+        super().__init__(world, world.settings.advertising_interval, world.advertising_networks, 0.0)
 
     def activated(self, port_id: str) -> None:
         """A port is active."""

@@ -24,6 +24,6 @@ class Querier(Rounds):
     """
 
     def __init__(self, world: World, query: Query) -> None:
-        super().__init__(world, query.interval, world.multicast_networks)
+        super().__init__(world, query.interval, world.multicast_networks, query.interval)
         self.questions: Final = (igmp.question(query), mld.question(query))
         """What a port is asked: frames for its machine."""

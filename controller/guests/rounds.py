@@ -33,13 +33,15 @@ class Rounds:
 
     :param interval: seconds between two rounds.
     :param networks: the ids of those whose ports are told in rounds.
+    :param first: seconds from when a network is seen among them to its first round.
     """
 
-    def __init__(self, world: World, interval: float, networks: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, world: World, interval: float, networks: Callable[[], Iterable[str]], first: float) -> None:
         self.asked = 0
         """How many ports have been told so far."""
         self._world = world
         self._interval = interval
+        self._first = first
         self._networks = networks
         self._due: dict[str, float] = {}
         self._waiting: dict[str, None] = {}
@@ -71,12 +73,12 @@ class Rounds:
                     yield tap.host, port_id
 
     def _come(self, now: float) -> Iterator[str]:
-        """The networks whose time has come; the first time is one interval after they were seen first."""
+        """The networks whose time has come."""
         found = set(self._networks())
         for network_id in self._due.keys() - found:
             del self._due[network_id]
         for network_id in sorted(found):
-            due = self._due.setdefault(network_id, now + self._interval)
+            due = self._due.setdefault(network_id, now + self._first)
             if now >= due:
                 self._due[network_id] = now + self._interval
                 yield network_id

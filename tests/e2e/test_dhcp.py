@@ -10,11 +10,13 @@ from subprocess import Popen
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from overlay.guests.offers import SERVICE_MAC
 from tests.e2e.scene import Net, Scene, mac_number, say, wait
 from tests.model import frames
 from topologies import namespace
+from topologies.cli import command
 
 pytestmark = pytest.mark.root
 
@@ -63,10 +65,16 @@ def _modes(mode: str) -> dict[str, str]:
 def vms(scene: Scene, net: Net) -> dict[str, dict[str, Any]]:
     """The ports of a machine that nobody configures, of one that udhcpc does, and of a neighbour elsewhere."""
     ports = {}
-    for name, host, configure in (("bare", "h1", "none"), ("asks", "h1", "dhcp"), ("far", "h2", "none")):
+    for name, host, how in (
+        ("bare", "h1", "--configure=none"),
+        ("asks", "h1", "--dhcp"),
+        ("far", "h2", "--configure=none"),
+    ):
         options = [{"opt_name": "tftp-server", "opt_value": "192.0.2.69"}] if name == "bare" else []
         ports[name] = scene.port(net, host, name=name, extra_dhcp_opts=options)
-        scene.lab.vm_add(name, host, port_id=ports[name]["id"], configure=configure)
+        words = ["--name", scene.lab.name, "vm", "add", name, "--host", host, "--port", ports[name]["id"], how]
+        done = CliRunner().invoke(command, words)
+        assert done.exit_code == 0, done.output
     return ports
 
 

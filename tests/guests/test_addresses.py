@@ -569,18 +569,21 @@ def test_what_is_no_sound_question_for_routers_is_dropped(frame: bytes) -> None:
 
 
 def test_who_has_not_asked_hears_it_too() -> None:
-    """When the port becomes active, and then once an interval; never where there are no advertisements."""
+    """As soon as its network has advertisements, when the port becomes active, and then once an interval."""
     lab = furnished(Ipv6Mode.SLAAC)
     lab.do(CreateNetwork("other", "p"), CreatePort("b", "p", "other", mac=Mac(3), host=H1))
     lab.plug(H1, "b")
     advertiser = Advertiser(lab.world)
-    for port_id in ("a", "b", "gone"):
-        advertiser.activated(port_id)
-    (told,) = advertiser.advertisements(0.0)
-    assert told[:2] == (H1, "a")
-    assert Advertised(told[2]).source == SERVICE_LINK_LOCAL
+    ((host, port_id, frame),) = advertiser.advertisements(0.0)
+    assert (host, port_id, Advertised(frame).source) == (H1, "a", SERVICE_LINK_LOCAL)
+    for active in ("a", "b", "gone"):
+        advertiser.activated(active)
+    assert [each[1] for each in advertiser.advertisements(0.1)] == ["a"]
     assert list(advertiser.advertisements(199.0)) == []
     assert [each[1] for each in advertiser.advertisements(201.0)] == ["a"]
+    six = CreateSubnet("late", "p", "other", ip_network("2001:db8:99::/64"), dhcp=True, ipv6_ra_mode=Ipv6Mode.SLAAC)
+    lab.do(six)
+    assert [each[1] for each in advertiser.advertisements(203.0)] == ["b"]
 
 
 # --- laws ------------------------------------------------------------------------------------------------------------
