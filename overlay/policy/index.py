@@ -115,16 +115,15 @@ class Policies:
             del self.default_of[group.project_id]
 
     def put_rule(self, rule: SecurityRule) -> None:
-        """Add, or replace one that says the same."""
-        if rule.id not in self.rules:
-            self._holdings.add(Countable.SECURITY_GROUP_RULE, rule.project_id, rule.id)
-            self.rules_of[rule.group_id][rule.id] = None
-            self.meanings[rule.group_id][meaning(rule)] = rule.id
-            if rule.remote_group_id is not None:
-                self.users_of_remote[rule.remote_group_id][rule.id] = None
-            if rule.remote_address_group_id is not None:
-                self.users_of_addresses[rule.remote_address_group_id][rule.id] = None
-            self.clauses.add(rule)
+        """Add."""
+        self._holdings.add(Countable.SECURITY_GROUP_RULE, rule.project_id, rule.id)
+        self.rules_of[rule.group_id][rule.id] = None
+        self.meanings[rule.group_id][meaning(rule)] = rule.id
+        if rule.remote_group_id is not None:
+            self.users_of_remote[rule.remote_group_id][rule.id] = None
+        if rule.remote_address_group_id is not None:
+            self.users_of_addresses[rule.remote_address_group_id][rule.id] = None
+        self.clauses.add(rule)
         self.rules[rule.id] = rule
 
     def drop_rule(self, rule_id: str) -> SecurityRule:

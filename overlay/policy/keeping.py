@@ -43,14 +43,10 @@ def drop_group(record: Recorder, group_id: str) -> None:
 
 
 def put_rule(record: Recorder, rule: SecurityRule) -> None:
-    """Add a rule and store it, or replace one that says the same."""
-    before = record.index.policy.rules.get(rule.id)
-    if before != rule:
-        rule = record.next_revision(DocumentKind.SECURITY_RULE, before, rule)
-        record.index.policy.put_rule(rule)
-        record.store(write_rule(rule))
-        if before is None:
-            record.policy_changed(added=(rule,))
+    """Add a rule and store it; it never changes."""
+    record.index.policy.put_rule(rule)
+    record.store(write_rule(rule))
+    record.policy_changed(added=(rule,))
 
 
 def drop_rule(record: Recorder, rule_id: str) -> None:

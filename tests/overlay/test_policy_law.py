@@ -323,6 +323,23 @@ def test_flows_grow_with_rules_plus_members() -> None:
     assert sizes[0] <= 8 + 8 + 3
 
 
+def test_whoever_may_do_everything_is_not_tracked() -> None:
+    """A port that may send and receive everything by an IP version has no connections of it in the tracker."""
+    lab = lab_of([("g0",), ("g1",), ("g1", "g2"), None])
+    give(lab, 1, ("g0", Direction.INGRESS, 4, (None, None, None), {}))
+    assert arrives(lab, *web(lab, "d", "a"))
+    assert not lab.trackers["h1"].marks
+    six = packet_of(lab, (("a", "d"), 6, 6, 80, 0, 0))
+    assert arrives(lab, *six)
+    assert lab.trackers["h1"].marks
+    give(lab, 2, ("g0", Direction.INGRESS, 6, (None, None, None), {}))
+    lab.trackers.clear()
+    assert arrives(lab, *six)
+    assert not lab.trackers["h1"].marks
+    lab.do(UpdatePort("c", security_groups=("g2",)), UpdatePort("b", security_groups=("g0",)))
+    assert dict(lab.installed) == lab.compiler.recompute()
+
+
 def test_numbers_of_clauses_never_clash() -> None:
     """Two clauses whose hash is the same get numbers of their own, and give them back."""
     from overlay.policy import clauses as module  # noqa: PLC0415
