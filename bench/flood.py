@@ -1,9 +1,10 @@
 """What does one guest that floods at full speed cost another guest, and the controller?
 
 Three machines in one network: one floods, one on the same hypervisor pings a third on another.  In turns the flooder is
-quiet, works as hard for nobody (so that the computer is as busy), and floods: ARP for addresses that nobody has, DHCP,
-reports of multicast groups, and first packets of new UDP connections.  In each turn the other machine's round trips are
-taken, and what the controller takes to answer REST.
+quiet, works as hard for nobody (so that the computer is as busy), and floods: what is refused at once (the least that a
+flood can cost), ARP for an address that nobody has and for another one each time, DHCP, reports of multicast groups,
+and first packets of new UDP connections; these also with a limit of packets (``overlay.port_rate_pps``).  In each turn
+the other machine's round trips are taken, and what the controller takes to answer REST.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ _PROGRAM: Final = str(Path(__file__).with_name("torrent.py"))
 _PINGS: Final = 150
 _PING_SECONDS: Final = 0.01
 _ASKED: Final = 60
-_TABLE: Final = "Another guest and the controller while one guest floods"
-_RATIOS: Final = "The same, as a multiple of the quiet turn of the same round"
+_TABLES: Final = {
+    0: "Another guest and the controller while one guest floods",
+    5_000: "The same where each port may send 5,000 packets a second",
+}
+"""By the limit."""
+_RATIOS: Final = "{}, as multiples of the quiet turn of the same round"
 _QUIET: Final = "quiet"
 _WANTED: Final = "≤ 2 at the median"
 
@@ -91,8 +96,9 @@ def turn(place: Bed, kind: str, address: str) -> Turn:
     return Turn(*seen, rate[0])
 
 
-def measure(book: Notebook, place: Bed, rounds: int, kinds: list[str]) -> None:
+def measure(book: Notebook, place: Bed, title: str, rounds: int, kinds: list[str]) -> None:
     """Round after round, each with a turn of everything."""
+    ratios = _RATIOS.format(title)
     address = first(next(vm for vm in place.lab.status().vms if vm.name == "server"))
     for number in range(rounds):
         quiet = turn(place, _QUIET, address)
@@ -100,17 +106,17 @@ def measure(book: Notebook, place: Bed, rounds: int, kinds: list[str]) -> None:
             seen = quiet if kind == _QUIET else turn(place, kind, address)
             lost = 100 * (1 - len(seen.round_trips) / _PINGS)
             trips = seen.round_trips or [float("inf")]
-            book.take(_TABLE, kind, "round trip", "ms", statistics.median(trips))
-            book.take(_TABLE, kind, "longest round trip", "ms", max(trips))
-            book.take(_TABLE, kind, "pings lost", "%", lost)
-            book.take(_TABLE, kind, "REST answer", "ms", statistics.median(seen.answers))
-            book.take(_TABLE, kind, "frames sent", "/s", seen.frames)
+            book.take(title, kind, "round trip", "ms", statistics.median(trips))
+            book.take(title, kind, "longest round trip", "ms", max(trips))
+            book.take(title, kind, "pings lost", "%", lost)
+            book.take(title, kind, "REST answer", "ms", statistics.median(seen.answers))
+            book.take(title, kind, "frames sent", "/s", seen.frames)
             if kind != _QUIET:
                 more = statistics.median(trips) / statistics.median(quiet.round_trips)
                 slower = statistics.median(seen.answers) / statistics.median(quiet.answers)
-                book.take(_RATIOS, kind, "round trip", "", more, "" if kind == "idle" else _WANTED)
-                book.take(_RATIOS, kind, "REST answer", "", slower, "" if kind == "idle" else _WANTED)
-        book.say(f"round {number + 1} of {rounds}")
+                book.take(ratios, kind, "round trip", "", more, "" if kind in {"idle", "refused"} else _WANTED)
+                book.take(ratios, kind, "REST answer", "", slower, "" if kind in {"idle", "refused"} else _WANTED)
+        book.say(f"{title}: round {number + 1} of {rounds}")
 
 
 def furnish(place: Bed) -> None:
@@ -135,12 +141,13 @@ def main(argv: list[str] | None = None) -> None:
     given = parser.parse_args(argv)
     if not 1 <= given.rounds <= 100:
         parser.error("--rounds is between 1 and 100")
-    settings: dict[str, Any] = {}
     book = Notebook("flood", "What does one guest that floods at full speed cost another guest, and the controller?")
-    book.parameters = {"topology": "linear", "rounds": given.rounds, "pings": _PINGS, "requests": _ASKED, **settings}
-    with bed("flood", "linear", {"switches": 2}, settings) as place:
-        furnish(place)
-        measure(book, place, given.rounds, given.kinds)
+    book.parameters = {"topology": "linear", "rounds": given.rounds, "pings": _PINGS, "requests": _ASKED}
+    for limit, title in _TABLES.items():
+        settings: dict[str, Any] = {"overlay": {"port_rate_pps": limit}}
+        with bed("flood", "linear", {"switches": 2}, settings) as place:
+            furnish(place)
+            measure(book, place, title, given.rounds, given.kinds)
     if given.dry:
         from bench.report import tables  # noqa: PLC0415  (the report reads records)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from typing import Final
 
-KINDS: Final = ("idle", "arp", "dhcp", "igmp", "connections")
+KINDS: Final = ("idle", "refused", "arp", "scan", "dhcp", "igmp", "connections")
 _BROADCAST: Final = bytes([0xFF] * 6)
 _BATCH: Final = 64
 _PRIME: Final = 40_503
@@ -47,8 +47,16 @@ class Speaker:
         self.mac, self.peer_mac = (bytes.fromhex(text.replace(":", "")) for text in (mac, peer_mac))
         self.ip, self.peer_ip = IPv4Address(ip).packed, IPv4Address(peer_ip).packed
 
-    def arp(self, number: int) -> bytes:
+    def refused(self, number: int) -> bytes:  # noqa: ARG002
+        """What no port may say: the least that a flood costs is that a switch takes it and drops it."""
+        return _BROADCAST + self.mac + b"\x88\xb5" + bytes(46)
+
+    def arp(self, number: int) -> bytes:  # noqa: ARG002
         """A question for an address that nobody has: it is flooded."""
+        return self.scan(0xFFFE)
+
+    def scan(self, number: int) -> bytes:
+        """The same, for another address each time."""
         asked = self.ip[:2] + struct.pack("!H", number & 0xFFFF)
         body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + self.mac + self.ip + bytes(6) + asked
         return _BROADCAST + self.mac + b"\x08\x06" + body

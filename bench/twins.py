@@ -85,6 +85,7 @@ class Twins:
     # ── at first ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _found(self, tenant: str) -> None:
+        self._let_in(tenant)
         vnis = []
         alone = lonely(tenant)
         self.glances.owns(tenant, mac_text(alone.mac), str(IPv4Address(alone.ip)), str(IPv6Address(alone.ip6)))
@@ -105,6 +106,13 @@ class Twins:
             )
             self._make_port(machine)
             self.machines.append(machine)
+
+    def _let_in(self, tenant: str) -> None:
+        """Let whoever is in its networks talk to a tenant's machines: what is tried is the networks, not the groups."""
+        (group,) = self.api.ask(tenant, "GET", "/v2.0/security-groups?name=default")["security_groups"]
+        wish = {"security_group_id": group["id"], "direction": "ingress"}
+        rules = [{**wish, "ethertype": family} for family in ("IPv4", "IPv6")]
+        self.api.ask(tenant, "POST", "/v2.0/security-group-rules", {"security_group_rules": rules})
 
     def _make(self, who: str, kind: str, asked: dict[str, Any]) -> dict[str, Any]:
         """Create an object as its tenant, with a word that is the tenant's alone."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 from controller import framework
 from controller.bulk import Creation
@@ -17,6 +17,7 @@ from controller.fabric.elephants import BIN_MASK
 from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
 from controller.fabric.paths import paths as fabric_paths
 from controller.fabric_desk import FabricDesk
+from controller.guests import ASKED
 from controller.identity.roster import Enrolment, Roster
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
@@ -25,6 +26,7 @@ from controller.service import NotConfirmed, NotCounted
 from controller.views import (
     BalanceView,
     ClashView,
+    DropReason,
     DropView,
     EdgePortView,
     ElephantView,
@@ -42,6 +44,7 @@ from controller.views import (
     PathEnd,
     PathsView,
     PrefixView,
+    QuestionsView,
     SwitchCounters,
     TopologyView,
 )
@@ -52,9 +55,11 @@ from overlay.tables.names import CookieKind, provenance
 from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
 
-REASONS: Final[Mapping[CookieKind, Literal["spoofed", "silenced", "refused_out", "refused_in"]]] = {
+REASONS: Final[Mapping[CookieKind, DropReason]] = {
     CookieKind.SPOOFED: "spoofed",
     CookieKind.SILENCED: "silenced",
+    CookieKind.ROGUE: "rogue",
+    CookieKind.TAGGED: "tagged",
     CookieKind.REFUSED_OUT: "refused_out",
     CookieKind.REFUSED_IN: "refused_in",
 }
@@ -222,6 +227,7 @@ class Desk(FabricDesk):
                 host.datapath_id,
                 connected=self._owner.hypervisors.is_connected(name),
                 tunnel_port=host.tunnel_port,
+                kind=host.kind,
                 ports=len(self.world.ports_on_host(name)),
                 problems=problems.get(name, ()),
             )
@@ -246,8 +252,8 @@ class Desk(FabricDesk):
             groups=sum(len(world.multicast_groups(network_id)) for network_id in world.multicast_networks()),
             memberships=world.membership_count,
             refused=world.refusal_count,
-            reports=owner.reports,
-            unsound=owner.unsound_reports,
+            reports=owner.questions.tallies[CookieKind.ASKED_GROUPS].heard,
+            unsound=owner.questions.tallies[CookieKind.ASKED_GROUPS].unsound,
             asked=owner.querier.asked,
         )
 
@@ -282,6 +288,10 @@ class Desk(FabricDesk):
             failures=self._owner.failures,
             clashes=tuple(ClashView(clash.host, clash.la, clash.holder) for clash in self.world.clashes),
             problems=tuple(problems),
+            questions=tuple(
+                QuestionsView(ASKED[kind], tally.asked, tally.answered, tally.unsound, tally.dropped, tally.failed)
+                for kind, tally in self._owner.questions.tallies.items()
+            ),
         )
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final
 
@@ -45,9 +44,11 @@ from controller.fabric.graph import Fabric
 from controller.fabric.intended import Statement, written
 from controller.fairness import FairQueue
 from controller.green import HOLD
-from controller.guests import dns, groups
+from controller.guests import ANSWERERS
+from controller.guests.advertiser import Advertiser
 from controller.guests.listening import ASKED_EVERY_MINUTE, Query
 from controller.guests.querier import Querier
+from controller.guests.questions import Asker, Questions
 from controller.herding import BinsCounted
 from controller.hypervisors import Hypervisors, is_hypervisor
 from controller.identity.roster import DeleteProject, Enrolment, Roster
@@ -66,15 +67,17 @@ from overlay.changes import (
     ResetQuota,
     Tick,
 )
+from overlay.direct.changes import EdgeSnapshot
 from overlay.policy.changes import DeleteSecurityGroup
 from overlay.refusals import Conflict, NotFound, Refusal
-from overlay.tables.names import CookieKind, kind_of
-from overlay.values import HostName, PortStatus
+from overlay.values import PortStatus
 from overlay.world import World
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH: Final = 256
 """How many events are taken at once; a bigger batch would keep the others waiting."""
+_ANSWERS: Final = 64
+"""How many questions of machines are answered in one turn."""
 _INTENTS: Final = 2 * SLICE
 """How many objects the intents of one batch are about."""
 _THOROUGH_EVERY: Final = 6
@@ -173,12 +176,9 @@ class Owner:
             sink=self.put,
         )
         self.querier = Querier(world, query)
-        self.reports = 0
-        """How many sound reports of what machines listen to were heard."""
-        self.unsound_reports = 0
-        """How many that were none."""
-        self.queries: Counter[dns.Verdict] = Counter()
-        """What became of the questions for names."""
+        self.advertiser = Advertiser(world)
+        self.questions = Questions(ANSWERERS)
+        """What machines ask of their networks."""
         self.journal = Journal()
         self.failures = 0
         self._undone = Outcome()
@@ -198,7 +198,12 @@ class Owner:
 
     def put(self, event: object) -> None:
         """Queue an event; never blocks (this is the :class:`~controller.events.Sink` of all shells)."""
-        self._events.put(event)
+        if isinstance(event, PacketArrived) and self.questions.concerns(event):
+            if not self.questions:
+                self._events.put(_WAKE)
+            self.questions.put(event)
+        else:
+            self._events.put(event)
 
     def spawn(self, work: Callable[[], None], *, after: float = 0.0) -> None:
         """Run something beside the owner (see :class:`~controller.channel.Spawn`)."""
@@ -312,12 +317,12 @@ class Owner:
         """Own the world until killed."""
         eventlet.spawn(self._ticks)
         while True:
-            self.turn(_WAKE if self._asks else self._events.get())
-            if self._asks or not self._events.empty():
+            self.turn(_WAKE if self._asks or self.questions else self._events.get())
+            if self._asks or self.questions or not self._events.empty():
                 eventlet.sleep(0)  # whoever is to ask, answer or send next has waited as well
 
     def turn(self, first: object) -> None:
-        """Take one batch: what is given, the events that wait, and then some of the intents that do."""
+        """Take one batch: what is given, the events that wait, then some of the intents and questions that do."""
         until = time.monotonic() + HOLD
         asks: list[_Ask] = []
         outcomes = [self._undone, *(self._taken(item, asks) for item in self._batch(first, until) if item is not _WAKE)]
@@ -339,6 +344,7 @@ class Owner:
                 self._asks.put_back(who, ask, _cost(ask))
             else:
                 asks.append(ask.ask)
+        outcomes += self._answers(until)
         error = self._settle(Outcome.merge(outcomes))
         for many in made:
             self._made(many, error)
@@ -413,7 +419,7 @@ class Owner:
                 return self._from_switch(item)
             case ReadBack() | Counted() | PortsCounted() | BinsCounted():
                 return self._checked(item)
-            case HostSnapshot():
+            case HostSnapshot() | EdgeSnapshot():
                 outcome = self.world.apply(item, self._clock())
                 self.hypervisors.told(item.host)
                 return outcome
@@ -442,7 +448,7 @@ class Owner:
         match event:
             case PacketArrived():
                 where = self.hypervisors.speaker(event)
-                return Outcome() if where is None else self._heard(*where, event)
+                return Outcome() if where is None else self._applied(Announced(*where))
             case SwitchUp():
                 outcome = self._applied(*self.hypervisors.take(event))
                 if (name := self.hypervisors.name_of(event.datapath_id)) is not None:
@@ -451,29 +457,29 @@ class Owner:
             case _:
                 return self._applied(*self.hypervisors.take(event))
 
-    def _heard(self, host: HostName, port_id: str, event: PacketArrived) -> Outcome:
-        """A machine said something that its network listens to."""
-        kind = kind_of(event.cookie)
-        if kind == CookieKind.ASKED_NAMES:
-            self._asked_for_a_name(host, port_id, event.data)
-            return Outcome()
-        if kind != CookieKind.ASKED_GROUPS:
-            return self._applied(Announced(host, port_id))
-        said = groups.heard(host, port_id, event.data)
-        if said is None:
-            self.unsound_reports += 1
-            return Outcome()
-        self.reports += 1
-        return self._applied(*said)
+    def _answers(self, until: float) -> Iterator[Outcome]:
+        """Answer some of the machines that ask, one at least."""
+        for _ in range(min(_ANSWERS, len(self.questions))):
+            yield self._answer(self.questions.take())
+            if time.monotonic() >= until:
+                return
 
-    def _asked_for_a_name(self, host: HostName, port_id: str, frame: bytes) -> None:
-        network = self.world.networks[self.world.ports[port_id].network_id]
-        answer = dns.answer(self.world, network, frame)
-        self.queries[answer.verdict] += 1
-        if answer.verdict is dns.Verdict.ANSWERED:
-            self.hypervisors.tell(host, port_id, answer.frame)
-        else:
+    def _answer(self, event: PacketArrived) -> Outcome:
+        where = self.hypervisors.speaker(event)
+        if where is None:
+            return Outcome()
+        host, port_id = where
+        try:
+            found = self.questions.answer(event, Asker(self.world, host, self.world.port(port_id)))
+        except Exception:  # noqa: BLE001  (one broken answer must not end the loop)
+            # No reason to doubt the switches: whoever answers changes nothing by himself.
+            _LOG.exception("a question of port %s could not be answered", port_id)
+            return Outcome()
+        for frame in found.frames:
+            self.hypervisors.tell(host, port_id, frame)
+        for frame in found.onward:
             self.hypervisors.go_on(host, port_id, frame)
+        return Outcome.merge([self._taken(heard, []) for heard in found.events])
 
     def _checked(self, event: ReadBack | Counted | PortsCounted | BinsCounted) -> Outcome:
         if isinstance(event, PortsCounted | BinsCounted):
@@ -510,6 +516,7 @@ class Owner:
         for notice in outcome.notices:
             if notice.kind is NoticeKind.PORT_STATUS and notice.detail == PortStatus.ACTIVE:
                 self.querier.activated(notice.id)
+                self.advertiser.activated(notice.id)
         if any(notice.kind in {NoticeKind.MOVE_PHASE, NoticeKind.PORT_STATUS} for notice in outcome.notices):
             watchers, self._watchers = self._watchers, set()
             for watcher in watchers:
@@ -533,6 +540,8 @@ class Owner:
         for host, port_id in self.querier.turn(now):
             for question in self.querier.questions:
                 self.hypervisors.tell(host, port_id, question)
+        for host, port_id, frame in self.advertiser.advertisements(now):
+            self.hypervisors.tell(host, port_id, frame)
         if now >= self._next_audit:
             self._next_audit = now + self._audit_interval
             self._audits += 1

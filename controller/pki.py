@@ -52,9 +52,9 @@ class Machine:
     datapath: DatapathId | None = None
 
     @property
-    def identity(self) -> str:
-        """The name that its certificate gives it."""
-        return str(self.name) if self.datapath is None else str(self.datapath)
+    def identities(self) -> tuple[str, ...]:
+        """The names that its certificate gives it: a fabric switch may be a tunnel endpoint, too, by its own name."""
+        return (str(self.name),) if self.datapath is None else (str(self.datapath), str(self.name))
 
 
 def machine_named(text: str) -> Machine:
@@ -132,7 +132,7 @@ class Pki:
             raise PkiError(f"{self.directory}: there is no authority; make one with: vl2 pki init")
         _free(place, force=force)
         try:
-            pair = certificates.machine(self._read(self.authority), machine.name, [machine.identity], now, days)
+            pair = certificates.machine(self._read(self.authority), machine.name, machine.identities, now, days)
             _directory(place.key.parent)
             _write(place, pair)
         except CertificateError as error:

@@ -179,8 +179,11 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             groups_per_network=settings.overlay.multicast_groups_per_network,
             listening=query.patience,
             dns_domain=settings.overlay.dns_domain,
+            port_rate_pps=settings.overlay.port_rate_pps,
             storm_pps=settings.overlay.storm_pps,
             asking_pps=settings.overlay.asking_pps,
+            lease_seconds=settings.overlay.dhcp_lease_seconds,
+            advertising_interval=settings.overlay.ra_interval,
         ),
     )
     plan = LaPlan(settings.fabric.la_supernet, settings.fabric.edge_prefix_length, settings.fabric.router_mac)

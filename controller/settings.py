@@ -40,6 +40,8 @@ _PORT_RATE_LEAST: Final = 64
 """Below it not even ARP and DHCP would be a network."""
 _PORT_RATE_MOST: Final = 400_000_000
 """400 Gbit/s: the fastest card that there is; a typing error beyond, and still a number of 32 bits in OpenFlow."""
+_PPS_LEAST: Final = 100
+"""Below it not even TCP would be one."""
 _PPS_MOST: Final = 10_000_000
 """More than any port sends."""
 _UNDERLAY_MTU_LEAST: Final = 1330
@@ -49,6 +51,12 @@ _UNREGISTERED: Final = ("drop", "flood")
 _QUERY_LEAST: Final = 1.0
 _QUERY_MOST: Final = 31_744.0
 """The longest that a question can say (RFC 9776 §4.1.7)."""
+_LEASE_LEAST: Final = 10
+_LEASE_MOST: Final = (1 << 32) - 2
+"""The greatest number that is not DHCP's word for ever (RFC 2131 §3.3)."""
+_RA_LEAST: Final = 4.0
+_RA_MOST: Final = 1800.0
+"""RFC 4861 §6.2.1, MaxRtrAdvInterval."""
 _GROUPS_MOST: Final = 100_000
 _QUOTA_MOST: Final = (1 << 31) - 1
 _RATE_MOST: Final = 100_000
@@ -136,10 +144,16 @@ class OverlaySettings:
     multicast_groups_per_network: int
     dns_domain: str
     """The domain of names in networks that have none of their own, with its final dot."""
+    port_rate_pps: int
+    """How many IP packets a second each VM port may send; 0 is any number."""
     storm_pps: int
     """How many packets a second each VM port may flood; 0 is any number."""
     asking_pps: int
     """How many packets a second of each VM port are handed to the controller."""
+    dhcp_lease_seconds: int
+    """How long a machine may use an address until it has to ask again; it does after half of it."""
+    ra_interval: float
+    """Seconds between two router advertisements to each machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,8 +371,11 @@ def _overlay(section: Section) -> OverlaySettings:
         multicast_groups_per_port=section.whole("multicast_groups_per_port", 64, 1, _GROUPS_MOST),
         multicast_groups_per_network=section.whole("multicast_groups_per_network", 1024, 1, _GROUPS_MOST),
         dns_domain=_domain(section),
+        port_rate_pps=section.whole("port_rate_pps", 0, _PPS_LEAST, _PPS_MOST, zero=True),
         storm_pps=section.whole("storm_pps", 1000, 1, _PPS_MOST, zero=True),
         asking_pps=section.whole("asking_pps", 50, 1, _PPS_MOST),
+        dhcp_lease_seconds=section.whole("dhcp_lease_seconds", 86_400, _LEASE_LEAST, _LEASE_MOST),
+        ra_interval=_ra_interval(section),
     )
     section.end()
     return overlay
@@ -369,6 +386,15 @@ def _unregistered(section: Section) -> str:
     if word not in _UNREGISTERED:
         raise SettingsError(f"overlay.multicast_unregistered: {word!r} is none of {', '.join(_UNREGISTERED)}")
     return word
+
+
+def _ra_interval(section: Section) -> float:
+    interval = section.seconds("ra_interval", 200.0)
+    if not _RA_LEAST <= interval <= _RA_MOST:
+        raise SettingsError(
+            f"overlay.ra_interval: must be from {_RA_LEAST:g} to {_RA_MOST:g} seconds, not {interval:g}"
+        )
+    return interval
 
 
 def _domain(section: Section) -> str:

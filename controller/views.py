@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import InstanceOf, PlainSerializer, WithJsonSchema
 
-from overlay.values import DatapathId, HostName, Mac
+from overlay.values import DatapathId, HostKind, HostName, Mac
 
 Dpid: TypeAlias = Annotated[
     InstanceOf[DatapathId],
@@ -307,7 +307,7 @@ class DifferenceView:
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """A hypervisor: ``connected`` is its br-int's OpenFlow session, ``problems`` are sentences for its operator."""
+    """A hypervisor: ``connected`` is its bridge's OpenFlow session, ``problems`` are sentences for its operator."""
 
     name: HostId
     la: IPv4Address
@@ -317,6 +317,8 @@ class HostView:
     ports: int
     """How many ports are homed here."""
     problems: tuple[str, ...] = ()
+    kind: HostKind = HostKind.HYPERVISOR
+    """Or ``edge``: an edge switch, to the machines that are wired to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,15 +408,20 @@ class SwitchCounters:
     """Bundles and messages that the switch turned down."""
 
 
+DropReason: TypeAlias = Literal["spoofed", "silenced", "rogue", "tagged", "refused_out", "refused_in"]
+"""Why something was dropped at a port."""
+
+
 @dataclass(frozen=True, slots=True)
 class DropView:
     """What was dropped at a port for one reason, since the port was plugged in or last changed.
 
     ``spoofed`` is what it sent as somebody else, ``silenced`` what it sent before its move was activated,
+    ``rogue`` is what only a DHCP server or a router would say, ``tagged`` what it sent with a VLAN that is not its own,
     ``refused_out`` what its security groups do not let it send, and ``refused_in`` what they do not let it get.
     """
 
-    reason: Literal["spoofed", "silenced", "refused_out", "refused_in"]
+    reason: DropReason
     packets: int
     bytes: int
 
@@ -446,6 +453,24 @@ class MulticastView:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionsView:
+    """What became of the questions of one kind that machines asked their networks since the controller started?
+
+    :param kind: ``dhcp``, ``dhcpv6``, ``router``, ``multicast``, …
+    :param unsound: questions that could not be understood.
+    :param dropped: that were not looked at, because too many of one port waited.
+    :param failed: that met a defect of the controller's.
+    """
+
+    kind: str
+    asked: int
+    answered: int
+    unsound: int
+    dropped: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class HealthView:
     """Is the controller fit to serve, and if not, why?
 
@@ -465,3 +490,4 @@ class HealthView:
     """How often the owner of the world failed since it started, and compared every switch anew."""
     clashes: tuple[ClashView, ...] = ()
     problems: tuple[str, ...] = ()
+    questions: tuple[QuestionsView, ...] = ()

@@ -201,6 +201,15 @@ class FixedIpRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpOptionWish:
+    """A wish for a DHCP option; without a value the port is not to have it."""
+
+    name: str
+    value: str | None
+    version: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class CreatePort:
     """Make a port.
 
@@ -242,6 +251,7 @@ class CreatePort:
     qos_policy_id: str | None = None
     dns_name: str = ""
     attach: Attach = PLUGGED
+    dhcp_options: tuple[DhcpOptionWish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +261,7 @@ class UpdatePort:
     A new host for a port that is plugged at its present one is a move that activates by itself.
     ``host=None`` unbinds.  ``fixed_ips`` replaces all addresses: one that the port has already is kept when it is
     named, and a wish for any address of a subnet keeps one that it has there.  A bound port keeps its MAC.
+    ``dhcp_options`` are added, replaced or taken away; those that are not named stay.
     Another ``attach`` unplugs the port where it is and plugs it there; to unbind a wired port leaves it no wire.
 
     Refused: ``PortNotFound``, ``HostNotFound``, ``PortMoveInProgress``, ``PortBound`` (409), ``MacAddressInUse``, the
@@ -275,6 +286,7 @@ class UpdatePort:
     qos_policy_id: str | Unchanged | None = UNCHANGED
     dns_name: str | None = None
     attach: Attach | None = None
+    dhcp_options: tuple[DhcpOptionWish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

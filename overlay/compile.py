@@ -16,6 +16,7 @@ from typing import Final
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
 from overlay.footing import Tap
+from overlay.guests.offers import SERVICE_MAC
 from overlay.mirrors import flows as mirror_flows
 from overlay.multicast import memberships
 from overlay.pipeline import METERS, PIPELINE
@@ -160,6 +161,7 @@ def _static(world: World) -> Iterator[Flow]:
     yield services.miss(cookie)
     yield from filters.SENDER.static(cookie)
     yield arrive.miss(cookie)
+    yield forward.of_the_network(cookie)
     yield forward.miss(cookie)
     if not world.settings.flood_unregistered:
         yield from forward.unregistered(cookie)
@@ -168,7 +170,7 @@ def _static(world: World) -> Iterator[Flow]:
 
 
 def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
-    """The way in from the tunnel, and the flood."""
+    """The way in from the tunnel, the flood, and the addresses of the network's own services."""
     if not world.has_network(host.name, network_id):
         return
     vni = world.networks[network_id].vni
@@ -178,6 +180,11 @@ def _of_network(world: World, host: Host, network_id: str) -> Iterator[Flow]:
     lanes = _local_lanes(world, host, world.standing(host.name, network_id))
     others = (world.hosts[other].la for other in world.hosts_with_network(network_id) if other != host.name)
     yield flood.flood(cookie, vni, lanes, host.tunnel_port, sorted(others))
+    for address in world.offer(network_id).addresses:
+        if address.version == 4:  # noqa: PLR2004
+            yield arp.answer(cookie, vni, int(address), SERVICE_MAC, arp.OF_THE_NETWORK)
+        elif host.answers_nd:
+            yield neighbours.answer(cookie, vni, int(address), SERVICE_MAC, neighbours.OF_THE_NETWORK)
 
 
 def _of_group(world: World, host: Host, network_id: str, group: str) -> Iterator[Flow]:
@@ -214,8 +221,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     network, dscp = world.networks[port.network_id], world.limits_of(port).dscp
     yield from classify.from_tap(cookie, tap, network.vni, meters.sending, dscp, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap, meters.receiving)
-    if meters.storm is not None:
-        yield storm.limited(cookie, tap.lane, meters.storm)
+    yield from _protecting(cookie, tap, meters)
     if tap.vid:
         yield reply.to_vlan(cookie, tap)
     elif not network.vlan_transparent:
@@ -229,6 +235,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         yield guard_nd.refused(silenced, tap.lane)
         return
     yield from services.groups(provenance(CookieKind.ASKED_GROUPS, port.id), tap.lane, meters.asking.meter_id)
+    yield from _of_services(world, port, tap.lane, meters.asking.meter_id)
     yield from services.names(provenance(CookieKind.ASKED_NAMES, port.id), tap.lane, meters.asking.meter_id)
     known = speakers(port)
     for ip in dict.fromkeys(ip for speaker in known for ip in speaker.alone):
@@ -241,9 +248,33 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         yield from guard.own(cookie, tap.lane, mac, of_mac, own6)
         yield from guard_nd.own(cookie, tap.lane, mac, own6)
     yield guard.announcement_over(cookie, tap.lane, port.mac)
+    rogue = provenance(CookieKind.ROGUE, port.id)
+    yield from guard.rogue(rogue, tap.lane)
+    yield guard_nd.rogue(rogue, tap.lane)
     spoofed = provenance(CookieKind.SPOOFED, port.id)
     yield guard.refused(spoofed, tap.lane)
     yield guard_nd.refused(spoofed, tap.lane)
+
+
+def _of_services(world: World, port: Port, lane: int, meter: int) -> Iterator[Flow]:
+    """What a port may ask of its network for itself."""
+    offered = world.offer(port.network_id)
+    cookie = provenance(CookieKind.PORT, port.id)
+    yield from guard.asking(cookie, lane, port.mac, anywhere=offered.leases)
+    if offered.leases:
+        yield services.address(provenance(CookieKind.ASKED_ADDRESS, port.id), lane, meter)
+    if offered.leases_v6:
+        yield services.address_v6(provenance(CookieKind.ASKED_ADDRESS_V6, port.id), lane, meter)
+    if offered.advertises:
+        yield services.router(provenance(CookieKind.ASKED_ROUTER, port.id), lane, meter)
+
+
+def _protecting(cookie: int, tap: Tap, meters: LaneMeters) -> Iterator[Flow]:
+    """What protects everybody else from a port: how much it may flood, and how many packets it may send."""
+    if meters.storm is not None:
+        yield storm.limited(cookie, tap.lane, meters.storm)
+    if meters.packets is not None:
+        yield services.counted(cookie, tap.lane, meters.packets)
 
 
 def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:

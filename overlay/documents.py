@@ -14,6 +14,7 @@ from overlay.values import (
     AddressPair,
     Countable,
     DatapathId,
+    DhcpOption,
     FixedIp,
     Host,
     HostKind,
@@ -193,6 +194,7 @@ def write_port(port: Port) -> Document:
         "security_groups": None if port.security_groups is None else list(port.security_groups),
         "allowed_pairs": [[str(pair.mac), str(pair.network)] for pair in port.allowed_pairs],
         "qos_policy_id": port.qos_policy_id,
+        "dhcp_options": [[option.name, option.value, option.version] for option in port.dhcp_options],
         "dns_name": port.dns_name,
         "vnic_type": port.vnic_type.value,
         "local_link": _write_link(port.local_link),
@@ -212,6 +214,7 @@ def read_port(port_id: str, body: dict[str, Any]) -> Port:
         "allowed_pairs": tuple(
             AddressPair(Mac.parse(mac), ip_network(network)) for mac, network in body.get("allowed_pairs", ())
         ),
+        "dhcp_options": tuple(DhcpOption(*option) for option in body.get("dhcp_options", ())),
         "vnic_type": VnicType(body.get("vnic_type", VnicType.NORMAL)),
         "local_link": _read_link(body.get("local_link")),
         "record": read_record(body),

@@ -17,6 +17,7 @@ from overlay.direct.index import Wires, link_of
 from overlay.directory import Clash
 from overlay.footing import NOWHERE, Footing, Plug, footing
 from overlay.guests.names import Names
+from overlay.guests.offers import NOTHING, Offer, offer
 from overlay.holdings import Holdings
 from overlay.mirrors.index import Mirrors
 from overlay.mirrors.values import TapService
@@ -76,6 +77,8 @@ class Index:
         self.subnets_of: dict[str, dict[str, None]] = {}
         self.ports_of: dict[str, dict[str, None]] = {}
         self.tenants_of: dict[str, dict[str, int]] = {}
+        self.offers: dict[str, Offer] = {}
+        self.advertising: dict[str, None] = {}
         self.holdings = Holdings(settings.quotas)
         self.shares = Shares()
         self.names = Names()
@@ -267,6 +270,7 @@ class Index:
             self.subnets_of[network.id] = {}
             self.ports_of[network.id] = {}
             self.tenants_of[network.id] = {}
+            self.offers[network.id] = NOTHING
             self.holdings.add(Countable.NETWORK, network.project_id, network.id)
         self.qos.use(
             User("network", network.id), None if before is None else before.qos_policy_id, network.qos_policy_id
@@ -278,7 +282,7 @@ class Index:
         network = self.networks.pop(network_id)
         self.vnis.give_back(network.vni)
         del self.vni_owner[network.vni], self.subnets_of[network_id], self.ports_of[network_id]
-        del self.tenants_of[network_id]
+        del self.tenants_of[network_id], self.offers[network_id]
         self.qos.use(User("network", network_id), network.qos_policy_id, None)
         self.holdings.drop(Countable.NETWORK, network.project_id, network_id)
 
@@ -296,6 +300,7 @@ class Index:
         elif before.pools != subnet.pools:
             self.pools[subnet.id].reshape(ranges)
         self.subnets[subnet.id] = subnet
+        self._offer(subnet.network_id)
 
     def drop_subnet(self, subnet_id: str) -> None:
         """Remove a subnet of which no port has an address."""
@@ -304,6 +309,15 @@ class Index:
         self.holdings.drop(Countable.SUBNET, subnet.project_id, subnet_id)
         if subnet.subnetpool_id is not None:
             self.cuts[subnet.subnetpool_id].give_back(subnet.cidr, subnet.project_id)
+        self._offer(subnet.network_id)
+
+    def _offer(self, network_id: str) -> None:
+        """Work out anew what the machines of a network can ask for."""
+        found = self.offers[network_id] = offer(self.subnets[subnet_id] for subnet_id in self.subnets_of[network_id])
+        if found.advertises:
+            self.advertising[network_id] = None
+        else:
+            self.advertising.pop(network_id, None)
 
     # --- mirrors ---
 

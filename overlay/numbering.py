@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from overlay.addressing import by_mac, is_usable
 from overlay.changes import CreatePort, FixedIpRequest
+from overlay.guests.offers import SERVICE_MAC
 from overlay.index import Index
 from overlay.refusals import Conflict, Exhausted, Invalid, NotFound
 from overlay.values import FixedIp, IpAddress, Mac, Port, Subnet
@@ -31,11 +32,11 @@ def choose_mac(index: Index, change: CreatePort) -> Mac:
 
 
 def check_mac(index: Index, network_id: str, mac: Mac) -> None:
-    """Check that nobody has a MAC in a network.
+    """Check that nobody has a MAC in a network; that of its own services is taken.
 
     :raises Conflict: ``MacAddressInUse``.
     """
-    if (network_id, mac) in index.mac_owner:
+    if (network_id, mac) in index.mac_owner or mac == SERVICE_MAC:
         raise Conflict(
             f"mac_address: {mac} is in use in network {network_id}", field="mac_address", kind="MacAddressInUse"
         )

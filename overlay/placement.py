@@ -29,6 +29,7 @@ from overlay.changes import (
 )
 from overlay.direct.linking import housed, link
 from overlay.documents import write_move
+from overlay.guests import options
 from overlay.guests.names import domain_of, relative
 from overlay.index import Index
 from overlay.mirrors.keeping import drop_mirrors
@@ -84,6 +85,7 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         relative(change.dns_name, domain_of(network, index.settings.dns_domain)),
         vnic_type=change.attach.vnic_type,
         local_link=wire,
+        dhcp_options=options.chosen(change.dhcp_options),
     )
     check_security(port)
     index.holdings.charge(Countable.PORT, change.project_id)
@@ -119,6 +121,7 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         device_owner=port.device_owner if change.device_owner is None else change.device_owner,
         admin_up=port.admin_up if change.admin_up is None else change.admin_up,
         qos_policy_id=policy,
+        dhcp_options=options.chosen(change.dhcp_options, port.dhcp_options),
         dns_name=port.dns_name if change.dns_name is None else _named(index, port, change.dns_name),
     )
     port = secured(index, port, change)

@@ -19,6 +19,7 @@ from overlay.documents import (
     write_subnetpool,
 )
 from overlay.footing import NOWHERE, Footing, deliveries_changed, programs_changed
+from overlay.guests.offers import Offer
 from overlay.index import Index
 from overlay.moves import Move, Phase
 from overlay.multicast import memberships
@@ -52,6 +53,7 @@ class Recorder:
         self._documents: dict[tuple[str, str], Document] = {}
         self._notices: list[Notice] = []
         self._waits: set[Wait] = set()
+        self._spots: set[Spot] = set()
 
     def outcome(self) -> Outcome:
         """What the change did."""
@@ -96,8 +98,28 @@ class Recorder:
         before = self.index.subnets.get(subnet.id)
         if before != subnet:
             subnet = self.next_revision(DocumentKind.SUBNET, before, subnet)
+            offered = self.index.offers[subnet.network_id]
             self.index.put_subnet(subnet)
             self.store(write_subnet(subnet))
+            self._offer_changed(subnet.network_id, offered)
+
+    def drop_subnet(self, subnet_id: str) -> None:
+        """Remove a subnet and its document."""
+        network_id = self.index.subnets[subnet_id].network_id
+        offered = self.index.offers[network_id]
+        self.index.drop_subnet(subnet_id)
+        self.store(Document(DocumentKind.SUBNET, subnet_id, None))
+        self._offer_changed(network_id, offered)
+
+    def _offer_changed(self, network_id: str, before: Offer) -> None:
+        """Where the machines of a network can ask for other things, soil what hands their questions on or answers."""
+        if self.index.offers[network_id] == before:
+            return
+        for host, standing in self.index.present_on(network_id).items():
+            self.soil(host, UnitKind.NETWORK, network_id)
+            for port_id in standing:
+                if self.index.footing(port_id).tap_at(host) is not None:
+                    self.soil(host, UnitKind.PORT, port_id)
 
     def put_subnetpool(self, pool: SubnetPool) -> None:
         """Add or replace a subnet pool and store it."""
@@ -180,7 +202,10 @@ class Recorder:
         self._follow_groups()
 
     def _soil_members(self, spot: Spot) -> None:
-        """The ports of a group at a host are members of other clauses now."""
+        """The ports of a group at a host are members of other clauses now; once is enough for many rules."""
+        if spot in self._spots:
+            return
+        self._spots.add(spot)
         for port_id in self.index.policy.members.ports(spot.group_id, spot.network_id):
             if self.index.footing(port_id).tap_at(spot.host) is not None:
                 self.soil(spot.host, UnitKind.PORT, port_id)

@@ -22,6 +22,7 @@ class Settings:
     :param grace: seconds for which the hairpin waits for stragglers after all hosts were repointed.
     :param move_timeout: seconds after which a move that was not activated fails.
     :param port_rate_kbps: what each port may send whose QoS policy does not say, in kbit/s; 0 is no limit.
+    :param port_rate_pps: how many IP packets a second each port may send; 0 is any number.
     :param storm_pps: how many packets a second each port may flood (broadcast, multicast, unknown); 0 is any number.
     :param asking_pps: how many packets a second of each port are handed to the controller.
     :param underlay_mtu: the largest IP packet that the underlay carries from host to host, in bytes.
@@ -29,6 +30,8 @@ class Settings:
     :param groups_per_port: how many multicast groups a port can join.
     :param groups_per_network: how many multicast groups can be joined in a network.
     :param listening: seconds for which a port that does not say so again is taken to listen to a group.
+    :param lease_seconds: how long a machine may use an address before it asks again.
+    :param advertising_interval: seconds between two router advertisements to each machine that has not asked.
     :param dns_domain: the domain of the names of networks that have none of their own, with its final dot.
     :param quotas: how many of each a project may have that has no quota of its own, -1 for any number.
     """
@@ -44,9 +47,12 @@ class Settings:
     groups_per_port: int = 64
     groups_per_network: int = 1024
     listening: float = 130.0
+    lease_seconds: int = 86_400
+    advertising_interval: float = 200.0
     dns_domain: str = "vl2.internal."
     storm_pps: int = 1000
     asking_pps: int = 50
+    port_rate_pps: int = 0
 
     @property
     def network_mtu(self) -> int:

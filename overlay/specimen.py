@@ -6,6 +6,7 @@ hosts, one network, and a VM in the middle of a move.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_network
 from typing import Final
 
@@ -33,7 +34,7 @@ from overlay.policy.values import Direction
 from overlay.tables.names import REGISTERS, TCP, CookieKind
 from overlay.trunks.changes import CreateTrunk
 from overlay.trunks.values import SubPort
-from overlay.values import DatapathId, Host, HostName, Mac, Vni
+from overlay.values import DatapathId, Host, HostName, Ipv6Mode, Mac, Vni
 from overlay.world import World
 
 _HERE: Final = HostName("h1")
@@ -52,6 +53,10 @@ _KINDS: Final = {
     CookieKind.PEER: "per address that rules name as the remote end, in a network",
     CookieKind.SERVICE: "per service that rules name, in a network",
     CookieKind.CLAUSE: "per clause: the rules of a group that name one remote end",
+    CookieKind.ASKED_ADDRESS: "per plugged port, for its questions by DHCP",
+    CookieKind.ASKED_ADDRESS_V6: "per plugged port, for its questions by DHCPv6",
+    CookieKind.ASKED_ROUTER: "per plugged port, for its questions for routers",
+    CookieKind.ROGUE: "per plugged port, counting what only a DHCP server or a router would say",
     CookieKind.MIRROR: "per port that is mirrored or gets copies",
     CookieKind.ASKED_GROUPS: "per plugged port, for what it says of multicast groups",
     CookieKind.ASKED_NAMES: "per plugged port, for the names that it asks for",
@@ -65,7 +70,8 @@ declaration (`overlay/pipeline.py`, `overlay/tables/`), and the sample flows are
 100 with port `a` here (OpenFlow port 2), port `b` at a host with LA 10.0.2.11, a port that is being prepared to come
 here (port 4), and one that has just moved away. All are in their project's default group, which lets TCP in to ports
 80 and 81 besides what its own members send. Port `a` is the parent of a trunk, of which VLAN 7 is another port. What
-the port that is being prepared sends and gets is copied to `a` and, by VNI 2, to `b`. Port 1 is the VXLAN tunnel."""
+the port that is being prepared sends and gets is copied to `a` and, by a VNI of its own, to `b`. Port 1 is the VXLAN
+tunnel."""
 
 
 def _do(world: World, change: Change) -> None:
@@ -81,8 +87,10 @@ def _world() -> World:
         _do(world, HostSeen(Host(name, IPv4Address(f"10.0.{number}.11"), DatapathId(number), tunnel_port=1)))
         _do(world, Confirmed(name, 0))
     _do(world, CreateNetwork("net", "project", vni=Vni(100)))
-    _do(world, CreateSubnet("four", "project", "net", ip_network("192.168.0.0/24")))
-    _do(world, CreateSubnet("six", "project", "net", ip_network("2001:db8::/64")))
+    _do(world, CreateSubnet("four", "project", "net", ip_network("192.168.0.0/24"), dhcp=True))
+    six = CreateSubnet("six", "project", "net", ip_network("2001:db8::/64"), dhcp=True)
+    mode = Ipv6Mode.STATEFUL
+    _do(world, replace(six, ipv6_ra_mode=mode, ipv6_address_mode=mode))
     homes = (("a", _HERE, 2), ("b", _THERE, 2), ("coming", _THERE, 3), ("leaving", _HERE, 3))
     _do(world, MakeDefaultGroup("project", "default", ("out4", "out6", "in4", "in6")))
     web = {"direction": Direction.INGRESS, "protocol": TCP, "port_min": 80, "port_max": 81}

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from overlay.addressing import default_gateway, default_pools, is_usable
-from overlay.changes import CreateSubnet, DeleteSubnet, Document, DocumentKind, Unchanged, UpdateSubnet
+from overlay.changes import CreateSubnet, DeleteSubnet, Unchanged, UpdateSubnet
 from overlay.index import Index
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid
@@ -89,8 +89,7 @@ def delete_subnet(index: Index, change: DeleteSubnet, record: Recorder) -> None:
             field="subnet_id",
             kind="SubnetInUse",
         )
-    index.drop_subnet(change.id)
-    record.store(Document(DocumentKind.SUBNET, change.id, None))
+    record.drop_subnet(change.id)
 
 
 def _prefix(index: Index, change: CreateSubnet) -> IpNetwork:

@@ -305,6 +305,19 @@ class LocalLink:
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpOption:
+    """What DHCP tells a port's machine besides what its subnet says, or instead of it.
+
+    :ivar name: as Neutron and dnsmasq call it.
+    :ivar version: of the IP whose DHCP says so.
+    """
+
+    name: str
+    value: str
+    version: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """A virtual machine's attachment: the owner of one MAC and some IPs (its AA) in one network.
 
@@ -334,6 +347,7 @@ class Port:
     dns_name: str = ""
     vnic_type: VnicType = VnicType.NORMAL
     local_link: LocalLink | None = None
+    dhcp_options: tuple[DhcpOption, ...] = ()
 
     @property
     def filtered(self) -> bool:

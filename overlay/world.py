@@ -33,6 +33,7 @@ from overlay.documents import (
     write_subnetpool,
 )
 from overlay.footing import Footing, Plug
+from overlay.guests.offers import NOTHING, Offer
 from overlay.handlers import HANDLERS
 from overlay.index import Index
 from overlay.mirrors.documents import read_tap_flow, read_tap_service, write_tap_flow, write_tap_service
@@ -392,6 +393,14 @@ class World:
         """A network's subnets."""
         return tuple(self.subnets[subnet_id] for subnet_id in self._index.subnets_of.get(network_id, ()))
 
+    def offer(self, network_id: str) -> Offer:
+        """What the machines of a network can ask it for."""
+        return self._index.offers.get(network_id, NOTHING)
+
+    def advertising_networks(self) -> Iterable[str]:
+        """The ids of the networks that have router advertisements."""
+        return self._index.advertising.keys()
+
     def ports_of_network(self, network_id: str) -> tuple[Port, ...]:
         """A network's ports."""
         return tuple(self.ports[port_id] for port_id in self._index.ports_of.get(network_id, ()))
@@ -468,6 +477,10 @@ class World:
     def plug_of(self, host: HostName, port_id: str) -> Plug | None:
         """How a port is plugged at a host."""
         return self._index.plug_of(host, port_id)
+
+    def cables_told(self, host: HostName) -> tuple[tuple[str, int], ...]:
+        """The cables that an edge switch has, with their OpenFlow ports."""
+        return self._index.wires.told(host)
 
     def taps_told(self, host: HostName) -> tuple[tuple[str, int], ...]:
         """The taps that a host says that it has: of sub-ports there are none, unless they are plugged by themselves."""

@@ -115,6 +115,10 @@ class Card:
         """Send one RARP."""
         self._order("announce")
 
+    def add_vlan(self, vid: int, mac: str, mtu: int) -> None:
+        """Give the guest an interface ``eth0.<vid>``."""
+        self._order("vlan", vid=vid, mac=mac, mtu=mtu)
+
     def counters(self) -> dict[str, int]:
         """Frames relayed (see :class:`topologies.nic.Counters`)."""
         counters: dict[str, int] = self._order("report")["counters"]

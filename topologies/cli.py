@@ -17,11 +17,12 @@ import click
 from topologies import drawing, overrides
 from topologies.client import ROOT, LabClient
 from topologies.errors import LabError, NoSuchLab, NoSuchNode, TopologyError
-from topologies.orders import LabStatus, Trigger, VmStatus
+from topologies.orders import Configure, LabStatus, ServerStatus, Trigger, VmStatus
 from topologies.registry import TOPOLOGIES, make, parameters
 from topologies.underlay import UnderlayTopo
 
 _MISTAKE: Final = 2
+_VID_END: Final = 4095
 
 
 class _Spoken(click.Group):
@@ -171,12 +172,37 @@ def vm() -> None:
 @click.option("--tenant", "--project", "project", default="", help="The network's project.")
 @click.option("--mac", default="", help="Without a controller: the machine's MAC.")
 @click.option("--address", "addresses", multiple=True, help="Without a controller: an address, such as 10.1.0.5/24.")
+@click.option("--vlan", "vlans", multiple=True, metavar="VID=PORT", help="A VLAN on its card, and the sub-port's id.")
+@click.option(
+    "--configure",
+    type=click.Choice([str(each) for each in Configure]),
+    default=str(Configure.STATIC),
+    show_default=True,
+    help="How it gets its addresses.",
+)
+@click.option("--dhcp", is_flag=True, help="The same as --configure dhcp.")
 @click.pass_obj
 def add(  # noqa: PLR0917  (click hands over what the options say)
-    lab: LabClient, name: str, host: str, port_id: str, network: str, project: str, mac: str, addresses: tuple[str, ...]
+    lab: LabClient,
+    /,
+    name: str,
+    host: str,
+    vlans: tuple[str, ...],
+    configure: str,
+    dhcp: bool,
+    **options: Any,
 ) -> None:
     """Start a virtual machine."""
-    _print_vm(lab.vm_add(name, host, port_id=port_id, network=network, project=project, mac=mac, addresses=addresses))
+    how = Configure.DHCP if dhcp else configure
+    _print_vm(lab.vm_add(name, host, vlans=_vlans(vlans), configure=how, **options))
+
+
+def _vlans(words: tuple[str, ...]) -> list[tuple[int, str]]:
+    pairs = _pairs(words, "vlan")
+    for word, _ in pairs:
+        if not (word.isascii() and word.isdigit() and 0 < int(word) < _VID_END):
+            raise TopologyError(f"vlan: {word!r} is no VLAN, which are 1 … {_VID_END - 1}", "vlan")
+    return [(int(vid), port) for vid, port in pairs]
 
 
 @vm.command()
@@ -214,6 +240,32 @@ def execute(lab: LabClient, name: str, words: tuple[str, ...]) -> None:
     if name not in {each.name for each in lab.status().vms}:
         environment = lab.environment(name)
     os.execvpe(argv[0], argv, environment)  # noqa: S606
+
+
+@command.group()
+def server() -> None:
+    """Servers that are wired straight to an edge switch."""
+
+
+@server.command(name="add")
+@click.argument("name")
+@click.option("--edge", required=True, help="The edge switch.")
+@click.option("--vlan", "vlans", multiple=True, type=int, help="The tag of its frames; 0 for none.  May be repeated.")
+@click.option("--port", "port_ids", multiple=True, help="The id of the port that this VLAN is.  As often as --vlan.")
+@click.pass_obj
+def add_server(lab: LabClient, name: str, edge: str, vlans: tuple[int, ...], port_ids: tuple[str, ...]) -> None:
+    """Wire a server to an edge switch, which becomes its tunnel endpoint."""
+    if len(vlans) != len(port_ids):
+        raise TopologyError("vlan, port: needs as many VLANs as ports", "vlan")
+    _print_server(lab.server_add(name, edge, dict(zip(vlans, port_ids, strict=True))))
+
+
+@server.command(name="del")
+@click.argument("name")
+@click.pass_obj
+def delete_server(lab: LabClient, name: str) -> None:
+    """End a server."""
+    lab.server_del(name)
 
 
 @command.command(name="link")
@@ -263,6 +315,8 @@ def _print_status(found: LabStatus) -> None:
         click.echo(f"  hypervisor  {host.name:<10} LA {host.la} on {host.edge}  {'up' if host.running else 'DOWN'}")
     for machine in found.vms:
         _print_vm(machine)
+    for wired in found.servers:
+        _print_server(wired)
     control = found.controller
     if control is not None:
         state = "up" if control.running else "DOWN"
@@ -274,6 +328,12 @@ def _print_status(found: LabStatus) -> None:
             click.echo(f"              {project}: {path}")
     for warning in found.warnings:
         click.echo(f"vl2 lab: warning: {warning}", err=True)
+
+
+def _print_server(server: ServerStatus) -> None:
+    for card in server.cards:
+        at, addresses = f"{server.edge} {server.interface} VLAN {card.vlan}", " ".join(card.addresses)
+        click.echo(f"  server      {server.name:<10} at {at}  {card.mac} {addresses}  port {card.port_id}")
 
 
 def _print_vm(machine: VmStatus) -> None:

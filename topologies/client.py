@@ -25,6 +25,7 @@ from topologies.lab import design, plan
 from topologies.orders import (
     INTERRUPT,
     SOCKET,
+    Configure,
     ControllerPower,
     Done,
     Down,
@@ -32,6 +33,9 @@ from topologies.orders import (
     LabStatus,
     MoveReport,
     Prompt,
+    ServerAdd,
+    ServerDel,
+    ServerStatus,
     SetLink,
     Settings,
     Status,
@@ -55,7 +59,7 @@ ROOT: Final = Path("/run/vl2")
 _LEAVE_SECONDS: Final = 15.0
 _PATH_MAX: Final = 72
 _ANSWERS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind for kind in (Done, Failure, LabStatus, VmStatus, MoveReport)
+    kind.__name__: kind for kind in (Done, Failure, LabStatus, VmStatus, ServerStatus, MoveReport)
 }
 
 
@@ -256,12 +260,20 @@ class LabClient:
         mac: str = "",
         addresses: Sequence[str] = (),
         wait: bool = True,
+        configure: str = Configure.STATIC,
+        vlans: Sequence[tuple[int, str]] = (),
     ) -> VmStatus:
         """Start a virtual machine on a hypervisor; returns when its port is ACTIVE (if ``wait``).
 
         :param port_id: its port; or ``network`` (id or name, of ``project``): the lab makes a port in it.
         :param mac: and ``addresses`` (with prefix length): only in a lab without a controller.
+        :param configure: how it gets its addresses, see :class:`~topologies.orders.Configure`.
+        :param vlans: its VLANs, each with a port that is a sub-port of its own port's trunk.
         """
+        try:
+            chosen = Configure(configure)
+        except ValueError:
+            raise TopologyError(f"configure: {configure!r} is not one of {', '.join(Configure)}", "configure") from None
         order = VmAdd(
             name=name,
             host=host,
@@ -271,6 +283,8 @@ class LabClient:
             mac=mac,
             addresses=tuple(addresses),
             wait=wait,
+            configure=chosen,
+            vlans=tuple(vlans),
         )
         status: VmStatus = self._ask(order, VmStatus)
         return status
@@ -290,6 +304,18 @@ class LabClient:
     def vm_del(self, name: str) -> None:
         """End a machine."""
         self._ask(VmDel(name))
+
+    def server_add(self, name: str, edge: str, ports: Mapping[int, str]) -> ServerStatus:
+        """Wire a server to an edge switch; returns when its ports are ACTIVE.
+
+        :param ports: by VLAN, of which each is a card of the server: ``eth0`` and so on; VLAN 0 has no tag.
+        """
+        status: ServerStatus = self._ask(ServerAdd(name, edge, tuple(ports), tuple(ports.values())), ServerStatus)
+        return status
+
+    def server_del(self, name: str) -> None:
+        """End a server and take its cable out."""
+        self._ask(ServerDel(name))
 
     def kill_switch(self, name: str) -> None:
         """Cut a fabric switch's power: ``kill -9`` and all its links down."""
@@ -361,6 +387,7 @@ class LabClient:
         pids = {each.name: each.pid for each in status.switches}
         pids |= {each.name: each.pid for each in status.hypervisors}
         pids |= {each.name: each.pid for each in status.vms}
+        pids |= {each.name: each.pid for each in status.servers}
         if node in pids:
             return pids[node]
         raise NoSuchNode(f"there is no {node!r} in lab {self.name!r}", "name")

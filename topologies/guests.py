@@ -6,9 +6,7 @@ plug, and the NIC process in the place of QEMU.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -23,8 +21,31 @@ from topologies.controlplane import ControlPlane
 from topologies.errors import LabError, NoSuchNode, TopologyError
 from topologies.network import LabNet
 from topologies.nodes import Hypervisor, VirtualMachine
-from topologies.orders import MoveReport, Trigger, VmAdd, VmMove, VmStatus
+from topologies.orders import Configure, MoveReport, Trigger, VmAdd, VmMove, VmStatus
 from topologies.rest import Rest, RestError
+
+_DHCP_SCRIPT: Final = """\
+#!/bin/sh
+case "$1" in
+deconfig)
+    ip -4 address flush dev "$interface"
+    ;;
+bound|renew)
+    ip address replace "$ip/$mask" ${broadcast:+broadcast "$broadcast"} dev "$interface"
+    [ -z "$mtu" ] || ip link set dev "$interface" mtu "$mtu"
+    if [ -n "$staticroutes" ]; then
+        set -- $staticroutes
+        while [ $# -ge 2 ]; do
+            ip route replace "$1" via "$2" dev "$interface"
+            shift 2
+        done
+    elif [ -n "$router" ]; then
+        ip route replace default via "${router%% *}" dev "$interface"
+    fi
+    ;;
+esac
+"""
+"""What udhcpc was told is in variables: see its manual page."""
 
 _READY_SECONDS: Final = 30.0
 _BRIDGE_SECONDS: Final = 20.0
@@ -50,6 +71,15 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True)
+class _Vlan:
+    vid: int
+    port_id: str
+    mac: str
+    addresses: tuple[str, ...]
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Wanted:
     port_id: str
     mac: str
@@ -57,6 +87,7 @@ class _Wanted:
     gateway: str | None
     mtu: int
     made_port: bool
+    vlans: tuple[_Vlan, ...] = ()
 
 
 class Guests:
@@ -115,12 +146,20 @@ class Guests:
             node, card, order.host, wanted.port_id, tap, wanted.mac, wanted.addresses, made_port=wanted.made_port
         )
         try:
-            node.number(list(wanted.addresses), wanted.gateway)
+            if order.configure is Configure.STATIC:
+                node.number(list(wanted.addresses), wanted.gateway)
+            else:
+                node.number([], None)
+            for vlan in wanted.vlans:
+                card.add_vlan(vlan.vid, vlan.mac, vlan.mtu)
+                node.number_vlan(vlan.vid, list(vlan.addresses))
             card.attach(order.host, hypervisor.pid, tap)
             self._await_bridge(hypervisor)
             hypervisor.plug(tap, wanted.port_id, wanted.mac)
             if self._control is not None and order.wait:
-                self._await_active(guest)
+                self._await_active(guest, wanted.vlans)
+            if order.configure is Configure.DHCP:
+                node.ask(self._dhcp_script())
         except LabError:
             self._end(guest)
             raise
@@ -128,8 +167,17 @@ class Guests:
         self._net.hosts.append(node)
         return self.status(guest)
 
+    def _dhcp_script(self) -> Path:
+        """What udhcpc calls: it changes nothing but eth0, since machines share the file system with everybody else."""
+        script = self._directory / "udhcpc.sh"
+        script.write_text(_DHCP_SCRIPT, encoding="utf-8")
+        script.chmod(0o755)
+        return script
+
     def _wanted(self, order: VmAdd) -> _Wanted:
         if self._control is None:
+            if order.vlans:
+                raise TopologyError("vlans: there are none without a controller", "vlans")
             if not (order.mac and order.port_id):
                 raise TopologyError(
                     "mac, port_id: without a controller the machine's MAC and port must be given", "mac"
@@ -145,7 +193,11 @@ class Guests:
             port = rest.port(port_id)
             if port.host != order.host:
                 rest.bind(port.id, order.host)
-        return _Wanted(port.id, port.mac, port.addresses, port.gateway, port.mtu, made_port=made)
+            vlans = tuple(
+                _Vlan(vid, each.id, each.mac, each.addresses, each.mtu)
+                for vid, each in ((vid, rest.port(port_id)) for vid, port_id in order.vlans)
+            )
+        return _Wanted(port.id, port.mac, port.addresses, port.gateway, port.mtu, made_port=made, vlans=vlans)
 
     def _await_bridge(self, hypervisor: Hypervisor) -> None:
         deadline = time.monotonic() + _BRIDGE_SECONDS
@@ -154,12 +206,13 @@ class Guests:
                 raise LabError(f"{hypervisor.name} has no br-int; is there a controller?")
             time.sleep(10 * _POLL_SECONDS)
 
-    def _await_active(self, guest: Guest) -> None:
+    def _await_active(self, guest: Guest, vlans: tuple[_Vlan, ...]) -> None:
         with self._rest() as rest:
-            _poll(
-                lambda: rest.port_state(guest.port_id)[0] == "ACTIVE",
-                f"port {guest.port_id} of {guest.node.name} does not turn ACTIVE",
-            )
+            for port_id in (guest.port_id, *(vlan.port_id for vlan in vlans)):
+                _poll(
+                    lambda port_id=port_id: rest.port_state(port_id)[0] == "ACTIVE",  # type: ignore[misc]
+                    f"port {port_id} of {guest.node.name} does not turn ACTIVE",
+                )
 
     def _rest(self) -> Rest:
         if self._control is None:
@@ -194,13 +247,7 @@ class Guests:
 
     def _forget(self, node: VirtualMachine) -> None:
         with self._structure:
-            home = namespace.inode(node.pid)
-            for entry in Path("/proc").iterdir():
-                # Whatever still runs in the machine ends with it, as if its power were cut.
-                if entry.name.isdigit() and int(entry.name) != node.pid:
-                    with suppress(OSError):
-                        if namespace.inode(entry.name) == home:
-                            os.kill(int(entry.name), signal.SIGKILL)
+            namespace.end_all(node.pid)
             node.terminate()
             if node in self._net.hosts:
                 self._net.hosts.remove(node)

@@ -21,6 +21,7 @@ from typing import Any, Final
 from topologies.controlplane import ControlPlane
 from topologies.errors import LabError, NoSuchNode
 from topologies.guests import Guests
+from topologies.located import Located
 from topologies.machine import Datapath, check_datapath, choose_datapath, require_programs, require_shaping
 from topologies.network import LabNet, free_subnet
 from topologies.nodes import FabricSwitch, Hypervisor, Site
@@ -30,6 +31,8 @@ from topologies.orders import (
     HypervisorStatus,
     LabStatus,
     LinkStatus,
+    ServerAdd,
+    ServerDel,
     SetLink,
     Settings,
     SwitchPower,
@@ -44,6 +47,7 @@ from topologies.ownership import Ledger, choosing
 from topologies.pki import Pki
 from topologies.registry import make
 from topologies.rest import Rest
+from topologies.servers import Servers
 from topologies.underlay import UnderlayTopo, assign, milliseconds
 
 _FABRIC_SECONDS: Final = 30.0
@@ -121,6 +125,7 @@ class Lab:
             self._say("fabric answers")
             threading.Thread(target=self._stay_known, daemon=True).start()
         self.guests = Guests(self.net, self.control, self.directory)
+        self.servers = Servers(self.net, self.control, self.directory)
 
     def _say(self, what: str) -> None:
         """Write progress, with its time, into the lab's log."""
@@ -167,15 +172,15 @@ class Lab:
                 self.warnings.append("the controller has not discovered all links and hypervisors")
 
     def _stay_known(self) -> None:
-        """Let every hypervisor ask for its gateway once a minute, as hosts that talk to each other do.
+        """Let every tunnel endpoint ask for its gateway once a minute, as hosts that talk to each other do.
 
         Open vSwitch forgets an idle neighbour after 15 minutes and drops the first tunnel packet after that.
         """
         while True:
             time.sleep(_ASK_AGAIN_SECONDS)
-            for hypervisor in self.net.hypervisors:
+            for node in self.net.endpoints():
                 with suppress(OSError):
-                    hypervisor.hears_gateway(_ASK_SECONDS)
+                    node.hears_gateway(_ASK_SECONDS)
 
     # --- orders -----------------------------------------------------------------------------------------------------
 
@@ -185,12 +190,8 @@ class Lab:
         :raises LabError: if it cannot be followed.
         """
         match order:
-            case VmAdd():
-                return self.guests.add(order)
-            case VmMove():
-                return self.guests.move(order)
-            case VmDel():
-                self.guests.delete(order.name)
+            case VmAdd() | VmMove() | VmDel() | ServerAdd() | ServerDel():
+                return self._machine(order)
             case SwitchPower():
                 self._switch_power(order)
             case SetLink():
@@ -203,6 +204,20 @@ class Lab:
                 self._controller_power(order)
             case _:
                 return self.status()
+        return Done()
+
+    def _machine(self, order: VmAdd | VmMove | VmDel | ServerAdd | ServerDel) -> Any:
+        match order:
+            case VmAdd():
+                return self.guests.add(order)
+            case VmMove():
+                return self.guests.move(order)
+            case VmDel():
+                self.guests.delete(order.name)
+            case ServerAdd():
+                return self.servers.add(order)
+            case ServerDel():
+                self.servers.delete(order.name)
         return Done()
 
     def _node(self, name: str) -> OvsNode:
@@ -225,7 +240,7 @@ class Lab:
         running = node.kill_daemon("ovs-vswitchd")
         if order.on:
             node.start_switching()
-            if isinstance(node, Hypervisor):
+            if isinstance(node, Located) and node.la is not None:
                 node.number()
                 # The new switch knows no neighbours: an answer of the gateway tells it the one that it needs.
                 node.hears_gateway(_ASK_SECONDS)
@@ -269,6 +284,7 @@ class Lab:
             vms=self.guests.all(),
             controller=self.control.status() if self.control else None,
             warnings=tuple(self.warnings),
+            servers=self.servers.all(),
         )
 
 

@@ -78,6 +78,10 @@ class LabNet(Mininet):  # type: ignore[misc]
         """The hypervisors, in the order of the topology."""
         return [node for node in self.hosts if isinstance(node, Hypervisor)]
 
+    def endpoints(self) -> list[Any]:
+        """The nodes where tunnels end: the hypervisors, and edge switches to which servers are wired."""
+        return [*self.hypervisors, *(node for node in self.switches if node.la is not None)]
+
     @property
     def machines(self) -> list[VirtualMachine]:
         """The virtual machines."""

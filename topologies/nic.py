@@ -6,7 +6,11 @@ is with QEMU: at STOP nothing is read any more, neither from the guest nor from 
 taps (txqueuelen 1,000, drop beyond); at RESUME the guest talks through the new tap, what queued there is
 delivered, and RARPs announce the machine, at once and after 50, 200, 450 and 800 ms (QEMU's ``announce-*`` defaults).
 
-It is driven by JSON lines on a unix socket; verbs: ``attach``, ``move``, ``detach``, ``announce``, ``report``.
+A guest may have VLANs (``eth0.100``), each a tap of its own in its namespace: the card tags what comes out of it, and
+takes the tag off what goes in, as the guest's 802.1Q module would (which not every kernel has).
+
+It is driven by JSON lines on a unix socket; verbs: ``attach``, ``move``, ``detach``, ``announce``, ``vlan`` and
+``report``.
 Only the standard library is used, and nothing else of ours but the names in ``topologies.namespace``.
 """
 
@@ -47,6 +51,8 @@ _RTM_NEWLINK, _NLM_F_REQUEST_ACK, _IFLA_NET_NS_PID = 16, 5, 19
 _ARPHRD_ETHER: Final = 1
 _HEADERS: Final = 64
 _NAME_MAX: Final = 15
+_TPID: Final = b"\x81\x00"
+_VID_MASK: Final = 0xFFF
 
 
 def open_tap(pid: int, name: str, mac: bytes, mtu: int, *, workshop: int | None = None) -> int:
@@ -165,6 +171,10 @@ class Nic:
     timeline: list[tuple[int, str, str]] = field(default_factory=list)
     timers: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     ticket: int = 0
+    vlans: dict[int, int] = field(default_factory=dict)
+    """The guest's taps of VLANs, by their numbers."""
+    tags: dict[int, bytes] = field(default_factory=dict)
+    """The other way round: what is put into the frames that come out of them."""
     guest_pid: int | None = None
     """A process in the guest's namespace, where taps are made before they go to their hypervisor."""
 
@@ -173,24 +183,38 @@ class Nic:
     def relay(self, source: int, target: int, limit: int = _BURST) -> int:
         """Pass on at most ``limit`` frames that wait at ``source``; returns how many."""
         read, write, size = os.read, os.write, self.mtu + _HEADERS
+        tag, sorting = self.tags.get(source), bool(self.vlans) and target == self.guest
+        into = target
         passed = 0
         try:
             while passed < limit:
                 frame = read(source, size)
                 passed += 1
+                if tag is not None:
+                    frame = frame[:12] + tag + frame[12:]
+                elif sorting:
+                    into, frame = self.sort(frame)
                 try:
-                    write(target, frame)
+                    write(into, frame)
                 except OSError:
                     self.counters.dropped += 1
         except BlockingIOError:
             pass
         return passed
 
+    def sort(self, frame: bytes) -> tuple[int, bytes]:
+        """To which of the guest's taps a frame goes, and what of it: its VLAN's without the tag, or else eth0 whole."""
+        if frame[12:14] == _TPID:
+            vlan = self.vlans.get(int.from_bytes(frame[14:16]) & _VID_MASK)
+            if vlan is not None:
+                return vlan, frame[:12] + frame[16:]
+        return self.guest, frame
+
     def pump(self, fd: int) -> None:
         """Relay what waits at a descriptor that epoll has found readable."""
         if self.active is None or not self.running:
             return
-        if fd == self.guest:
+        if fd == self.guest or fd in self.tags:
             self.counters.from_guest += self.relay(fd, self.active.fd)
         elif fd == self.active.fd:
             self.counters.to_guest += self.relay(fd, self.guest)
@@ -207,6 +231,19 @@ class Nic:
         """Do something in ``after_ms`` milliseconds."""
         self.ticket += 1
         heapq.heappush(self.timers, (time.monotonic_ns() + int(after_ms * 1e6), self.ticket, what))
+
+    def add_vlan(self, vid: int, mac: bytes, mtu: int) -> None:
+        """Give the guest a VLAN.
+
+        :raises OSError: if its tap cannot be made. :raises ValueError: if it has that VLAN, or nobody can.
+        """
+        if not 0 < vid < _VID_MASK or vid in self.vlans or self.guest_pid is None:
+            raise ValueError(f"no VLAN {vid} can be added")
+        tap = open_tap(self.guest_pid, f"eth0.{vid}", mac, mtu)
+        self.vlans[vid] = tap
+        self.tags[tap] = _TPID + vid.to_bytes(2)
+        if self.listening:
+            self.poller.register(tap, select.EPOLLIN)
 
     def attach(self, host: str, pid: int, name: str, done: Callable[[], None]) -> None:
         """Make a tap on a hypervisor, and tell ``done``; the first one becomes the active one.
@@ -260,7 +297,8 @@ class Nic:
         if self.active is not None and self.running:
             self.counters.drained += self.relay(self.active.fd, self.guest, QUEUE)
             if self.listening:
-                self.poller.unregister(self.guest)
+                for each in (self.guest, *self.tags):
+                    self.poller.unregister(each)
                 self.listening = False
             self.poller.unregister(self.active.fd)
         self.running = False
@@ -283,12 +321,13 @@ class Nic:
         """
         if self.active is None or not self.running or self.resumed != since:
             return
-        passed = self.relay(self.guest, self.active.fd, _CATCH_UP)
-        self.counters.from_guest += passed
-        if passed == _CATCH_UP:
+        passed = [self.relay(each, self.active.fd, _CATCH_UP) for each in (self.guest, *self.tags)]
+        self.counters.from_guest += sum(passed)
+        if max(passed) == _CATCH_UP:
             self.later(1, lambda: self.catch_up(since))
         else:
-            self.poller.register(self.guest, select.EPOLLIN)
+            for each in (self.guest, *self.tags):
+                self.poller.register(each, select.EPOLLIN)
             self.listening = True
 
     def announce(self) -> None:
@@ -410,12 +449,19 @@ class Panel:
                 case "announce":
                     nic.announce()
                     answer(ok=True)
+                case "vlan":
+                    nic.add_vlan(order["vid"], _mac(order["mac"]), order["mtu"])
+                    answer(ok=True)
                 case "report":
                     answer(ok=True, **nic.report())
                 case other:
                     answer(ok=False, error=f"no such verb: {other}")
         except (OSError, ValueError, KeyError) as wrong:
             answer(ok=False, error=f"{type(wrong).__name__}: {wrong}")
+
+
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
 
 
 def main() -> None:
@@ -426,7 +472,7 @@ def main() -> None:
     parser.add_argument("--mtu", type=int, default=1500)
     parser.add_argument("--control", required=True)
     asked = parser.parse_args()
-    mac = bytes.fromhex(asked.mac.replace(":", ""))
+    mac = _mac(asked.mac)
     nic = Nic(mac, asked.mtu, open_tap(asked.guest, "eth0", mac, asked.mtu), guest_pid=asked.guest)
     Panel(nic, asked.control).serve()
 

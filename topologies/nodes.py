@@ -11,17 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from topologies import namespace
 from topologies.errors import LabError
+from topologies.located import Located
 from topologies.machine import Datapath
 from topologies.mn import Node, Switch
 from topologies.ovs import OvsNode
 from topologies.pki import Pki
-from topologies.underlay import LA_SUPERNET
 from topologies.wiring import FABRIC_MTU, GuestIntf
+
+_DISCOVERS: Final = 10
+"""How often a machine asks for an address, once a second."""
 
 OPENFLOW_PORT: Final = 6653
 OVSDB_PORT: Final = 6640
+_OUTER_END: Final = "la0"
+_INNER_END: Final = "la1"
+"""The cable from an edge switch to itself, at whose inner end its LA is."""
 
 # The kernel of a hypervisor sees what its userspace switch sees: it must not answer for its own addresses on the
 # wrong interface, nor chatter IPv6 into the fabric.
@@ -48,14 +53,21 @@ class Site:
         return f"{'ssl' if self.pki else 'tcp'}:{self.controller}:{port}"
 
 
-class FabricSwitch(OvsNode, Switch):  # type: ignore[misc]
-    """A fabric switch: bridge ``br0``, fail-secure, OpenFlow 1.5, ports numbered as in the topology."""
+class FabricSwitch(OvsNode, Located, Switch):  # type: ignore[misc]
+    """A fabric switch: bridge ``br0``, fail-secure, OpenFlow 1.5, ports numbered as in the topology.
+
+    One to which servers are wired also is the end of their tunnels: its LA is behind a port of ``br0`` as if it were a
+    hypervisor's, at the end of a cable from the switch to itself.
+    """
 
     def __init__(self, name: str, site: Site, **params: Any) -> None:
         params["inNamespace"] = True
         self.site = site
         self.directory = site.directory / name
         self.datapath = site.datapath
+        self.la: ipaddress.IPv4Interface | None = None
+        self.gateway = ""
+        self.prefix: str = params.get("prefix", "")
         Switch.__init__(self, name, **params)
         quieten(self)
 
@@ -84,13 +96,40 @@ class FabricSwitch(OvsNode, Switch):  # type: ignore[misc]
         self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "external_ids:vl2-fabric=br0")
         self.call(self.site.target(OVSDB_PORT))
 
+    @property
+    def uplink(self) -> str:
+        """The switch's end of the cable to itself."""
+        return _INNER_END
 
-class Hypervisor(OvsNode, Node):  # type: ignore[misc]
-    """A host for virtual machines: an uplink into the fabric, a locator address, and whatever the controller adds.
+    def become_endpoint(self, la: ipaddress.IPv4Interface) -> None:
+        """Become the tunnel endpoint of what is wired to the switch: what its operator does, joining last."""
+        gateway = ipaddress.IPv4Interface(f"{la.network.network_address + 1}/{la.network.prefixlen}").ip
+        self.la, self.gateway = la, str(gateway)
+        mac = f"02:00:{int(la.ip):08x}"
+        mac = ":".join((mac[:5], *(mac[6:][i : i + 2] for i in range(0, 8, 2))))
+        lines = [
+            f"link add {_OUTER_END} type veth peer {_INNER_END} address {mac}",
+            *(f"link set dev {end} mtu {FABRIC_MTU} txqueuelen 1000 up" for end in (_OUTER_END, _INNER_END)),
+        ]
+        self.run("bash", "-ec", "ip -batch - <<'END'\n" + "\n".join(lines) + "\nEND")
+        self.vsctl(*self.underlay(mac), "--", "add-port", "br0", _OUTER_END)
+        self.number()
+        self.vsctl(
+            "--no-wait",
+            *f"set Open_vSwitch . external_ids:vl2-host={self.name} external_ids:vl2-la={la.ip}".split(),
+            f"external_ids:vl2-datapath-type={self.datapath}",
+            "external_ids:vl2-kind=edge",
+        )
 
-    With the userspace datapath the uplink is a port of ``br-phy``, whose local port carries the LA; with the kernel
-    datapath the uplink itself carries it.
-    """
+    def boot(self) -> None:
+        """Start the daemons, and number the tunnel endpoint if the switch is one."""
+        super().boot()
+        if self.la is not None:
+            self.number()
+
+
+class Hypervisor(OvsNode, Located, Node):  # type: ignore[misc]
+    """A host for virtual machines: an uplink into the fabric, a locator address, and whatever the controller adds."""
 
     def __init__(self, name: str, site: Site, **params: Any) -> None:
         params["inNamespace"] = True
@@ -98,7 +137,7 @@ class Hypervisor(OvsNode, Node):  # type: ignore[misc]
         self.directory = site.directory / name
         self.datapath = site.datapath
         self.edge: str = params.get("edge", "")
-        self.la = ipaddress.IPv4Interface(params["ip"])
+        self.la: ipaddress.IPv4Interface = ipaddress.IPv4Interface(params["ip"])
         self.gateway = params["defaultRoute"].removeprefix("via ")
         Node.__init__(self, name, **params)
         quieten(self)
@@ -116,50 +155,15 @@ class Hypervisor(OvsNode, Node):  # type: ignore[misc]
         """The name of the cable into the fabric."""
         return str(self.defaultIntf().name)
 
-    @property
-    def locator(self) -> str:
-        """The interface that carries the LA."""
-        return "br-phy" if self.datapath == "netdev" else self.uplink
-
     def initial(self) -> list[str]:
         """The uplink bridge, where the datapath needs one."""
-        if self.datapath == "system":
-            return self.certified(self.site.pki)
-        mac = str(self.defaultIntf().mac)
-        bridge = "add-br br-phy -- set Bridge br-phy datapath_type=netdev fail_mode=standalone"
-        return [
-            *self.certified(self.site.pki),
-            "--",
-            *bridge.split(),
-            f'other_config:hwaddr="{mac}"',
-            *f"-- add-port br-phy {self.uplink} -- set Interface br-phy mtu_request={FABRIC_MTU}".split(),
-            *keep_shaping([self.defaultIntf()]),
-        ]
+        words = [*self.certified(self.site.pki), *self.underlay(str(self.defaultIntf().mac))]
+        return words if self.datapath == "system" else [*words, *keep_shaping([self.defaultIntf()])]
 
     def boot(self) -> None:
         """Start the daemons and number the host, as its network configuration does at every start."""
         super().boot()
         self.number()
-
-    def number(self) -> None:
-        """Give the host its LA, the route to all other LAs, and make it announce itself."""
-        where = self.locator
-        script = [
-            f"sysctl -qw net.ipv4.conf.{where}.arp_ignore=0 net.ipv4.conf.{where}.arp_notify=1",
-            f"ip link set dev {where} up",
-            f"ip address replace {self.la} dev {where}",
-            f"ip route replace {LA_SUPERNET} via {self.gateway} dev {where}",
-        ]
-        self.run("bash", "-ec", "\n".join(script))
-        self.announce()
-
-    def announce(self) -> None:
-        """Send a gratuitous ARP for the LA."""
-        namespace.announce(self.pid, self.locator, str(self.la.ip))
-
-    def hears_gateway(self, seconds: float) -> bool:
-        """Whether the fabric answers an ARP request of this host for its gateway: then it knows where the LA is."""
-        return namespace.hears(self.pid, self.locator, str(self.la.ip), self.gateway, seconds)
 
     def pings(self, other: Hypervisor) -> bool:
         """Whether another hypervisor answers at its LA, through the fabric."""
@@ -200,7 +204,7 @@ class Hypervisor(OvsNode, Node):  # type: ignore[misc]
 
 
 class VirtualMachine(Node):  # type: ignore[misc]
-    """A virtual machine: a namespace with one network card, eth0, which outlives every move."""
+    """A virtual machine: a namespace with one network card, eth0, and its VLANs, which outlive every move."""
 
     def __init__(self, name: str, **params: Any) -> None:
         params["inNamespace"] = True
@@ -213,18 +217,35 @@ class VirtualMachine(Node):  # type: ignore[misc]
 
     def number(self, addresses: list[str], gateway: str | None) -> None:
         """Configure eth0 (which the NIC process has made) with addresses such as ``10.1.0.5/24``."""
-        script = ["ip link set dev eth0 up"]
-        # Duplicate address detection would keep an IPv6 address from being used for a second.
-        script += [f"ip address replace {each} dev eth0 {'nodad' if ':' in each else ''}" for each in addresses]
-        if gateway:
-            script.append(f"ip route replace default via {gateway} dev eth0 || true")
-        told = str(self.cmd("; ".join(script))).strip()
-        if told:
-            raise LabError(f"{self.name}: {told}")
+        self._address("eth0", addresses, gateway)
         card = GuestIntf("eth0", node=self, port=0, moveIntfFn=lambda *_: None)
         first = next((each for each in addresses if ":" not in each), None)
         if first:
             card.ip, card.prefixLen = first.split("/")
+
+    def ask(self, script: Path) -> None:
+        """Let a DHCP client configure eth0, and go on doing so.
+
+        :param script: what udhcpc calls with what it was told.
+        :raises LabError: if nobody answers.
+        """
+        told = str(self.cmd(f"udhcpc -n -t {_DISCOVERS} -T 1 -i eth0 -s {script} 2>&1; echo status=$?")).strip()
+        if not told.endswith("status=0"):
+            raise LabError(f"{self.name}: no address by DHCP: {told}")
+
+    def number_vlan(self, vid: int, addresses: list[str]) -> None:
+        """Likewise the interface of a VLAN."""
+        self._address(f"eth0.{vid}", addresses, None)
+
+    def _address(self, interface: str, addresses: list[str], gateway: str | None) -> None:
+        script = [f"ip link set dev {interface} up"]
+        # Duplicate address detection would keep an IPv6 address from being used for a second.
+        script += [f"ip address replace {each} dev {interface} {'nodad' if ':' in each else ''}" for each in addresses]
+        if gateway:
+            script.append(f"ip route replace default via {gateway} dev {interface} || true")
+        told = str(self.cmd("; ".join(script))).strip()
+        if told:
+            raise LabError(f"{self.name}: {told}")
 
 
 def keep_shaping(intfs: list[Any]) -> list[str]:

@@ -26,6 +26,17 @@ class Trigger(StrEnum):
     """Nothing is asked; the port appears at the target and announces itself; the source is unplugged later."""
 
 
+class Configure(StrEnum):
+    """How a machine's card gets its addresses."""
+
+    STATIC = "static"
+    """The lab gives it those of its port."""
+    NONE = "none"
+    """Nobody does; IPv6 configures itself, if its network tells it how to."""
+    DHCP = "dhcp"
+    """By udhcpc, which runs in the machine from then on."""
+
+
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 
@@ -51,7 +62,10 @@ class VmAdd:
     addresses: tuple[str, ...] = ()
     mtu: int = 1500
     wait: bool = True
-    """Answer only when the controller reports the port ACTIVE."""
+    """Answer only when the controller reports the port ACTIVE, and those of the VLANs."""
+    vlans: tuple[tuple[int, str], ...] = ()
+    """VLANs that the machine has on its card (``eth0.100``), each with its port: a sub-port of the card's port."""
+    configure: Configure = Configure.STATIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,26 @@ class VmMove:
 @dataclass(frozen=True, slots=True)
 class VmDel:
     """End a machine with all that runs in it. Answer: :class:`Done`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAdd:
+    """Wire a server to an edge switch, by one card for each VLAN. Answer: :class:`ServerStatus`.
+
+    Each port is bound by the lab to the interface that the server has there.
+    """
+
+    name: str
+    edge: str
+    vlans: tuple[int, ...]
+    port_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDel:
+    """End a server and take its cable out. Answer: :class:`Done`."""
 
     name: str
 
@@ -114,13 +148,21 @@ class Down:
     """Let the controller end in order; the client removes the rest. Answer: :class:`Done`."""
 
 
-Order = (
-    Status | VmAdd | VmMove | VmDel | SwitchPower | SetLink | Vswitchd | ControllerPower | Prompt | Down
-)  # fmt: skip
-ORDERS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind
-    for kind in (Status, VmAdd, VmMove, VmDel, SwitchPower, SetLink, Vswitchd, ControllerPower, Prompt, Down)
-}
+_KINDS: Final = (
+    Status,
+    VmAdd,
+    VmMove,
+    VmDel,
+    ServerAdd,
+    ServerDel,
+    SwitchPower,
+    SetLink,
+    Vswitchd,
+    ControllerPower,
+    Prompt,
+    Down,
+)
+ORDERS: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in _KINDS}
 
 # --- answers ----------------------------------------------------------------------------------------------------------
 
@@ -184,6 +226,29 @@ class VmStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CardStatus:
+    """A server's interface for one VLAN."""
+
+    interface: str
+    vlan: int
+    port_id: str
+    mac: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """A server that is wired to an edge switch."""
+
+    name: str
+    edge: str
+    interface: str
+    """The edge switch's."""
+    pid: int
+    cards: tuple[CardStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerStatus:
     """The controller's process."""
 
@@ -221,6 +286,7 @@ class LabStatus:
     vms: tuple[VmStatus, ...]
     controller: ControllerStatus | None
     warnings: tuple[str, ...] = ()
+    servers: tuple[ServerStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,13 +199,21 @@ class Probe:
 
 @contextmanager
 def probing(
-    lab: LabClient, one: str, other: str, *, rate: float = 1000.0, port: int = 7009, version: int = 4
+    lab: LabClient,
+    one: str,
+    other: str,
+    *,
+    rate: float = 1000.0,
+    port: int = 7009,
+    version: int = 4,
+    between: tuple[str, str] | None = None,
 ) -> Iterator[Probe]:
     """Probe between two machines, both ways, as long as the block runs; the report is there after it.
 
     :param rate: probes per second in each direction.
+    :param between: their addresses, where those are not their first ones.
     """
-    here, there = address_of(lab, one, version=version), address_of(lab, other, version=version)
+    here, there = between or (address_of(lab, one, version=version), address_of(lab, other, version=version))
     words = ["--port", str(port), "--rate", str(rate)]
     with (
         _running(lab, [(one, ["udp", "--local", here, "--peer", there, *words])]) as (first,),

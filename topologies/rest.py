@@ -172,6 +172,12 @@ class Rest:
         """Bind a port to a host, as an orchestrator does before it starts the machine there."""
         self.ask("PUT", f"/v2.0/ports/{port_id}", {"port": {"binding:host_id": host}})
 
+    def wire(self, port_id: str, switch: str, interface: str, vid: int) -> None:
+        """Bind a port to a VLAN of an interface of an edge switch."""
+        link = {"local_link_information": [{"switch_info": switch, "port_id": interface}], "vlan": vid}
+        body = {"binding:vnic_type": "baremetal", "binding:profile": link}
+        self.ask("PUT", f"/v2.0/ports/{port_id}", {"port": body})
+
     def delete_port(self, port_id: str) -> None:
         """Delete a port."""
         self.ask("DELETE", f"/v2.0/ports/{port_id}")

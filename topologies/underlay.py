@@ -102,6 +102,7 @@ class UnderlayTopo(Topo):  # type: ignore[misc]
         if self._edges > _EDGES_MAX:
             raise TopologyError(f"edges: a lab has at most {_EDGES_MAX} edge switches", "edges")
         prefix = int(LA_SUPERNET.network_address) + (self._edges << 8)
+        self.nodeInfo(switch)["prefix"] = f"{IPv4Address(prefix)}/24"
         for n in range(hypervisors):
             self._hypervisors += 1
             name = f"h{self._hypervisors}"

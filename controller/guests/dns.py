@@ -22,7 +22,10 @@ import dns.rdatatype
 import dns.rrset
 
 from controller.framework import ethernet, ipv4, ipv6, packet, udp
+from controller.guests import questions
+from controller.guests.questions import Asker
 from overlay.guests.names import Kind, Known, resolve
+from overlay.guests.offers import WITHOUT_GATEWAY
 from overlay.values import Network
 from overlay.world import World
 
@@ -60,6 +63,15 @@ MALFORMED: Final = Answer(Verdict.MALFORMED)
 ONWARD: Final = Answer(Verdict.ONWARD)
 
 
+def asked(asker: Asker, frame: bytes) -> questions.Answer:
+    """Answer a port's machine, or let its query go on to the server that it is for."""
+    found = answer(asker.world, asker.world.networks[asker.port.network_id], frame)
+    if found.verdict is Verdict.ANSWERED:
+        return questions.answered(found.frame)
+    verdict = questions.Verdict.HEARD if found.verdict is Verdict.ONWARD else questions.Verdict.UNSOUND
+    return questions.Answer(verdict, onward=(frame,))
+
+
 def answer(world: World, network: Network, frame: bytes) -> Answer:
     """Answer a query that a machine of a network has sent, or say that another server has to."""
     try:
@@ -93,7 +105,7 @@ def _nobody_else(world: World, network: Network, server: str) -> bool:
     """Whether the server that was asked is the network itself: a gateway's address that no machine has."""
     address = ip_address(server)
     gateways = {subnet.gateway_ip for subnet in world.subnets_of(network.id)}
-    return address in gateways and world.owner_of(network.id, address) is None
+    return address in {*gateways, WITHOUT_GATEWAY} and world.owner_of(network.id, address) is None
 
 
 def _reply(query: dns.message.Message, known: Known) -> dns.message.Message:

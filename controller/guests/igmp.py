@@ -10,7 +10,8 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from controller.framework import igmp, ipv4, packet_utils
-from controller.guests.listening import SERVICE_MAC, Query, Said, in_eight_bits, in_records
+from controller.guests.listening import Query, Said, in_eight_bits, in_records
+from overlay.guests.offers import SERVICE_MAC
 
 _PROTOCOL: Final = 2
 _ETHERNET: Final = 14

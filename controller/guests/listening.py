@@ -12,10 +12,7 @@ from enum import IntEnum
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple, Protocol
 
-from overlay.values import IpAddress, Mac
-
-SERVICE_MAC: Final = Mac(0x02_56_4C_00_00_01)
-"""Whom a network's own answers and questions come from."""
+from overlay.values import IpAddress
 
 LONGEST_RESPONSE: Final = 10.0
 """Seconds within which a machine answers a question, at most (RFC 9776 §8.3)."""

@@ -11,8 +11,9 @@ from ipaddress import IPv6Address
 from typing import Final
 
 from controller.framework import icmpv6, ipv6, packet_utils
-from controller.guests.listening import SERVICE_MAC, Query, Said, in_eight_bits, in_records
+from controller.guests.listening import Query, Said, in_eight_bits, in_records
 from overlay.addressing import link_local
+from overlay.guests.offers import SERVICE_MAC
 
 _ICMPV6: Final = 58
 _ETHERNET: Final = 14

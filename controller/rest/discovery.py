@@ -90,6 +90,7 @@ _EXTENSIONS: Final = (
     ("binding-extended", "Port Bindings Extended", "Passive bindings, and their activation: a move without loss."),
     ("default-subnetpools", "Default Subnetpools", "Subnets may be cut of the operator's default pool."),
     ("dns-integration", "DNS Integration", "Ports have names, which the network itself resolves."),
+    ("extra_dhcp_opt", "Neutron Extra DHCP options", "Ports say what DHCP is to tell their machines besides."),
     ("empty-string-filtering", "Empty String Filtering", "An empty filter finds what is empty or null."),
     ("filter-validation", "Filter parameters validation", "A filter that does not exist is refused."),
     ("ip-substring-filtering", "IP address substring filtering", "Ports are found by a part of an address."),

@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from controller.rest import answers
 from controller.rest.errors import ErrorAnswer
 from controller.service import Service
-from controller.views import HealthView, LinkLoadView, LoadView, MoveView, MulticastView, TopologyView
+from controller.views import HealthView, LinkLoadView, LoadView, MoveView, MulticastView, QuestionsView, TopologyView
 
 _LINK: Final = ("from_datapath", "from_port", "to_datapath", "to_port")
 _SET: Final = ("datapath", "ports")
@@ -48,6 +48,7 @@ def families(
     """Turn views into samples, family by family; every family is there, with samples or without."""
     yield InfoMetricFamily("vl2", "What runs.", value={"version": health.version, "framework": health.framework})
     yield from _of_health(health)
+    yield from _of_questions(health.questions)
     yield from _of_moves(moves)
     yield from _of_topology(topology)
     yield from _of_load(load)
@@ -75,6 +76,25 @@ def _of_health(health: HealthView) -> Iterator[Metric]:
     yield GaugeMetricFamily("vl2_hosts_connected", "Hypervisors that are connected.", value=health.hosts_connected)
     yield GaugeMetricFamily("vl2_pending", "Switches that owe a confirmation.", value=health.pending)
     yield CounterMetricFamily("vl2_owner_failures", "Failures that had every switch compared.", value=health.failures)
+
+
+def _of_questions(questions: Iterable[QuestionsView]) -> Iterator[Metric]:
+    labels = ("kind",)
+    asked = CounterMetricFamily("vl2_guest_questions", "Questions of machines to their networks.", labels=labels)
+    answered = CounterMetricFamily("vl2_guest_answers", "Answers to them.", labels=labels)
+    unsound = CounterMetricFamily("vl2_guest_unsound", "Those that could not be understood.", labels=labels)
+    dropped = CounterMetricFamily("vl2_guest_dropped", "Those of ports that asked too much.", labels=labels)
+    failed = CounterMetricFamily("vl2_guest_failed", "Those that met a defect of the controller's.", labels=labels)
+    for each in questions:
+        for family, value in (
+            (asked, each.asked),
+            (answered, each.answered),
+            (unsound, each.unsound),
+            (dropped, each.dropped),
+            (failed, each.failed),
+        ):
+            family.add_metric((each.kind,), value)
+    yield from (asked, answered, unsound, dropped, failed)
 
 
 def _of_moves(moves: Iterable[MoveView]) -> Iterator[Metric]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from controller.rest import answers
 from controller.rest.listing import Json
+from controller.rest.networks import NetworkPath
 from controller.rest.sight import Sight
 from controller.service import Service
 from overlay.values import IpAddress
@@ -49,12 +50,6 @@ class MulticastAnswer(BaseModel):
     """Who listens to what in a network."""
 
     multicast: MulticastShown
-
-
-class NetworkPath(BaseModel):
-    """Which network."""
-
-    network_id: str
 
 
 def blueprint(service: Service) -> APIBlueprint:

@@ -20,7 +20,6 @@ from controller.rest.fields import (
     RecordShown,
     Shown,
     TagList,
-    empty,
     refused,
 )
 from controller.rest.listing import Attributes, Json, LowerCase, PageLinks, RecordQuery, Truths, Values, recorded
@@ -35,9 +34,8 @@ HostOrNone = Annotated[HostText | None, BeforeValidator(lambda value: None if va
 
 _GROUPS_MOST: Final = 100
 _PAIRS_MOST: Final = 1000
+_OPTIONS_MOST: Final = 64
 """How many of them are read; how many a port may have is the world's to say."""
-
-NoOptions = Annotated[list[str], empty("DHCP is not offered yet")]
 
 
 class PairWish(Body):
@@ -47,8 +45,17 @@ class PairWish(Body):
     mac_address: Maybe[MacText] = Field(None, description="The port's own when left out.")
 
 
+class DhcpOptionText(Body):
+    """A DHCP option of a port; on a change a null value takes it away, and others stay."""
+
+    opt_name: Annotated[str, Field(min_length=1, max_length=64)]
+    opt_value: Annotated[str, Field(max_length=255)] | None = None
+    ip_version: Literal[4, 6] = 4
+
+
 GroupIds = Annotated[list[Identity], Field(max_length=_GROUPS_MOST)]
 PairWishes = Annotated[list[PairWish], Field(max_length=_PAIRS_MOST)]
+DhcpOptions = Annotated[list[DhcpOptionText], Field(max_length=_OPTIONS_MOST)]
 
 
 class FixedIpWish(Body):
@@ -84,7 +91,7 @@ class PortCreate(Body):
     port_security_enabled: Maybe[Flag] = Field(None, description="As its network says when left out.")
     security_groups: Maybe[GroupIds] = Field(None, description="The project's default group when left out.")
     allowed_address_pairs: PairWishes = Field(default_factory=list)
-    extra_dhcp_opts: NoOptions = Field(default_factory=list)
+    extra_dhcp_opts: DhcpOptions = Field(default_factory=list)
     dns_name: Name = Field("", description="A name in the network's domain.")
     qos_policy_id: Identity | None = Field(None, description="Goes before that of its network.")
     project_id: Maybe[Identity] = None
@@ -111,7 +118,7 @@ class PortUpdate(Body):
     port_security_enabled: Maybe[Flag] = None
     security_groups: Maybe[GroupIds] = Field(None, description="All that it is to be in then.")
     allowed_address_pairs: Maybe[PairWishes] = Field(None, description="All that it is to have then.")
-    extra_dhcp_opts: NoOptions = Field(default_factory=list)
+    extra_dhcp_opts: Maybe[DhcpOptions] = Field(None, description="Added, replaced, or by null taken away.")
     dns_name: Maybe[Name] = None
     qos_policy_id: Identity | None = Field(None, description="Null for that of its network; kept when left out.")
     host_id: HostOrNone = Field(
@@ -160,6 +167,14 @@ class TrunkDetailsShown(Shown):
     sub_ports: tuple[CarriedShown, ...]
 
 
+class DhcpOptionShown(Shown):
+    """A DHCP option of a port."""
+
+    opt_name: str
+    opt_value: str
+    ip_version: Literal[4, 6]
+
+
 class PortShown(RecordShown):
     """A port.  ACTIVE means installed on every switch that needs it."""
 
@@ -178,7 +193,7 @@ class PortShown(RecordShown):
     port_security_enabled: bool
     security_groups: tuple[str, ...]
     allowed_address_pairs: tuple[PairShown, ...]
-    extra_dhcp_opts: tuple[str, ...]
+    extra_dhcp_opts: tuple[DhcpOptionShown, ...]
     qos_policy_id: str | None
     dns_name: str
     dns_assignment: tuple[DnsAssignmentShown, ...]
@@ -300,7 +315,9 @@ def attributes(service: Service) -> Attributes[Port]:
         "port_security_enabled": lambda port: port.port_security,
         "security_groups": lambda port: list(port.security_groups or ()),
         "allowed_address_pairs": lambda port: list(map(_pair, port.allowed_pairs)),
-        "extra_dhcp_opts": lambda _: [],
+        "extra_dhcp_opts": lambda port: [
+            {"opt_name": each.name, "opt_value": each.value, "ip_version": each.version} for each in port.dhcp_options
+        ],
         "qos_policy_id": lambda port: port.qos_policy_id,
         "dns_name": lambda port: port.dns_name,
         "dns_assignment": assignments,

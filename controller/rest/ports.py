@@ -40,7 +40,7 @@ from controller.rest.security_groups import default_group
 from controller.rest.sight import Sight, require_owner
 from controller.service import Service
 from controller.turns import paced
-from overlay.changes import UNCHANGED, CreatePort, DeletePort, FixedIpRequest, UpdatePort
+from overlay.changes import UNCHANGED, CreatePort, DeletePort, DhcpOptionWish, FixedIpRequest, UpdatePort
 from overlay.direct.changes import PLUGGED
 from overlay.policy.changes import PairRequest
 from overlay.values import HostName, IpAddress, Mac, Network, Port
@@ -122,6 +122,7 @@ def blueprint(service: Service) -> APIBlueprint:
                 port_security=given.port_security_enabled,
                 security_groups=None if given.security_groups is None else tuple(given.security_groups),
                 allowed_pairs=_pairs(given),
+                dhcp_options=_options(given),
                 qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
                 attach=attach(given.vnic_type, given.profile, port),
             )
@@ -242,6 +243,12 @@ def _check_security(sight: Sight, given: PortCreate | PortUpdate, network: Netwo
         sight.security_group(group_id, "security_groups")
 
 
+def _options(given: PortCreate | PortUpdate) -> tuple[DhcpOptionWish, ...]:
+    return tuple(
+        DhcpOptionWish(option.opt_name, option.opt_value, option.ip_version) for option in given.extra_dhcp_opts or ()
+    )
+
+
 def _pairs(given: PortCreate | PortUpdate) -> tuple[PairRequest, ...] | None:
     if given.allowed_address_pairs is None:
         return None
@@ -285,6 +292,7 @@ def _creation(given: PortCreate, network: Network) -> CreatePort:
         security_groups=None if named is None else tuple(named),
         default_group=default_group(project) if named is None and not trusted else None,
         allowed_pairs=_pairs(given) or (),
+        dhcp_options=_options(given),
         qos_policy_id=given.qos_policy_id,
         attach=attach(given.vnic_type, given.profile) or PLUGGED,
     )

@@ -1,7 +1,7 @@
 """In which JSON does a client say what a subnet shall be, and see what one is?
 
-There is no DHCP yet, so ``enable_dhcp`` is false, and saying true is refused; name servers and routes are kept and
-shown for whoever configures the machines.
+As in Neutron there is DHCP unless a client says that there is to be none; the modes of an IPv6 subnet, which say how
+its machines get their addresses, are chosen when it is made.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from controller.rest.fields import (
     Name,
     RecordShown,
     Shown,
-    only,
 )
 from controller.rest.listing import Attributes, LowerCase, Numbers, PageLinks, RecordQuery, Truths, Values, recorded
 from controller.rest.many import ManyBody
@@ -31,9 +30,10 @@ NAME_SERVERS_MOST: Final = 5
 ROUTES_MOST: Final = 20
 """Neutron's defaults (max_dns_nameservers, max_subnet_host_routes)."""
 
-NoDhcp = Annotated[bool, BeforeValidator(only(False, "DHCP is not offered yet"))]
-_NO_MODE = only(None, "router advertisements are not offered yet")
 _NONE_IS_EMPTY: Final = BeforeValidator(lambda value: [] if value is None else value)
+
+
+Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
 
 
 class PoolText(Body):
@@ -65,11 +65,11 @@ class SubnetCreate(Body):
     description: Name = ""
     gateway_ip: IpText | None = Field(None, description="The first usable address when left out; null for none.")
     allocation_pools: Maybe[Pools] = Field(None, description="All but the gateway when left out.")
-    enable_dhcp: NoDhcp = False
+    enable_dhcp: Flag = True
     dns_nameservers: NameServers = Field(default_factory=list)
     host_routes: Routes = Field(default_factory=list)
-    ipv6_ra_mode: Annotated[None, BeforeValidator(_NO_MODE)] = None
-    ipv6_address_mode: Annotated[None, BeforeValidator(_NO_MODE)] = None
+    ipv6_ra_mode: Mode | None = Field(None, description="What router advertisements say; there are none without it.")
+    ipv6_address_mode: Mode | None = Field(None, description="How machines get their addresses, by a pool without it.")
     subnetpool_id: Identity | None = None
     prefixlen: Maybe[Count] = Field(None, description="Of the prefix to be cut; the pool's default when left out.")
     use_default_subnetpool: Maybe[Flag] = Field(None, description="The default pool of that ip_version.")
@@ -84,7 +84,7 @@ class SubnetUpdate(Body):
     description: Maybe[Name] = None
     gateway_ip: IpText | None = Field(None, description="Null for none; kept when left out.")
     allocation_pools: Maybe[Pools] = None
-    enable_dhcp: Maybe[NoDhcp] = None
+    enable_dhcp: Maybe[Flag] = None
     dns_nameservers: Maybe[NameServers] = None
     host_routes: Maybe[Routes] = None
 

@@ -34,7 +34,7 @@ from controller.rest.subnet_forms import (
 from controller.service import Service
 from controller.turns import paced
 from overlay.changes import UNCHANGED, CreateSubnet, DeleteSubnet, UpdateSubnet
-from overlay.values import HostRoute, IpAddress, Pool, Subnet, SubnetPool
+from overlay.values import HostRoute, IpAddress, Ipv6Mode, Pool, Subnet, SubnetPool
 
 _VERSIONS: Final = (4, 6)
 
@@ -89,6 +89,7 @@ def blueprint(service: Service) -> APIBlueprint:
                 description=given.description,
                 gateway_ip=given.gateway_ip if given.says("gateway_ip") else UNCHANGED,
                 pools=_pools(given),
+                dhcp=given.enable_dhcp,
                 dns_nameservers=None if given.dns_nameservers is None else tuple(given.dns_nameservers),
                 host_routes=None if given.host_routes is None else _routes(given.host_routes),
                 expected=header.expected,
@@ -144,6 +145,9 @@ def _creation(sight: Sight, given: SubnetCreate) -> CreateSubnet:
         gateway_ip=given.gateway_ip if given.says("gateway_ip") else "default",
         pools=_pools(given),
         description=given.description,
+        dhcp=given.enable_dhcp,
+        ipv6_ra_mode=_mode(given.ipv6_ra_mode),
+        ipv6_address_mode=_mode(given.ipv6_address_mode),
         dns_nameservers=tuple(given.dns_nameservers),
         host_routes=_routes(given.host_routes),
         subnetpool_id=None if pool is None else pool.id,
@@ -166,6 +170,10 @@ def _pool_to_cut(sight: Sight, given: SubnetCreate) -> SubnetPool | None:
     if pool is None or not sight.sees_pool(pool):
         raise bad_request("use_default_subnetpool", f"there is no default subnet pool for IPv{version}")
     return pool
+
+
+def _mode(word: str | None) -> Ipv6Mode | None:
+    return None if word is None else Ipv6Mode(word)
 
 
 def _pools(given: SubnetCreate | SubnetUpdate) -> tuple[Pool, ...] | None:

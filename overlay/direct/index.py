@@ -37,6 +37,10 @@ class Wires:
         """All cables of a host."""
         self._ofports[host] = dict(cables)
 
+    def told(self, host: HostName) -> tuple[tuple[str, int], ...]:
+        """The cables of a host that lead somewhere, with their OpenFlow ports."""
+        return tuple(self._ofports.get(host, {}).items())
+
     def taps(self, host: HostName, interfaces: Iterable[str]) -> dict[str, tuple[int, int] | None]:
         """How the ports that are wired to some interfaces are plugged: OpenFlow port and VLAN, or not at all."""
         found: dict[str, tuple[int, int] | None] = {}

@@ -36,6 +36,7 @@ def check_name(text: str, field: str) -> str:
         raise Invalid(
             f"{field}: {text!r} is not a name (labels of letters, digits and inner dashes, 63 characters at most)",
             field=field,
+            kind="InvalidInput",
         )
     return text
 
@@ -43,7 +44,7 @@ def check_name(text: str, field: str) -> str:
 def check_domain(text: str, field: str) -> str:
     """Check a domain, which ends with a dot as Neutron has it, or is empty.  :raises Invalid: for what is none."""
     if text and not text.endswith("."):
-        raise Invalid(f"{field}: {text!r} does not end with '.'", field=field)
+        raise Invalid(f"{field}: {text!r} does not end with '.'", field=field, kind="InvalidInput")
     return check_name(text, field)
 
 
@@ -61,7 +62,8 @@ def relative(name: str, domain: str, field: str = "dns_name") -> str:
     if not name.endswith("."):
         return name
     if not name.lower().endswith(f".{domain}"):
-        raise Invalid(f"{field}: {name!r} is a whole name, but not of the network's domain {domain!r}", field=field)
+        message = f"{field}: {name!r} is a whole name, but not of the network's domain {domain!r}"
+        raise Invalid(message, field=field, kind="InvalidInput")
     return name[: -len(domain) - 1]
 
 

@@ -33,7 +33,7 @@ def _copying(flow: Flow, *, sent: bool, got: bool) -> Flow:
     if sent and flow.table in judges and flow.goto is not None and flow.goto not in judges:
         table = judges[flow.table]
         return table.extended(flow, Resubmit(table.number_of(mirror.TABLE.name)))
-    if got and flow.table == deliver.TABLE.id:
+    if got and flow.table == deliver.TABLE.id and flow.actions:
         return deliver.TABLE.extended(flow, Resubmit(deliver.TABLE.number_of(mirror.TABLE.name)))
     return flow
 
@@ -46,10 +46,10 @@ def of_port(world: World, name: HostName, port_id: str) -> Iterator[Flow]:
     if tap is not None:
         sent = _ways(world, host, world.mirrors.watchers(port_id, TapDirection.OUT))
         if sent:
-            yield mirror.sent(cookie, tap.lane, sent, host.tunnel_port)
+            yield mirror.sent(cookie, tap, sent)
         got = _ways(world, host, world.mirrors.watchers(port_id, TapDirection.IN))
         if got:
-            yield from mirror.got(cookie, tap.lane, got, host.tunnel_port)
+            yield from mirror.got(cookie, tap.lane, got)
     if host.tunnel_port is None:
         return
     for service in world.mirrors.services_at(port_id):
@@ -72,5 +72,5 @@ def _ways(world: World, host: Host, services: Iterable[TapService]) -> Sequence[
             ways += [] if tap is None else [Here(tap)]
         elif host.tunnel_port is not None:
             target = at.local[0] if host.name == at.hairpin else at.pointer
-            ways.append(There(service.vni, world.hosts[target].la))
+            ways.append(There(service.vni, world.hosts[target].la, host.tunnel_port))
     return ways

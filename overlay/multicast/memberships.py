@@ -93,7 +93,7 @@ def _leave(index: Index, record: Recorder, port_id: str, groups: Iterable[IpAddr
     listeners = index.listeners
     network_id = index.ports[port_id].network_id
     units = set()
-    for group in [group for group in groups if group in listeners.since(port_id)]:
+    for group in dict.fromkeys(group for group in groups if group in listeners.since(port_id)):
         hosts = {host for host, ports in listeners.audience(network_id, group).items() if port_id in ports}
         if listeners.drop(port_id, group, network_id):
             hosts.update(index.present_on(network_id))

@@ -115,7 +115,8 @@ class Policies:
             del self.default_of[group.project_id]
 
     def put_rule(self, rule: SecurityRule) -> None:
-        """Add."""
+        """Add; a rule never changes."""
+        self.rules[rule.id] = rule
         self._holdings.add(Countable.SECURITY_GROUP_RULE, rule.project_id, rule.id)
         self.rules_of[rule.group_id][rule.id] = None
         self.meanings[rule.group_id][meaning(rule)] = rule.id
@@ -124,7 +125,6 @@ class Policies:
         if rule.remote_address_group_id is not None:
             self.users_of_addresses[rule.remote_address_group_id][rule.id] = None
         self.clauses.add(rule)
-        self.rules[rule.id] = rule
 
     def drop_rule(self, rule_id: str) -> SecurityRule:
         """Remove.  :returns: what it was."""

@@ -44,7 +44,7 @@ class SecurityGroup:
 
 @dataclass(frozen=True, slots=True)
 class SecurityRule:
-    """Something that the ports of a group may do.  It never changes but for its description.
+    """Something that the ports of a group may do.  It never changes.
 
     At most one of the three remotes is given; without any, everybody is meant.
 

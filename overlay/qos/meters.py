@@ -1,8 +1,9 @@
 """How much may pass on a port's lane?
 
-Four meters per lane: what its machine sends, what it is sent, what it floods, and what it asks the controller.  The
-first two count bits and are there where somebody set a limit: a QoS policy, or for sending else the operator's setting
-for all ports.  The others count packets and protect everybody else: they are the operator's.
+Up to five meters per lane: what its machine sends, what it is sent, what it floods, what it asks the controller, and
+how many packets it sends.  The first two count bits and are there where somebody set a limit: a QoS policy, or for
+sending else the operator's setting for all ports.  The others count packets and protect everybody else: they are the
+operator's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 from overlay.flow import Meter, MeterUnit
 from overlay.qos.values import BandwidthLimit, Limits
 from overlay.settings import Settings
-from overlay.tables.names import ASKING_METERS, RECEIVING_METERS, SENDING_METERS, SHARED, STORM_METERS
+from overlay.tables.names import ASKING_METERS, PACKET_METERS, RECEIVING_METERS, SENDING_METERS, SHARED, STORM_METERS
 
 BURSTS_PER_SECOND: Final = 4
 """A quarter of a second's allowance may come at once, where nobody says how much.
@@ -37,6 +38,7 @@ class LaneMeters(NamedTuple):
     receiving: Meter | None
     storm: Meter | None
     asking: Meter
+    packets: Meter | None
 
     def present(self) -> Iterator[Meter]:
         """Those that there are."""
@@ -48,18 +50,34 @@ def meters_of_lane(lane: int, limits: Limits, settings: Settings) -> LaneMeters:
 
     :param limits: what a QoS policy says of the port.
     """
-    return _meters(lane, limits, settings.port_rate_kbps, settings.storm_pps, settings.asking_pps)
+    rates = _Rates(settings.port_rate_kbps, settings.storm_pps, settings.asking_pps, settings.port_rate_pps)
+    return _meters(lane, limits, rates)
+
+
+class _Rates(NamedTuple):
+    """What the operator's settings say."""
+
+    kbps: int
+    storm: int
+    asking: int
+    packets: int
 
 
 @lru_cache(maxsize=SHARED)
-def _meters(lane: int, limits: Limits, rate: int, storm: int, asking: int) -> LaneMeters:
-    own = BandwidthLimit("", rate) if limits.sending is None else limits.sending
+def _meters(lane: int, limits: Limits, rates: _Rates) -> LaneMeters:
+    own = BandwidthLimit("", rates.kbps) if limits.sending is None else limits.sending
     return LaneMeters(
         bandwidth(SENDING_METERS + lane, own),
         None if limits.receiving is None else bandwidth(RECEIVING_METERS + lane, limits.receiving),
-        Meter(STORM_METERS + lane, storm, storm) if storm else None,
-        Meter(ASKING_METERS + lane, asking, asking),
+        _counted(STORM_METERS + lane, rates.storm),
+        Meter(ASKING_METERS + lane, rates.asking, rates.asking),
+        _counted(PACKET_METERS + lane, rates.packets),
     )
+
+
+def _counted(meter_id: int, pps: int) -> Meter | None:
+    """A meter of packets that lets a second's worth come at once; a limit of 0 is none."""
+    return Meter(meter_id, pps, pps) if pps else None
 
 
 def bandwidth(meter_id: int, limit: BandwidthLimit) -> Meter | None:

@@ -25,14 +25,15 @@ TABLE: Final = Table(
 
 OWN: Final = 30
 KNOWN: Final = 20
+OF_THE_NETWORK: Final = 15
 MISS: Final = 0
 
 
 @lru_cache(maxsize=SHARED)
-def answer(cookie: int, vni: Vni, ip: int, mac: Mac) -> Flow:
-    """Answer for the owner of an address."""
+def answer(cookie: int, vni: Vni, ip: int, mac: Mac, priority: int = KNOWN) -> Flow:
+    """Answer for the owner of an address; for the network's own services only where no port has theirs."""
     return TABLE.flow(
-        KNOWN,
+        priority,
         {NETWORK: vni, "eth_type": ARP, "arp_op": ARP_REQUEST, "arp_tpa": ip},
         cookie=cookie,
         actions=(

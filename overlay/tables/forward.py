@@ -14,9 +14,10 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from overlay.flow import FieldValue, Flow, Output, Set, Table
+from overlay.guests.offers import SERVICE_MAC
 from overlay.multicast.values import IPV4_GROUPS, IPV4_OF_A_LINK, IPV6_GROUPS, IPV6_OF_A_LINK, IPV6_SCOPE
 from overlay.tables.copies import copies
-from overlay.tables.names import IPV4, IPV6, NETWORK, OUT_LANE, SHARED
+from overlay.tables.names import IPV4, IPV6, NETWORK, OUT_LANE, SHARED, UNTAGGED
 from overlay.values import IpAddress, Mac, Vni
 
 TABLE: Final = Table(
@@ -35,8 +36,6 @@ LISTENED_TO: Final = 16
 OF_THE_LINK: Final = 14
 UNREGISTERED: Final = 12
 MISS: Final = 0
-
-UNTAGGED: Final = 0
 
 
 def local(cookie: int, vni: Vni, mac: Mac, lane: int) -> Flow:
@@ -91,6 +90,11 @@ def unregistered(cookie: int) -> Iterator[Flow]:
 def _to(version: int, address: FieldValue) -> dict[str, FieldValue]:
     kind = {4: IPV4, 6: IPV6}[version]
     return {"vlan_vid": UNTAGGED, "eth_type": kind, f"ipv{version}_dst": address}
+
+
+def of_the_network(cookie: int) -> Flow:
+    """What is sent to a network's services and was not for them: dropped, they do not forward."""
+    return TABLE.flow(OWNED, {"eth_dst": SERVICE_MAC}, cookie=cookie)
 
 
 def miss(cookie: int) -> Flow:

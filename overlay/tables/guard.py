@@ -17,6 +17,9 @@ from overlay.tables.names import (
     ANNOUNCEMENTS_METER,
     ARP,
     ARP_REQUEST,
+    DHCP_CLIENT,
+    DHCP_SERVER,
+    DHCPV6_SERVER,
     ICMPV6,
     IGMP,
     IN_LANE,
@@ -30,6 +33,8 @@ from overlay.tables.names import (
     RARP,
     REDIRECT,
     ROUTER_ADVERTISEMENT,
+    ROUTER_SOLICITATION,
+    UDP,
 )
 from overlay.values import Mac
 
@@ -48,6 +53,8 @@ TABLE: Final = Table(
         "arp_tpa",
         "ipv4_src",
         "ip_proto",
+        "udp_src",
+        "udp_dst",
         "ipv6_src",
         "icmpv6_type",
     ),
@@ -57,6 +64,8 @@ TABLE: Final = Table(
 )
 
 NEIGHBOUR_TALK: Final = 30
+ROGUE: Final = 25
+ASKING: Final = 22
 OWN: Final = 20
 REFUSED: Final = 10
 
@@ -94,6 +103,25 @@ def own(cookie: int, lane: int, mac: Mac, ipv4: Iterable[V4], ipv6: Iterable[V6]
     for kind in (LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_V2):
         report = {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind, "ipv6_src": 0}
         yield TABLE.flow(OWN, {**speaker, **report}, cookie=cookie, goto="services")
+
+
+def asking(cookie: int, lane: int, mac: Mac, *, anywhere: bool) -> Iterator[Flow]:
+    """Whoever has no address yet may ask for one, and for routers (RFC 2131 §4.1, RFC 4861 §4.1).
+
+    :param anywhere: whether the network itself gives addresses.  Then nobody else hears the question, so that it may
+        come from an address that is the port's no more: its machine learns that.
+    """
+    speaker = {IN_LANE: lane, "eth_src": mac}
+    question = {**speaker, "eth_type": IPV4, "ip_proto": UDP, "udp_src": DHCP_CLIENT, "udp_dst": DHCP_SERVER}
+    yield TABLE.flow(ASKING, question if anywhere else {**question, "ipv4_src": 0}, cookie=cookie, goto="services")
+    question = {**speaker, "eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": ROUTER_SOLICITATION, "ipv6_src": 0}
+    yield TABLE.flow(ASKING, question, cookie=cookie, goto="services")
+
+
+def rogue(cookie: int, lane: int) -> Iterator[Flow]:
+    """No port gives addresses to others: what a DHCP server would say is dropped, and counted by itself."""
+    yield TABLE.flow(ROGUE, {IN_LANE: lane, "eth_type": IPV4, "ip_proto": UDP, "udp_src": DHCP_SERVER}, cookie=cookie)
+    yield TABLE.flow(ROGUE, {IN_LANE: lane, "eth_type": IPV6, "ip_proto": UDP, "udp_src": DHCPV6_SERVER}, cookie=cookie)
 
 
 def anything(cookie: int, lane: int) -> Iterator[Flow]:

@@ -12,7 +12,14 @@ from typing import Final
 
 from overlay.flow import Flow, Table
 from overlay.policy.speakers import V6
-from overlay.tables.names import ICMPV6, IN_LANE, IPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
+from overlay.tables.names import (
+    ICMPV6,
+    IN_LANE,
+    IPV6,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+    ROUTER_ADVERTISEMENT,
+)
 from overlay.values import Mac
 
 TABLE: Final = Table(
@@ -54,6 +61,12 @@ def own(cookie: int, lane: int, mac: Mac, ipv6: Sequence[V6]) -> Iterator[Flow]:
         for source in dict.fromkeys((ip, ipv6[0])):
             match = {**telling, "ipv6_src": source, "ipv6_nd_target": ip}
             yield TABLE.flow(OWN, match, cookie=cookie, goto="forward")
+
+
+def rogue(cookie: int, lane: int) -> Flow:
+    """No port is a router to others: what it advertises as such is dropped, and counted by itself."""
+    match = {IN_LANE: lane, "eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": ROUTER_ADVERTISEMENT}
+    return TABLE.flow(OWN, match, cookie=cookie)
 
 
 def anything(cookie: int, lane: int) -> Iterator[Flow]:

@@ -24,6 +24,9 @@ OUT_LANE: Final = "reg3"
 
 REGISTERS: Final = {NETWORK: "network", IN_LANE: "in_lane", OUT_LANE: "out_lane"}
 
+UNTAGGED: Final = 0
+"""The ``vlan_vid`` of a frame without a tag."""
+
 ARP: Final = 0x0806
 RARP: Final = 0x8035
 IPV4: Final = 0x0800
@@ -47,6 +50,12 @@ ROUTER_SOLICITATION: Final = 133
 LISTENER_QUERY: Final = 130
 LISTENER_REPORT_V2: Final = 143
 
+DHCP_SERVER: Final = 67
+DHCP_CLIENT: Final = 68
+DHCPV6_CLIENT: Final = 546
+DHCPV6_SERVER: Final = 547
+"""Ports of UDP."""
+
 ANNOUNCEMENTS_METER: Final = 1
 """The meter that limits what passive ports may announce to the controller."""
 
@@ -58,6 +67,8 @@ STORM_METERS: Final = 3 << 16
 """Likewise of what it sends to nobody in particular."""
 ASKING_METERS: Final = 4 << 16
 """Likewise of what it asks the controller."""
+PACKET_METERS: Final = 5 << 16
+"""Likewise of how many IP packets it sends."""
 
 SHARED: Final = 4096
 """How many flows that are the same on many hosts are remembered, so that those hosts share them."""
@@ -82,6 +93,10 @@ class CookieKind(IntEnum):
     MULTICAST = 16
     ASKED_GROUPS = 17
     ASKED_NAMES = 18
+    ASKED_ADDRESS = 19
+    ASKED_ADDRESS_V6 = 20
+    ASKED_ROUTER = 21
+    ROGUE = 22
     TAGGED = 24
 
 

@@ -24,14 +24,15 @@ TABLE: Final = Table(
 )
 
 KNOWN: Final = 20
+OF_THE_NETWORK: Final = 15
 MISS: Final = 0
 
 
 @lru_cache(maxsize=SHARED)
-def answer(cookie: int, vni: Vni, ip: int, mac: Mac) -> Flow:
-    """Answer for the owner of an address."""
+def answer(cookie: int, vni: Vni, ip: int, mac: Mac, priority: int = KNOWN) -> Flow:
+    """Answer for the owner of an address; for the network's own services only where no port has theirs."""
     return TABLE.flow(
-        KNOWN,
+        priority,
         _asked(vni, ip),
         cookie=cookie,
         actions=(

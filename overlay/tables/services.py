@@ -1,7 +1,9 @@
 """Does the network itself answer this?
 
 What a port asks of its network (an address, a name, a group) is handed to the controller, which answers, at a rate that
-is limited per port.  All else goes on.
+is limited per port.  All else goes on, and so does what machines have tagged with a VLAN of their own: it is said among
+them and not to the network.  Where ports may send only so many packets, they are counted here, since a small packet
+costs a switch as much as a large one.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from overlay.flow import FieldValue, Flow, Table, ToController
+from overlay.flow import FieldValue, Flow, Meter, Table, ToController
 from overlay.tables.names import (
+    DHCP_SERVER,
+    DHCPV6_SERVER,
     ICMPV6,
     IGMP,
     IN_LANE,
@@ -21,13 +25,27 @@ from overlay.tables.names import (
     LISTENER_REPORT,
     LISTENER_REPORT_V2,
     NETWORK,
+    ROUTER_SOLICITATION,
     UDP,
+    UNTAGGED,
 )
 
 TABLE: Final = Table(
     "services",
-    "Hands to the controller what a port asks of its network, at a limited rate.",
-    matches=(IN_LANE, NETWORK, "eth_type", "ip_proto", "udp_src", "udp_dst", "icmpv6_type", "ipv4_dst", "ipv6_dst"),
+    "Hands to the controller what a port asks of its network, at a limited rate; where ports may send only so many IP"
+    " packets, their meters drop what is over it.",
+    matches=(
+        IN_LANE,
+        NETWORK,
+        "vlan_vid",
+        "eth_type",
+        "ip_proto",
+        "udp_src",
+        "udp_dst",
+        "icmpv6_type",
+        "ipv4_dst",
+        "ipv6_dst",
+    ),
     nexts=("sender",),
     outputs=True,
     miss="sender: nothing that is asked of the network",
@@ -35,12 +53,14 @@ TABLE: Final = Table(
 
 DNS: Final = 53
 ASKED: Final = 20
+COUNTED: Final = 10
 MISS: Final = 0
 
 
 def ask(cookie: int, lane: int, match: Mapping[str, FieldValue], meter: int | None = None) -> Flow:
     """What a port asks of its network goes to the controller, and no further."""
-    return TABLE.flow(ASKED, {IN_LANE: lane, **match}, cookie=cookie, actions=(ToController(),), meter=meter)
+    match = {IN_LANE: lane, "vlan_vid": UNTAGGED, **match}
+    return TABLE.flow(ASKED, match, cookie=cookie, actions=(ToController(),), meter=meter)
 
 
 def groups(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
@@ -54,6 +74,21 @@ def groups(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
         yield ask(cookie, lane, {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind}, meter)
 
 
+def address(cookie: int, lane: int, meter: int | None = None) -> Flow:
+    """A port asks for its IPv4 address, whomever."""
+    return ask(cookie, lane, {"eth_type": IPV4, "ip_proto": UDP, "udp_dst": DHCP_SERVER}, meter)
+
+
+def address_v6(cookie: int, lane: int, meter: int | None = None) -> Flow:
+    """A port asks for IPv6 addresses, or for what goes with them."""
+    return ask(cookie, lane, {"eth_type": IPV6, "ip_proto": UDP, "udp_dst": DHCPV6_SERVER}, meter)
+
+
+def router(cookie: int, lane: int, meter: int | None = None) -> Flow:
+    """A port asks for routers."""
+    return ask(cookie, lane, {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": ROUTER_SOLICITATION}, meter)
+
+
 def names(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
     """What a port asks any server of names: the network itself may know."""
     for family in (IPV4, IPV6):
@@ -62,7 +97,13 @@ def names(cookie: int, lane: int, meter: int | None = None) -> Iterator[Flow]:
 
 def no_other_querier(cookie: int) -> Flow:
     """The network itself asks who listens; a machine that does so too is not heard."""
-    return TABLE.flow(ASKED, {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": LISTENER_QUERY}, cookie=cookie)
+    asks = {"vlan_vid": UNTAGGED, "eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": LISTENER_QUERY}
+    return TABLE.flow(ASKED, asks, cookie=cookie)
+
+
+def counted(cookie: int, lane: int, meter: Meter) -> Flow:
+    """All other packets of a port that may send only so many."""
+    return TABLE.flow(COUNTED, {IN_LANE: lane}, cookie=cookie, goto="sender", meter=meter.meter_id)
 
 
 def miss(cookie: int) -> Flow:

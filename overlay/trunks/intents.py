@@ -117,7 +117,7 @@ def _check_sub_ports(index: Index, trunk: Trunk, added: Iterable[SubPort]) -> No
                 kind="DuplicateSubPort",
             )
         if sub.port_id in named:
-            raise _in_use(sub.port_id, "is named twice in one trunk", "ParentPortInUse")
+            raise _in_use(sub.port_id, "is the parent of this trunk, or named twice in it", "ParentPortInUse")
         _check_sub_port(index, trunk, sub)
         used.add(sub.vid)
         named.add(sub.port_id)

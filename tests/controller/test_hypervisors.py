@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from controller.events import MessageConfirmed
+from controller.events import MessageConfirmed, PacketArrived
 from controller.hypervisors import Hypervisors
 from overlay.changes import Activate, Announced, BindPassive, Confirmed, CreatePort, Outcome, Wait
 from overlay.moves import Phase
+from overlay.trunks.changes import CreateTrunk
+from overlay.trunks.values import SubPort
 from overlay.values import Mac
 from tests.controller.switches import Later
 from tests.model.lab import Lab
@@ -43,6 +45,17 @@ def test_a_barrier_of_a_target_is_heard_after_a_rest(lab: Lab, hypervisors: tupl
     assert later.run() == [0.01]
     assert heard == [confirmation(lab, H2)]
     assert acting.take(confirmation(lab, H2)) == (Confirmed(H2, 1),)
+
+
+def test_a_frame_is_its_lanes(lab: Lab, hypervisors: tuple) -> None:
+    """What was handed up has lost its tag: whose it is tells the lane, which of a plain tap is its number."""
+    acting, _, _ = hypervisors
+    lab.do(CreatePort("sub", "red", "red", mac=Mac(9)), CreateTrunk("t", "red", A, sub_ports=(SubPort("sub", 7),)))
+    tap, sub = lab.world.plug_of(H1, A), lab.world.plug_of(H1, "sub")
+    switch = lab.world.hosts[H1].datapath_id
+    for lane, name in ((tap.lane, A), (0, A), (sub.lane, "sub")):
+        assert acting.speaker(PacketArrived(switch, tap.ofport, 0, b"", lane)) == (H1, name)
+    assert acting.speaker(PacketArrived(switch, 1, 0, b"")) is None
 
 
 def test_a_machine_that_has_appeared_is_not_kept_waiting(lab: Lab, hypervisors: tuple) -> None:

@@ -7,16 +7,19 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 
 pytest.importorskip("topologies.mn", reason="Mininet is not importable here", exc_type=ImportError)
 
+from bench.torrent import Speaker
 from tests.e2e.scene import IPV4_SUBNET, IPV6_SUBNET, Ears, Scene, mac_number, say, wait
 from tests.e2e.test_edge_meters import listens, received
 from tests.model import frames
 from topologies.client import LabClient
+from topologies.orders import VmStatus
 
 pytestmark = [
     pytest.mark.root,
@@ -24,9 +27,9 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces"),
 ]
 
-SENDING, STORM = 1 << 16, 3 << 16
+STORM, ASKING = 3 << 16, 4 << 16
 UP, DOWN, CHANGED = 10_000, 20_000, 40_000
-STORM_PPS = 100
+STORM_PPS, ASKING_PPS = 100, 50
 FRAME, PAYLOAD = 1_442, 1_400
 """An Ethernet frame of UDP, and what iperf3 counts of it."""
 HEADERS = 1_514 / 1_448
@@ -162,30 +165,50 @@ def met(scene: Scene, host: str, meter: int) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def flood(scene: Scene, machine: VmStatus, meter: int, limit: int, storm: list[bytes]) -> float:
+    """Send again and again (a machine's own queue loses much of it) until the meter has met far more than its limit.
+
+    :returns: how many packets it may have let pass by now.
+    """
+    began, started = met(scene, "h1", meter)[0], time.monotonic()
+
+    def flooded() -> bool:
+        say(machine, *storm)
+        return met(scene, "h1", meter)[0] - began > 10 * limit * (1 + time.monotonic() - started)
+
+    wait(flooded, "the switch has seen the flood")
+    return limit * (2 + time.monotonic() - started)
+
+
 def test_a_storm_is_cut_short(scene: Scene) -> None:
     """Of what a machine floods no more than the rate gets through, here and there; all else of it does as ever."""
     machine = scene.vms()["limited"]
     lane, remote = scene.ofport("h1", machine.tap), scene.ofport("h2", scene.vms()["peer"].tap)
-    storm = [
-        frames.ipv4(frames.BROADCAST, mac_number(machine.mac), ip(machine), 0xFFFFFFFF, bytes([number & 0xFF] * 30))
-        for number in range(3_000)
-    ]
+    frame = frames.ipv4(frames.BROADCAST, mac_number(machine.mac), ip(machine), 0xFFFFFFFF, b"storm" * 6)
     before, there = met(scene, "h1", STORM + lane), met(scene, "h2", STORM + remote)
-    started = time.monotonic()
     with Ears(scene.lab, "peer", "neighbour", interfaces=("eth0",)) as ears:
-        say(machine, *storm)
+        most = flood(scene, machine, STORM + lane, STORM_PPS, [frame] * 500)
         heard = ears.hear()
-        most = STORM_PPS * (1 + time.monotonic() - started)
     for node in ("peer", "neighbour"):
-        arrived = [
-            each for each in heard if each.node == node and each.frame[:6] == b"\xff" * 6 and each.kind == 0x0800
-        ]
-        assert STORM_PPS / 2 <= len(arrived) <= most
+        assert STORM_PPS / 2 <= sum(each.node == node and each.frame == frame for each in heard) <= most
     came, dropped = (now - then for now, then in zip(met(scene, "h1", STORM + lane), before, strict=True))
-    assert came > 4 * most  # its own queue may lose some
     assert came - dropped <= most
     assert met(scene, "h2", STORM + remote) == there
     assert scene.reaches("limited", scene.ip("peer"))
+
+
+def test_what_a_machine_asks_is_limited(scene: Scene) -> None:
+    """Of what it tells the controller of groups no more than the rate is handed up, and the others' is as ever."""
+    flooder, other = scene.vms()["limited"], scene.vms()["neighbour"]
+    lane, beside = (scene.ofport("h1", each.tap) for each in (flooder, other))
+    address = str(IPv4Address(ip(flooder)))
+    speaker = Speaker(flooder.mac, address, other.mac, address)
+    before, calm = met(scene, "h1", ASKING + lane), met(scene, "h1", ASKING + beside)
+    most = flood(scene, flooder, ASKING + lane, ASKING_PPS, list(map(speaker.igmp, range(500))))
+    came, dropped = (now - then for now, then in zip(met(scene, "h1", ASKING + lane), before, strict=True))
+    assert ASKING_PPS / 2 <= came - dropped <= most
+    assert met(scene, "h1", ASKING + beside)[1] == calm[1]
+    assert scene.reaches("neighbour", scene.ip("peer"))
 
 
 def ip(machine: Any) -> int:

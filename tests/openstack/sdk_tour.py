@@ -68,7 +68,18 @@ def subnets() -> Facts:
         host_routes=[{"destination": "10.9.0.0/16", "nexthop": "10.0.0.5"}],
         allocation_pools=[{"start": "10.0.0.10", "end": "10.0.0.20"}],
     )
-    six = net.create_subnet(network_id=one.id, name="six", ip_version=6, cidr="2001:db8::/64", gateway_ip=None)
+    six = net.create_subnet(
+        network_id=one.id,
+        name="six",
+        ip_version=6,
+        cidr="2001:db8::/64",
+        gateway_ip=None,
+        ipv6_ra_mode="slaac",
+        ipv6_address_mode="slaac",
+    )
+    option = {"opt_name": "mtu", "opt_value": "1400"}
+    told = net.create_port(network_id=one.id, name="told", extra_dhcp_opts=[option])
+    untold = net.update_port(told.id, extra_dhcp_opts=[{**option, "opt_value": None}])
     changed = net.update_subnet(made.id, gateway_ip="10.0.0.1", dns_nameservers=[], name="4")
     pool = net.create_subnet_pool(name="pool", prefixes=["10.64.0.0/16"], default_prefix_length=26)
     grown = net.update_subnet_pool(pool, prefixes=["10.64.0.0/16", "10.66.0.0/16"], default_prefix_length=27)
@@ -77,6 +88,7 @@ def subnets() -> Facts:
         "made": [made.cidr, made.gateway_ip, made.is_dhcp_enabled, made.dns_nameservers, made.allocation_pools],
         "routes": made.host_routes,
         "six": [six.ip_version, six.gateway_ip, six.ipv6_ra_mode],
+        "told": [told.extra_dhcp_opts, untold.extra_dhcp_opts],
         "changed": [changed.gateway_ip, changed.dns_nameservers, changed.name],
         "found": net.find_subnet("4").id == made.id,
         "of six": names(net.subnets(ip_version=6)),
@@ -87,6 +99,7 @@ def subnets() -> Facts:
         "network": sorted(net.get_network(one.id).subnet_ids) == sorted([made.id, six.id, cut.id]),
         "in use": trying(lambda: net.delete_subnet_pool(pool, ignore_missing=False))[:2],
     }
+    net.delete_port(told)
     net.delete_network(one)
     net.delete_subnet_pool(pool)
     return {**facts, "left": [names(net.subnets()), names(net.subnet_pools())]}
@@ -112,7 +125,7 @@ def ports() -> Facts:
     facts = {
         "bulk": names(bulk),
         "made": [made.mac_address, made.fixed_ips == [{"subnet_id": four.id, "ip_address": "10.0.0.77"}], made.status],
-        "secure": [made.is_port_security_enabled, made.security_group_ids, made.allowed_address_pairs],
+        "secure": [made.is_port_security_enabled, len(made.security_group_ids), made.allowed_address_pairs],
         "binding": [made.binding_vnic_type, made.binding_vif_type],
         "changed": [changed.is_admin_state_up, changed.fixed_ips[0]["ip_address"], changed.device_id],
         "found": net.find_port("port").id == made.id,
@@ -161,6 +174,41 @@ def tags() -> Facts:
     return facts
 
 
+def trunks() -> Facts:
+    """Make a trunk, give it VLANs and take one away, change it, and delete it."""
+    one = net.create_network(name="one")
+    parent, first, second = (net.create_port(network_id=one.id, name=name) for name in ("parent", "first", "second"))
+
+    def vlan(port: Any, vid: int) -> dict[str, Any]:
+        return {"port_id": port.id, "segmentation_type": "vlan", "segmentation_id": vid}
+
+    made = net.create_trunk(name="trunk", port_id=parent.id, sub_ports=[vlan(first, 7)])
+    twice = trying(lambda: net.add_trunk_subports(made, [vlan(second, 7)]))[:2]
+    net.add_trunk_subports(made, [vlan(second, 8)])
+    facts = {
+        "made": [made.name, made.status, made.is_admin_state_up, made.port_id == parent.id],
+        "twice": twice,
+        "sub-ports": [[each["segmentation_id"] for each in net.get_trunk_subports(made)["sub_ports"]]],
+        "found": net.find_trunk("trunk").id == made.id,
+        "owner": [net.get_port(second.id).device_owner, net.get_port(second.id).device_id == made.id],
+        "details": len(net.get_port(parent.id).trunk_details["sub_ports"]),
+        "in use": trying(lambda: net.delete_port(second, ignore_missing=False))[:2],
+    }
+    net.delete_trunk_subports(made, [{"port_id": second.id}])
+    facts["fewer"] = len(net.get_trunk(made.id).sub_ports)
+    facts["changed"] = net.update_trunk(made, name="boot", is_admin_state_up=False).is_admin_state_up
+    facts["locked"] = trying(lambda: net.delete_trunk(made.id, ignore_missing=False))[:2]
+    net.update_trunk(made.id, is_admin_state_up=True)
+    net.delete_trunk(made.id)
+    clear = net.create_network(name="clear", is_vlan_transparent=True)
+    facts["clear"] = [clear.is_vlan_transparent, names(net.networks(is_vlan_transparent=True))]
+    for port in (parent, first, second):
+        net.delete_port(port)
+    for each in (one, clear):
+        net.delete_network(each)
+    return {**facts, "left": names(net.trunks())}
+
+
 def revisions() -> Facts:
     """Change and delete what has changed meanwhile."""
     made = net.create_network(name="one")
@@ -202,7 +250,7 @@ def errors() -> Facts:
         "missing": trying(lambda: net.get_network("none")),
         "in use": trying(lambda: net.delete_network(one, ignore_missing=False)),
         "bad": trying(lambda: net.create_network(mtu=5)),
-        "unknown": trying(lambda: net.create_network(is_vlan_transparent=True)),
+        "unknown": trying(lambda: net.create_network(availability_zone_hints=["moon"])),
         "overlap": trying(lambda: net.create_subnet(network_id=one.id, ip_version=4, cidr="10.0.0.0/25")),
         "forbidden": trying(lambda: net.create_network(project_id="blue")),
         "gone": trying(lambda: net.delete_port("none", ignore_missing=False))[:2],
@@ -250,6 +298,58 @@ def policies(other: str) -> Facts:
     return {**facts, "left": names(net.qos_policies())}
 
 
+def groups() -> Facts:
+    """Make security groups, rules and address groups, use them for ports, change and delete them."""
+    default = net.find_security_group("default")
+    made = net.create_security_group(name="web", description="d")
+    named = net.create_address_group(name="offices", addresses=["192.0.2.0/24"])
+    one = net.create_network(name="one")
+    port = net.create_port(network_id=one.id, name="port")
+    had = list(port.security_group_ids)
+    wish = {"security_group_id": made.id, "direction": "ingress", "protocol": "tcp"}
+    web = net.create_security_group_rule(**wish, port_range_min=80, port_range_max=81, remote_ip_prefix="10.0.0.0/8")
+    bulk = list(
+        net.create_security_group_rules(
+            [{**wish, "port_range_min": 443, "port_range_max": 443}, {**wish, "remote_group_id": default.id}]
+        )
+    )
+    office = net.create_security_group_rule(**wish, remote_address_group_id=named.id)
+    grown = list(net.add_addresses_to_address_group(named, ["198.51.100.0/24"]).addresses)
+    shrunk = net.remove_addresses_from_address_group(named, ["192.0.2.0/24"])
+    changed = net.update_port(
+        port, security_groups=[made.id], allowed_address_pairs=[{"ip_address": "10.0.0.9"}], name="port"
+    )
+    free = net.create_port(network_id=one.id, is_port_security_enabled=False)
+    facts = {
+        "default": [default.name, len(default.security_group_rules), had == [default.id]],
+        "made": [made.name, made.description, made.stateful, len(made.security_group_rules)],
+        "web": [web.protocol, web.port_range_min, web.port_range_max, web.remote_ip_prefix, web.ether_type],
+        "bulk": [each.port_range_min for each in bulk],
+        "listed": sorted(names(net.security_groups())),
+        "rules": len(list(net.security_group_rules(security_group_id=made.id, direction="ingress"))),
+        "office": net.get_security_group_rule(office.id).remote_address_group_id == named.id,
+        "addresses": [grown, shrunk.addresses],
+        "renamed": [
+            net.update_security_group(made, name="www").name,
+            net.update_address_group(named, name="branches").name,
+        ],
+        "port": [changed.security_group_ids == [made.id], changed.allowed_address_pairs[0]["ip_address"]],
+        "free": [free.is_port_security_enabled, free.security_group_ids],
+        "twice": trying(lambda: net.create_security_group_rule(**wish, remote_address_group_id=named.id))[:2],
+        "inverted": trying(lambda: net.create_security_group_rule(**wish, port_range_min=9, port_range_max=8))[:2],
+        "in use": trying(lambda: net.delete_security_group(made, ignore_missing=False))[:2],
+        "named": trying(lambda: net.delete_address_group(named, ignore_missing=False))[:2],
+        "stays": trying(lambda: net.delete_security_group(default, ignore_missing=False))[:2],
+    }
+    for each in net.ports():
+        net.delete_port(each)
+    net.delete_network(one)
+    net.delete_security_group_rule(office)
+    net.delete_security_group(made)
+    net.delete_address_group(named)
+    return {**facts, "left": [names(net.security_groups()), names(net.address_groups())]}
+
+
 def sharing(other: str) -> Facts:
     """Share a network with a project, look at the policy, change it, take it back."""
     one = net.create_network(name="one")
@@ -284,6 +384,30 @@ def quotas(project: str) -> Facts:
     facts["default"] = net.get_quota_default(project).networks == net.get_quota(project).networks
     facts["reset"] = net.get_quota(project).networks > 1
     net.delete_network(made)
+    return facts
+
+
+def mirrors() -> Facts:
+    """Have a port's frames copied to another one, look at it, and have it end."""
+    one = net.create_network(name="one")
+    watcher, source = (net.create_port(network_id=one.id, name=name) for name in ("watcher", "source"))
+    service = net.create_tap_service(name="watch", port_id=watcher.id)
+    wish = {"tap_service_id": service.id, "source_port": source.id}
+    flow = net.create_tap_flow(name="flow", direction="BOTH", **wish)
+    facts = {
+        "made": [service.name, service.port_id == watcher.id, service.status],
+        "flow": [flow.direction, flow.source_port == source.id, flow.tap_service_id == service.id, flow.status],
+        "found": [net.find_tap_service("watch").id == service.id, net.find_tap_flow("flow").id == flow.id],
+        "renamed": [net.update_tap_service(service, name="w").name, net.update_tap_flow(flow, name="f").name],
+        "listed": [names(net.tap_services(port_id=watcher.id)), names(net.tap_flows(direction="IN"))],
+        "itself": trying(lambda: net.create_tap_flow(direction="IN", **{**wish, "source_port": watcher.id}))[:2],
+        "vlans": trying(lambda: net.create_tap_flow(direction="IN", vlan_filter="1-5", **wish))[:2],
+    }
+    net.delete_tap_service(service, ignore_missing=False)
+    facts["gone"] = trying(lambda: net.get_tap_flow(flow.id))[:2]
+    net.delete_port(watcher)
+    net.delete_port(source)
+    net.delete_network(one)
     return facts
 
 

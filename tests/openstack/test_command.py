@@ -93,12 +93,10 @@ def test_what_a_network_cannot_be_is_said(op: Command) -> None:
     """What we do not have is refused with its name, and nothing is made."""
     for option, word in {
         "--external": "router:external",
-        "--disable-port-security": "port_security_enabled",
-        "--transparent-vlan": "vlan_transparent",
         "--availability-zone-hint moon": "availability_zone_hints",
         "--provider-network-type vlan": "provider:network_type",
         "--mtu 5": "mtu",
-        "--qos-policy gold": "qos",
+        "--qos-policy gold": "gold",
     }.items():
         assert word in op.refused(f"network create {option} never")
     assert "never" not in op.names("network list")
@@ -192,14 +190,33 @@ def test_subnets_are_filtered(op: Command, finds: str, finds_not: str) -> None:
 
 
 def test_both_versions_of_ip(op: Command, net: dict[str, Any]) -> None:
-    """A subnet of IPv6, and one without a gateway, are what they were asked to be; DHCP, not there yet, is refused."""
-    six = op.look(f"subnet create --network {net['id']} --subnet-range 2001:db8::/64 --ip-version 6 six")
-    having(six, ip_version=6, gateway_ip="2001:db8::1", cidr="2001:db8::/64")
+    """A subnet of IPv6 with its modes, and one without a gateway, are what they were asked to be; both have DHCP."""
+    six = op.look(
+        f"subnet create --network {net['id']} --subnet-range 2001:db8::/64 --ip-version 6 "
+        "--ipv6-ra-mode slaac --ipv6-address-mode slaac six"
+    )
+    having(six, ip_version=6, gateway_ip="2001:db8::1", cidr="2001:db8::/64", enable_dhcp=True)
+    having(six, ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
     alone = op.look(f"subnet create --network {net['id']} --subnet-range 10.0.2.0/24 --gateway none alone")
-    having(alone, gateway_ip=None)
-    assert "enable_dhcp" in op.refused(f"subnet create --network {net['id']} --subnet-range 10.0.3.0/24 --dhcp never")
+    having(alone, gateway_ip=None, enable_dhcp=True)
+    op("subnet set --no-dhcp alone")
+    having(op.look("subnet show alone"), enable_dhcp=False)
+    modes = "--ip-version 6 --no-dhcp --ipv6-ra-mode slaac"
+    refused = op.refused(f"subnet create --network {net['id']} --subnet-range 2001:db9::/64 {modes} never")
+    assert "enable_dhcp" in refused
     op("subnet delete six alone")
     assert not {"six", "alone", "never"} & op.names("subnet list")
+
+
+def test_ports_say_what_dhcp_is_to_tell(op: Command, net: dict[str, Any]) -> None:
+    """``--extra-dhcp-option`` is kept and shown; one that nobody knows is refused by name."""
+    option = "--extra-dhcp-option name=mtu,value=1400"
+    shown = op.look(f"port create --network {net['id']} {option} --extra-dhcp-option name=wpad,value=x told")
+    assert sorted(each["opt_name"] for each in shown["extra_dhcp_opts"]) == ["mtu", "wpad"]
+    op("port set --extra-dhcp-option name=mtu,value=1300 told")
+    assert {"opt_name": "mtu", "opt_value": "1300", "ip_version": 4} in op.look("port show told")["extra_dhcp_opts"]
+    assert "warp" in op.refused(f"port create --network {net['id']} --extra-dhcp-option name=warp,value=9 never")
+    op("port delete told")
 
 
 def test_subnets_are_cut_of_a_pool(op: Command, red: Command) -> None:
@@ -319,17 +336,117 @@ def test_ports_are_filtered(op: Command, finds: str, finds_not: str) -> None:
 def test_what_a_port_cannot_be_is_said(op: Command) -> None:
     """What we do not have is refused with its name, and nothing is made."""
     for option, word in {
-        "--disable-port-security": "port_security_enabled",
         "--vnic-type macvtap": "binding:vnic_type",
         "--binding-profile a=b": "binding:profile",
         "--host nowhere": "binding:host_id",
         "--numa-policy-required": "numa_affinity_policy",
         "--mac-address 01:00:00:00:00:01": "mac_address",
         "--fixed-ip ip-address=192.0.2.1": "fixed_ips",
-        "--allowed-address ip-address=10.0.0.3": "allowed-address-pairs",
+        "--allowed-address ip-address=10.0.0.3,mac-address=01:00:00:00:00:01": "allowed_address_pairs",
+        "--security-group nobody": "nobody",
     }.items():
         assert word in op.refused(f"port create --network net {option} never")
     assert "never" not in op.names("port list")
+
+
+# --- security groups --------------------------------------------------------------------------------------------------
+
+
+def test_groups_and_rules_live_and_die(red: Command, blue: Command) -> None:
+    """``security group`` and ``security group rule`` make, show, list, change and delete; others find nothing."""
+    made = red.look("security group create --description d --stateful --tag t web")
+    having(made, name="web", description="d", stateful=True, tags=["t"], project_id="red")
+    assert red.names("security group list") == {"default", "web"}
+    assert red.names("security group list --tags t") == {"web"}
+    red("security group set --name www --description e --tag u web")
+    having(red.look("security group show www"), description="e", tags=["t", "u"])
+    red("security group unset --tag u www")
+    tcp = red.look("security group rule create --ingress --protocol tcp --dst-port 80:81 --remote-ip 10.0.0.0/8 www")
+    having(
+        tcp, protocol="tcp", port_range_min=80, port_range_max=81, remote_ip_prefix="10.0.0.0/8", direction="ingress"
+    )
+    echo = red.look(
+        "security group rule create --egress --ethertype IPv6 --protocol ipv6-icmp --icmp-type 128 --icmp-code 0 www"
+    )
+    having(echo, protocol="ipv6-icmp", port_range_min=128, port_range_max=0, ether_type="IPv6")
+    group = red.look("security group rule create --ingress --remote-group default www")
+    having(group, remote_group_id=red.look("security group show default")["id"], protocol=None)
+    for finds, many in (("www", 5), ("--ingress www", 2), ("--protocol tcp www", 1), ("--egress www", 3)):
+        assert len(red.look(f"security group rule list {finds}")) == many, finds
+    assert "already exists" in red.refused("security group rule create --ingress --remote-group default www")
+    assert "port_range_min" in red.refused("security group rule create --protocol tcp --dst-port 0:8 www")
+    assert "stateful" in red.refused("security group create --stateless never")
+    assert "www" in blue.refused("security group show www")
+    assert blue.names("security group list") == {"default"}
+    red(f"security group rule delete {tcp['id']} {echo['id']}")
+    assert len(red.look("security group rule list www")) == 3
+    red("security group delete www")
+    assert "default" in red.refused("security group delete default")
+    assert red.names("security group list") == {"default"}
+
+
+def test_address_groups_live_and_die(red: Command) -> None:
+    """``address group`` makes, shows, lists, changes and deletes; a rule names one."""
+    made = red.look("address group create --description d --address 10.0.0.0/8 --address 192.0.2.1 offices")
+    having(made, addresses=["10.0.0.0/8", "192.0.2.1/32"], description="d", project_id="red")
+    red("address group set --address 2001:db8::/64 --name branches offices")
+    red("address group unset --address 10.0.0.0/8 branches")
+    having(red.look("address group show branches"), addresses=["192.0.2.1/32", "2001:db8::/64"])
+    assert red.names("address group list") == {"branches"}
+    red.look("security group create office")
+    red.look("security group rule create --remote-address-group branches office")
+    assert "in use" in red.refused("address group delete branches")
+    red("security group delete office")
+    red("address group delete branches")
+    assert red.look("address group list") == []
+
+
+def test_a_port_has_groups_pairs_and_security(red: Command) -> None:
+    """``port create``, ``set``, ``unset`` say in which groups a port is, as whom it may speak, and if it is checked."""
+    red.look("network create guarded")
+    one, two = (red.look(f"security group create {name}")["id"] for name in ("first", "second"))
+    port = red.look("port create --network guarded --security-group first --allowed-address ip-address=10.0.0.9 p")
+    having(port, security_group_ids=[one])
+    assert [pair["ip_address"] for pair in port["allowed_address_pairs"]] == ["10.0.0.9"]
+    red("port set --security-group second --allowed-address ip-address=10.0.0.0/24,mac-address=00:00:5e:00:01:05 p")
+    shown = red.look("port show p")
+    assert sorted(shown["security_group_ids"]) == sorted([one, two])
+    assert len(shown["allowed_address_pairs"]) == 2
+    assert red.names(f"port list --security-group {two}") == {"p"}
+    assert "in use" in red.refused("security group delete second")
+    red(f"port unset --security-group second --allowed-address ip-address=10.0.0.9,mac-address={port['mac_address']} p")
+    having(red.look("port show p"), security_group_ids=[one])
+    assert "Port" in red.refused("port set --disable-port-security p")
+    red("port set --no-security-group --no-allowed-address --disable-port-security p")
+    having(red.look("port show p"), security_group_ids=[], port_security_enabled=False, allowed_address_pairs=[])
+    red("port set --enable-port-security p")
+    red("network set --disable-port-security guarded")
+    having(red.look("port create --network guarded q"), port_security_enabled=False, security_group_ids=[])
+    red("port delete p q")
+    red("network delete guarded")
+    red("security group delete first second")
+
+
+def test_a_port_is_mirrored(red: Command) -> None:
+    """``tap service`` and ``tap flow`` have a port's frames copied to another one."""
+    red.look("network create watched")
+    port, source = (red.look(f"port create --network watched {name}")["id"] for name in ("watcher", "source"))
+    service = red.look("tap service create --name watch --description d --port watcher")
+    having(service, name="watch", description="d", port_id=port, status="DOWN")
+    flow = red.look("tap flow create --name flow --port source --tap-service watch --direction OUT")
+    having(flow, name="flow", source_port=source, tap_service_id=service["id"], direction="OUT", status="DOWN")
+    assert red.names("tap service list") == {"watch"}
+    assert red.names("tap flow list") == {"flow"}
+    red.look("tap flow update --name renamed flow")
+    red.look("tap service update --description e watch")
+    having(red.look("tap flow show renamed"), id=flow["id"])
+    having(red.look("tap service show watch"), description="e")
+    words = "tap flow create --port source --tap-service watch --direction IN"
+    assert "all frames of a port are copied" in red.refused(f"{words} --vlan-filter 1-5")
+    red("tap flow delete renamed")
+    red("port delete watcher source")
+    assert red.look("tap service list") == []
+    red("network delete watched")
 
 
 # --- who may have how much, and who shares what -----------------------------------------------------------------------
@@ -337,9 +454,13 @@ def test_what_a_port_cannot_be_is_said(op: Command) -> None:
 
 def test_quotas_are_set_shown_and_kept(op: Command, blue: Command) -> None:
     """``quota set``, ``show`` with limits, usage and defaults, ``list`` and ``delete``; the limit is kept."""
-    op("quota set --networks 1 --subnets 6 --ports 7 --subnetpools 8 --rbac-policies 9 blue")
+    op(
+        "quota set --networks 1 --subnets 6 --ports 7 --subnetpools 8 --rbac-policies 9 --secgroups 3 "
+        "--secgroup-rules 20 blue"
+    )
     limits = {each["Resource"]: each["Limit"] for each in op.look("quota show --network blue")}
     having(limits, networks=1, subnets=6, ports=7, subnet_pools=8, rbac_policies=9)
+    having(limits, security_groups=3, security_group_rules=20)
     blue.look("network create one")
     assert "Quota exceeded" in blue.refused("network create two")
     usage = {each["Resource"]: each["In Use"] for each in blue.look("quota show --network --usage blue")}
@@ -396,6 +517,38 @@ def test_a_pool_is_shared(op: Command, blue: Command) -> None:
     assert op.look("network rbac list --type subnetpool") == []
 
 
+# --- QoS policies -----------------------------------------------------------------------------------------------------
+
+
+def test_a_qos_policy_is_made_given_and_taken_away(op: Command, red: Command) -> None:
+    """``network qos`` makes policies and rules, which ports and networks have until it is unset."""
+    having(op.look("network qos policy create --description d --share --default gold"), name="gold", is_default=True)
+    having(op.look("network qos policy show gold"), shared=True, description="d", rules=[])
+    made = op.look("network qos rule create --type bandwidth-limit --max-kbps 9000 --ingress gold")
+    having(made, max_kbps=9000, direction="ingress")
+    op.look("network qos rule create --type dscp-marking --dscp-mark 46 gold")
+    op(f"network qos rule set --max-kbps 8000 --max-burst-kbits 2000 gold {made['id']}")
+    having(op.look(f"network qos rule show gold {made['id']}"), max_kbps=8000, max_burst_kbps=2000)
+    assert len(op.look("network qos rule list gold")) == 2
+    assert {each["Type"] for each in op.look("network qos rule type list")} == {"bandwidth_limit", "dscp_marking"}
+    assert "conflicts" in op.refused("network qos rule create --type dscp-marking --dscp-mark 10 gold")
+    assert red.names("network qos policy list") == {"gold"}
+    policy = op.look("network qos policy show gold")["id"]
+    having(red.look("network create --qos-policy gold limited"), qos_policy_id=policy)
+    having(red.look("port create --network limited --qos-policy gold limited-port"), qos_policy_id=policy)
+    red("port unset --qos-policy limited-port")
+    having(red.look("port show limited-port"), qos_policy_id=None, qos_network_policy_id=policy)
+    assert "is used by" in op.refused("network qos policy delete gold")
+    red("network set --no-qos-policy limited")
+    op("network qos policy set --no-share --no-default --name silver gold")
+    assert "gold" in red.refused("network qos policy show gold")
+    op(f"network qos rule delete silver {made['id']}")
+    op("network qos policy delete silver")
+    red("port delete limited-port")
+    red("network delete limited")
+    assert op.look("network qos policy list") == []
+
+
 # --- what the site is -------------------------------------------------------------------------------------------------
 
 
@@ -436,12 +589,41 @@ def test_the_operator_makes_things_for_others(op: Command, red: Command) -> None
     assert "project_id" in red.refused("network create --project blue stolen")
 
 
-@pytest.mark.parametrize(
-    "line", ["router list", "security group list", "floating ip create net", "network trunk list", "address scope list"]
-)
+@pytest.mark.parametrize("line", ["router list", "floating ip create net", "address scope list"])
 def test_what_is_not_there_is_said_to_be_not_there(op: Command, line: str) -> None:
     """A command for what VL2 does not have fails with one line."""
     assert "could not be found" in op.refused(line)
+
+
+def test_a_trunk_and_its_vlans(op: Command) -> None:
+    """A trunk is made, given VLANs, shown, changed and deleted; a VLAN twice is refused with its number."""
+    for name in ("parent", "one", "two"):
+        op.look(f"network create {name}-net")
+        op.look(f"port create --network {name}-net {name}")
+    vlan = "--subport port={},segmentation-type=vlan,segmentation-id={}"
+    made = op.look(f"network trunk create --parent-port parent {vlan.format('one', 7)} trunk")
+    having(made, name="trunk", status="DOWN", is_admin_state_up=True)
+    assert "7 already in use" in op.refused(f"network trunk set {vlan.format('two', 7)} trunk")
+    assert "parent" in op.refused(f"network trunk set {vlan.format('parent', 8)} trunk")
+    op(f"network trunk set {vlan.format('two', 8)} --description d trunk")
+    listed = op.look("network subport list --trunk trunk")
+    assert sorted(each["Segmentation ID"] for each in listed) == [7, 8]
+    assert op.names("network trunk list") == {"trunk"}
+    assert "subport" in op.refused("port delete two")
+    op("network trunk unset --subport two trunk")
+    op("network trunk set --disable trunk")
+    assert "disabled" in op.refused("network trunk delete trunk")
+    op("network trunk set --enable trunk")
+    op("network trunk delete trunk")
+    for name in ("parent", "one", "two"):
+        op(f"port delete {name}")
+    op("network delete parent-net one-net two-net")
+
+
+def test_a_network_may_carry_tags(op: Command) -> None:
+    """Whether a network is VLAN transparent is said when it is made, and found by."""
+    having(op.look("network create --transparent-vlan clear"), is_vlan_transparent=True)
+    op("network delete clear")
 
 
 def test_everything_goes_in_order(op: Command) -> None:

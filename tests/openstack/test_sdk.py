@@ -45,7 +45,8 @@ def test_subnets_and_pools(tour: Any) -> None:
     assert tour("red", "subnets") == {
         "made": ["10.0.0.0/24", "10.0.0.254", False, ["192.0.2.1"], [{"start": "10.0.0.10", "end": "10.0.0.20"}]],
         "routes": [{"destination": "10.9.0.0/16", "nexthop": "10.0.0.5"}],
-        "six": [6, None, None],
+        "six": [6, None, "slaac"],
+        "told": [[{"opt_name": "mtu", "opt_value": "1400", "ip_version": 4}], []],
         "changed": ["10.0.0.1", [], "4"],
         "found": True,
         "of six": ["six"],
@@ -66,7 +67,7 @@ def test_ports(tour: Any) -> None:
     assert facts == {
         "bulk": ["p0", "p1", "p2", "p3", "p4"],
         "made": ["02:00:00:00:00:07", True, "DOWN"],
-        "secure": [True, [], []],
+        "secure": [True, 1, []],
         "binding": ["normal", None],
         "changed": [False, "10.0.0.78", "vm2"],
         "found": True,
@@ -77,6 +78,29 @@ def test_ports(tour: Any) -> None:
         "bulk is all or none": ["BadRequestException", 400],
         "still": 6,
         "left": [],
+    }
+
+
+def test_security_groups(tour: Any) -> None:
+    """Groups, rules (also at once) and address groups are made, used for ports, found, changed and deleted."""
+    assert tour("red", "groups") == {
+        "default": ["default", 4, True],
+        "made": ["web", "d", True, 2],
+        "web": ["tcp", 80, 81, "10.0.0.0/8", "IPv4"],
+        "bulk": [443, None],
+        "listed": ["default", "web"],
+        "rules": 4,
+        "office": True,
+        "addresses": [["192.0.2.0/24", "198.51.100.0/24"], ["198.51.100.0/24"]],
+        "renamed": ["www", "branches"],
+        "port": [True, "10.0.0.9"],
+        "free": [False, []],
+        "twice": ["ConflictException", 409],
+        "inverted": ["BadRequestException", 400],
+        "in use": ["ConflictException", 409],
+        "named": ["ConflictException", 409],
+        "stays": ["ConflictException", 409],
+        "left": [["default"], []],
     }
 
 
@@ -105,6 +129,20 @@ def test_qos_policies(tour: Any) -> None:
     }
 
 
+def test_mirrors(tour: Any) -> None:
+    """Tap services and tap flows are made, found, renamed and listed, and end together."""
+    assert tour("red", "mirrors") == {
+        "made": ["watch", True, "DOWN"],
+        "flow": ["BOTH", True, True, "DOWN"],
+        "found": [True, True],
+        "renamed": ["w", "f"],
+        "listed": [["w"], []],
+        "itself": ["BadRequestException", 400],
+        "vlans": ["BadRequestException", 400],
+        "gone": ["NotFoundException", 404],
+    }
+
+
 def test_tags(tour: Any) -> None:
     """Tags are set, added, checked, removed and filtered by, on each kind of objects that has them."""
     assert tour("red", "tags") == {
@@ -117,6 +155,24 @@ def test_tags(tour: Any) -> None:
         "any": ["one"],
         "not": ["two"],
         "not any": [],
+    }
+
+
+def test_trunks(tour: Any) -> None:
+    """Trunks and their sub-ports are made, found, shown, changed and deleted; a VLAN twice is refused."""
+    assert tour("red", "trunks") == {
+        "made": ["trunk", "DOWN", True, True],
+        "twice": ["ConflictException", 409],
+        "sub-ports": [[7, 8]],
+        "found": True,
+        "owner": ["trunk:subport", True],
+        "details": 2,
+        "in use": ["ConflictException", 409],
+        "fewer": 1,
+        "changed": False,
+        "locked": ["ConflictException", 409],
+        "clear": [True, ["clear"]],
+        "left": [],
     }
 
 
@@ -146,7 +202,7 @@ def test_errors(tour: Any) -> None:
     for part, kind, status, word in (
         ("in use", "ConflictException", 409, "still has"),
         ("bad", "BadRequestException", 400, "mtu"),
-        ("unknown", "BadRequestException", 400, "vlan_transparent"),
+        ("unknown", "BadRequestException", 400, "availability_zone_hints"),
         ("overlap", "BadRequestException", 400, "cidr"),
         ("forbidden", "ForbiddenException", 403, "project_id"),
     ):

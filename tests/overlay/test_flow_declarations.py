@@ -71,6 +71,7 @@ def test_masks_are_brought_to_their_simplest_form() -> None:
         lambda: FIRST.flow(1, {}, cookie=COOKIE_MARK, actions=(Track("reg1", 1, commit=True, mark=1),)),
         lambda: FIRST.flow(1, {}, cookie=COOKIE_MARK, actions=(Track("reg1", 0),)),
         lambda: FIRST.flow(1, {}, cookie=COOKIE_MARK, actions=(Resubmit(0),)),
+        lambda: FIRST.extended(FIRST.flow(1, {}, cookie=COOKIE_MARK), Output(1)),
         lambda: SECOND.number_of("first"),
         lambda: SECOND.flow(1, {}, cookie=COOKIE_MARK, goto="first"),
         lambda: SECOND.flow(1, {}, cookie=1),
@@ -79,7 +80,7 @@ def test_masks_are_brought_to_their_simplest_form() -> None:
         lambda: Pipeline("unknown", Table("x", "", matches=("nonsense",))),
         lambda: Pipeline("back", Table("x", "", matches=(), nexts=("x",))),
     ],
-    ids=map(str, range(23)),
+    ids=map(str, range(24)),
 )
 def test_what_is_not_declared_is_refused(wrong: object) -> None:
     """An undeclared field, register, emission or backward hop, a value that does not fit, a foreign cookie: refused."""

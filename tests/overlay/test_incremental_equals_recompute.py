@@ -46,6 +46,7 @@ from overlay.changes import (
     UpdateSubnetPool,
 )
 from overlay.compile import Compiler, units_of
+from overlay.direct.changes import Attach, EdgeSnapshot, Unwired, Wired
 from overlay.mirrors.changes import (
     CreateTapFlow,
     CreateTapService,
@@ -60,6 +61,7 @@ from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
     CreateSecurityRule,
+    CreateSecurityRules,
     DeleteAddressGroup,
     DeleteSecurityGroup,
     DeleteSecurityRule,
@@ -81,7 +83,19 @@ from overlay.qos.values import BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.trunks.values import SubPort
-from overlay.values import Countable, HostName, Mac, Pool, Shareable, Vni
+from overlay.values import (
+    Countable,
+    DatapathId,
+    Host,
+    HostKind,
+    HostName,
+    Ipv6Mode,
+    Mac,
+    Pool,
+    Shareable,
+    Vni,
+    VnicType,
+)
 from overlay.world import Settings, World
 from tests.model.lab import Lab
 
@@ -93,6 +107,8 @@ PORTS = st.sampled_from([f"port{number}" for number in range(6)])
 SUBNETS = {"four": ip_network("10.0.0.0/29"), "other": ip_network("10.0.0.4/30"), "six": ip_network("2001:db8::/64")}
 TRUNKS = st.sampled_from(["trunk0", "trunk1"])
 SUB_PORTS = st.lists(st.builds(SubPort, PORTS, st.integers(0, 3)), min_size=1, max_size=2)
+EDGE = Host(HostName("tor"), IPv4Address("10.0.9.250"), DatapathId(9), 1, kind=HostKind.EDGE)
+CABLES = st.sampled_from(["e1", "e2"])
 TEXTS = st.sampled_from([None, "a", "b"])
 GROUPS = st.sampled_from(["one", "two", "default-p"])
 SERVICES = st.sampled_from(["service1", "service2"])
@@ -138,6 +154,8 @@ class Lives(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.lab = Lab(4, MEAGRE)
+        self.lab.hosts.append(EDGE.name)
+        self.lab.do(HostSeen(EDGE))
 
     @initialize()
     def furnish(self) -> None:
@@ -173,9 +191,18 @@ class Lives(RuleBasedStateMachine):
     def delete_network(self, network: str) -> None:
         self.apply(DeleteNetwork(network))
 
-    @rule(network=NETWORKS, which=st.sampled_from(sorted(SUBNETS)))
-    def create_subnet(self, network: str, which: str) -> None:
-        self.apply(CreateSubnet(f"{network}-{which}", "p", network, SUBNETS[which]))
+    @rule(
+        network=NETWORKS,
+        which=st.sampled_from(sorted(SUBNETS)),
+        dhcp=st.booleans(),
+        mode=st.sampled_from([None, *Ipv6Mode]),
+        both=st.booleans(),
+    )
+    def create_subnet(self, network: str, which: str, dhcp: bool, mode: Ipv6Mode | None, both: bool) -> None:
+        made = CreateSubnet(f"{network}-{which}", "p", network, SUBNETS[which], dhcp=dhcp)
+        if which == "six":
+            made = replace(made, ipv6_address_mode=mode, ipv6_ra_mode=mode if both else None)
+        self.apply(made)
 
     @rule(network=NETWORKS, length=st.sampled_from([None, 30, 31]))
     def cut_subnet(self, network: str, length: int | None) -> None:
@@ -187,18 +214,20 @@ class Lives(RuleBasedStateMachine):
         text=TEXTS,
         gateway=st.sampled_from([UNCHANGED, None, IPv4Address("10.0.0.1"), IPv4Address("10.0.0.6")]),
         pool=st.sampled_from([None, (2, 3), (2, 6), (3, 5)]),
+        dhcp=st.sampled_from([None, True, False]),
     )
-    def update_subnet(
+    def update_subnet(  # noqa: PLR0917
         self,
         network: str,
         which: str,
         text: str | None,
         gateway: IPv4Address | Unchanged | None,
         pool: tuple[int, int] | None,
+        dhcp: bool | None,
     ) -> None:
         net = SUBNETS["four"]
         pools = None if pool is None else (Pool(net[pool[0]], net[pool[1]]),)
-        self.apply(UpdateSubnet(f"{network}-{which}", description=text, gateway_ip=gateway, pools=pools))
+        self.apply(UpdateSubnet(f"{network}-{which}", description=text, gateway_ip=gateway, pools=pools, dhcp=dhcp))
 
     @rule(network=NETWORKS, which=st.sampled_from(sorted(SUBNETS)))
     def delete_subnet(self, network: str, which: str) -> None:
@@ -299,6 +328,7 @@ class Lives(RuleBasedStateMachine):
         family=st.sampled_from([4, 6]),
         service=st.sampled_from([(None, None, None), (6, 80, 80), (17, 1, 3), (1, 8, None), (58, 128, 0), (6, 3, 2)]),
         remote=st.sampled_from([None, "one", "two", ADDRESSES, *POOL]),
+        more=st.sampled_from([(), (443,), (443, 80)]),
     )
     def allow(  # noqa: PLR0917  (a rule of hypothesis)
         self,
@@ -308,6 +338,7 @@ class Lives(RuleBasedStateMachine):
         family: int,
         service: tuple[int | None, int | None, int | None],
         remote: str | IPv4Network | None,
+        more: tuple[int, ...],
     ) -> None:
         known = self.lab.world.security_groups.get(group)
         made = CreateSecurityRule(
@@ -321,9 +352,12 @@ class Lives(RuleBasedStateMachine):
             remote_prefix=remote if isinstance(remote, IPv4Network) else None,
             remote_address_group_id=ADDRESSES if remote == ADDRESSES else None,
         )
-        self.apply(made)
+        others = (
+            replace(made, id=f"rule{number + 6 + port}", protocol=6, port_min=port, port_max=port) for port in more
+        )
+        self.apply(CreateSecurityRules((made, *others)) if more else made)
 
-    @rule(rule=st.sampled_from([*(f"rule{number}" for number in range(6)), "one-out4", "p-2"]))
+    @rule(rule=st.sampled_from([*(f"rule{number}" for number in range(6)), "rule449", "one-out4", "p-2"]))
     def disallow(self, rule: str) -> None:
         self.apply(DeleteSecurityRule(rule))
 
@@ -412,6 +446,34 @@ class Lives(RuleBasedStateMachine):
     @rule(port=PORTS, host=HOSTS)
     def unplug(self, port: str, host: HostName) -> None:
         self.apply(Unplugged(host, port))
+
+    @rule(cable=CABLES, ofport=st.sampled_from([None, 2, 3]))
+    def wire(self, cable: str, ofport: int | None) -> None:
+        for other, had in self.lab.world.cables_told(EDGE.name):
+            if had == ofport and other != cable:
+                self.apply(Unwired(EDGE.name, other))
+        self.apply(Unwired(EDGE.name, cable) if ofport is None else Wired(EDGE.name, cable, ofport))
+
+    @rule(cables=st.sampled_from([(), (("e1", 2),), (("e2", 2), ("e1", 3))]))
+    def rewire(self, cables: tuple[tuple[str, int], ...]) -> None:
+        self.apply(EdgeSnapshot(EDGE.name, cables))
+
+    @rule(
+        port=PORTS,
+        kind=st.sampled_from(list(VnicType)),
+        switch=st.sampled_from([None, "tor", "tor", "tor", "h1"]),
+        cable=st.sampled_from(["e1", "e2", "2", "7"]),
+        vid=st.integers(0, 2),
+        host=st.sampled_from([UNCHANGED, UNCHANGED, None, HostName("h2"), EDGE.name]),
+    )
+    def attach(  # noqa: PLR0917  (one wish, in its parts)
+        self, port: str, kind: VnicType, switch: str | None, cable: str, vid: int, host: HostName | Unchanged | None
+    ) -> None:
+        self.apply(UpdatePort(port, attach=Attach(kind, switch, cable, vid), host=host))
+
+    @rule(port=PORTS, cable=CABLES, vid=st.integers(0, 2))
+    def create_wired(self, port: str, cable: str, vid: int) -> None:
+        self.apply(CreatePort(port, "p", "red", mac=Mac(77), attach=Attach(VnicType.DIRECT, "tor", cable, vid)))
 
     @rule(port=PORTS, host=HOSTS, groups=MULTICAST, how=st.sampled_from([Joined, Joined, Left]))
     def report(self, port: str, host: HostName, groups: list[IPv4Address | IPv6Address], how: type) -> None:
@@ -514,7 +576,8 @@ class Lives(RuleBasedStateMachine):
         if any(world.move_of(port_id) for port_id in world.ports):
             return  # moves go on when taps are reported: another time, another phase
         for host in self.lab.hosts:
-            again.apply(HostSnapshot(host, world.taps_told(host)), self.lab.now)
+            told = HostSnapshot(host, world.taps_told(host))
+            again.apply(EdgeSnapshot(host, world.cables_told(host)) if host == EDGE.name else told, self.lab.now)
         if all(again.move_of(port_id) is None for port_id in again.ports):
             compiler = Compiler(again)
             compiler.refresh(units_of(again))

@@ -36,6 +36,8 @@ from overlay.policy.changes import CreateSecurityGroup
 from overlay.refusals import Refusal
 from overlay.tables import classify, mirror
 from overlay.tables.names import CookieKind, provenance
+from overlay.trunks.changes import CreateTrunk
+from overlay.trunks.values import SubPort
 from overlay.values import HostName, Mac, PortStatus, Vni
 from overlay.world import Settings, World
 from tests.model import packets
@@ -248,13 +250,28 @@ def test_ready_means_copied(lab: Lab) -> None:
 def test_a_watcher_on_a_vlan_gets_its_tag() -> None:
     """A copy for a port that is a VLAN on a tap has the VLAN's tag, from the same host and from another."""
     tap = Tap(H1, Plug(7, 65279, 30), passive=False)
-    local = mirror.sent(provenance(CookieKind.MIRROR, "p"), 5, [mirror.Here(tap)], None)
+    local = mirror.sent(provenance(CookieKind.MIRROR, "p"), Tap(H1, Plug(5, 5), passive=False), [mirror.Here(tap)])
     remote = classify.copy_from_tunnel(provenance(CookieKind.MIRROR, "p"), 1, Vni(9), tap)
     frame = packets.ip(Mac(1), Mac(2), 3, 4)
     for flow, came in ((local, {"reg2": 5}), (remote, {"tunnel_id": 9})):
         moved = replace(flow, table=0)
         (emission,) = run([moved], {**frame, **came}, 1).emissions
         assert (emission.port, emission.packet["vlan_vid"]) == (7, 0x1000 | 30)
+
+
+@pytest.mark.parametrize(("source", "watcher"), [("a", "sub"), ("sub", "a"), ("sub", "d"), ("sub", "b")])
+def test_ports_of_a_trunk(lab: Lab, source: str, watcher: str) -> None:
+    """A sub-port is mirrored and a mirror like any other port, even if the other one is of the same trunk."""
+    lab.do(CreatePort("red-sub", "red", "red", mac=Mac(0x30)))
+    lab.do(CreateTrunk("trunk", "red", "red-a", sub_ports=(SubPort("red-sub", 7),)))
+    watch(lab, watcher, source)
+    there, back = lab.ipv4(f"red-{source}", "red-c"), lab.ipv4("red-c", f"red-{source}")
+    home = HOME.get(watcher, H1)
+    assert places(lab.send(H1, f"red-{source}", there)) == sorted([(H2, "red-c"), (home, f"red-{watcher}")])
+    assert places(lab.send(H2, "red-c", back)) == sorted([(H1, f"red-{source}"), (home, f"red-{watcher}")])
+    flooded = places(lab.send(H1, f"red-{source}", {**there, "eth_dst": packets.BROADCAST}))
+    assert flooded.count((home, f"red-{watcher}")) == 2
+    assert (H1, f"red-{source}") not in flooded
 
 
 # --- what is refused -------------------------------------------------------------------------------------------
@@ -322,6 +339,15 @@ def test_texts_and_revisions(lab: Lab) -> None:
     assert (flow.name, flow.description, flow.record.revision) == ("n", "d", 2)
     assert lab.world.tap_services_of_project("red") == (service,)
     assert lab.world.tap_flows_of_project("red") == (flow,)
+
+
+def test_mirrors_are_stored(lab: Lab) -> None:
+    """A world that is restored has the same mirrors, and gives the VNI of none of them to anybody else."""
+    watch(lab, "b", "a")
+    again = World.restore(lab.world.documents(), 0)
+    assert (again.tap_services, again.tap_flows) == (lab.world.tap_services, lab.world.tap_flows)
+    with pytest.raises(Refusal, match="VNI 1"):
+        again.apply(CreateNetwork("new", "red", vni=Vni(1)), 0)
 
 
 def test_no_tags() -> None:

@@ -38,6 +38,7 @@ from overlay.world import Settings, World
 from tests.model import packets
 from tests.model.lab import TUNNEL, Lab, places
 from tests.overlay.conftest import furnished
+from tests.overlay.test_trunks import trunked as _trunked
 
 H1, H2, H3 = HOSTS = tuple(HostName(f"h{number}") for number in (1, 2, 3))
 HOME = {"a": H1, "b": H1, "c": H2, "d": H3}
@@ -45,6 +46,9 @@ GROUPS = tuple(map(ip_address, ("239.1.1.1", "239.129.1.1", "232.0.0.5", "ff05::
 """The first two share their Ethernet address."""
 ONE, TWIN, _, SIX, _ = GROUPS
 OF_THE_LINK = tuple(map(ip_address, ("224.0.0.1", "224.0.0.251", "ff02::1", "ff02::1:ff00:1", "ff01::1", "ff12::9")))
+
+
+trunked = _trunked
 
 
 def to_group(lab: Lab, source: str, group: IpAddress) -> dict[str, int]:
@@ -135,11 +139,27 @@ def test_flooding_what_nobody_joined() -> None:
 
 
 def test_machines_with_vlans_of_their_own() -> None:
-    """What machines tag themselves, where they may, is not looked into: everybody gets it."""
+    """What machines tag themselves, where they may, is not looked into: everybody gets it, reports among it."""
     lab = furnished(vlan_transparent=True)
     join(lab, "c", ONE)
-    tagged = {**to_group(lab, "red-a", ONE), "vlan_vid": 0x1005}
-    assert [name for _, name in places(lab.send(H1, "red-a", tagged))] == ["red-b", "red-c", "red-d"]
+    tag = {"vlan_vid": 0x1005}
+    own = IPv6Address(link_local(lab.mac("red-a")))
+    spoken = [packets.icmp6(lab.mac("red-a"), 0x333300000016, own, kind) for kind in (130, 131, 143)]
+    for frame in (to_group(lab, "red-a", ONE), {**to_group(lab, "red-a", ONE), "ip_proto": 2}, *spoken):
+        assert [name for _, name in places(lab.send(H1, "red-a", frame | tag))] == ["red-b", "red-c", "red-d"]
+
+
+def test_a_vlan_of_a_trunk_is_a_member_like_any_other(trunked: Lab) -> None:
+    """A sub-port reports with its tag, and gets its copies with it; its parent and its own packets are no matter."""
+    own = IPv6Address(link_local(trunked.mac("green-a")))
+    report = packets.icmp6(trunked.mac("green-a"), 0x333300000016, own, 143)
+    assert trunked.last_met(H1, "green-a", report) is CookieKind.ASKED_GROUPS
+    trunked.do(Joined(H1, "green-a", (ONE,)), Joined(H2, "green-c", (ONE,)))
+    for source in "bcd":
+        arrivals = trunked.send(HOME[source], f"green-{source}", to_group(trunked, f"green-{source}", ONE))
+        assert places(arrivals) == [(H1, "green-a")] + [(H2, "green-c")] * (source != "c")
+    assert places(trunked.send(H1, "green-a", to_group(trunked, "green-a", ONE))) == [(H2, "green-c")]
+    assert heard(trunked, "c", ONE) == []
 
 
 @pytest.mark.parametrize("source", [True, False])
@@ -167,7 +187,7 @@ def test_leaving_is_at_once(lab: Lab) -> None:
     """A port that reports that it left gets no more copies; the others do."""
     join(lab, "c", ONE, SIX)
     join(lab, "d", ONE)
-    lab.do(Left(H2, "red-c", (ONE, TWIN)))
+    lab.do(Left(H2, "red-c", (ONE, TWIN, ONE)))
     assert (heard(lab, "a", ONE), heard(lab, "a", SIX)) == (["d"], ["c"])
 
 

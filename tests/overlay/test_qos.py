@@ -33,10 +33,11 @@ from overlay.qos.changes import (
 )
 from overlay.qos.values import DSCP_MARKS, BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
-from overlay.tables.names import ASKING_METERS, IN_LANE, RECEIVING_METERS, SENDING_METERS, STORM_METERS
+from overlay.tables.names import ASKING_METERS, IN_LANE, PACKET_METERS, RECEIVING_METERS, SENDING_METERS, STORM_METERS
 from overlay.values import HostName, Mac, Shareable, Vni
 from overlay.world import Settings, World
 from tests.model.lab import Lab
+from tests.model.switch import run
 
 H1, H2 = HostName("h1"), HostName("h2")
 SETTINGS = Settings(port_rate_kbps=20_000, storm_pps=300, asking_pps=40)
@@ -76,6 +77,19 @@ def test_the_operators_settings_hold_for_every_port(lab: Lab) -> None:
                 STORM_METERS: Meter(STORM_METERS + lane, 300, 300),
                 ASKING_METERS: Meter(ASKING_METERS + lane, 40, 40),
             }
+
+
+def test_ports_may_send_only_so_many_packets() -> None:
+    """Where the operator says so, all IP that a port sends, and that is not asked of the network, meets its meter."""
+    it = Lab(1, Settings(port_rate_pps=700))
+    it.do(CreateNetwork("net", "p", vni=Vni(100)), CreateSubnet("four", "p", "net", ip_network("10.0.0.0/24")))
+    for number, name in enumerate(("a", "b"), start=1):
+        it.do(CreatePort(name, "p", "net", mac=Mac(0x02_00_00_00_00_00 + number), host=H1))
+        it.plug(H1, name)
+    assert it.meters[H1][PACKET_METERS + 2] == Meter(PACKET_METERS + 2, 700, 700)
+    met = run(it.installed[H1].values(), it.ipv4("a", "b"), 2).met
+    assert [flow.meter for flow in met if flow.meter is not None] == [PACKET_METERS + 2]
+    assert len(it.send(H1, "a", it.ipv4("a", "b"))) == 1
 
 
 def test_whatever_is_asked_of_the_controller_is_metered(lab: Lab) -> None:

@@ -72,8 +72,7 @@ def world() -> World:
 @pytest.mark.parametrize("kind", list(Countable))
 def test_no_more_than_the_quota(world: World, kind: Countable) -> None:
     """One more than the quota is refused in Neutron's words; other projects have their own, and -1 is no limit."""
-    world.apply(CreatePort("parent", "b", "n", mac=Mac(0x99)), 0)
-    world.apply(SetQuota("a", {kind: 1}), 0)
+    world.apply(CreatePort("parent", "b", "n", mac=Mac(10)), 0)
     had = world.usage("a")[kind]
     world.apply(SetQuota("a", {kind: had}), 0)
     before = world.documents()

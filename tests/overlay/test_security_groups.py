@@ -211,6 +211,12 @@ def test_address_groups(world: World) -> None:
     assert not world.address_groups_of_project("a")
 
 
+def test_address_groups_have_tags(world: World) -> None:
+    """They are tagged like any other object."""
+    world.apply(SetTags(DocumentKind.ADDRESS_GROUP, "addresses", add=("t",)), 6.0)
+    assert world.address_group("addresses").record.tags == ("t",)
+
+
 def test_all_of_it_is_restored(world: World) -> None:
     """The documents make the same policies again, with who is in which group and what is said already."""
     world.apply(CreateSecurityRule("named", "a", "h", IN, 6, remote_address_group_id="addresses"), 6.0)

@@ -27,6 +27,7 @@ from overlay.changes import (
     UpdateNetwork,
     UpdatePort,
 )
+from overlay.direct.changes import Attach
 from overlay.flow import VLAN_PRESENT
 from overlay.index import LAST_LANE, VLAN_LANES
 from overlay.moves import SWITCHING, Phase
@@ -34,7 +35,7 @@ from overlay.refusals import Conflict, Invalid, NotFound, Refusal, Stale
 from overlay.tables.names import CookieKind
 from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, RemoveSubPorts, UpdateTrunk
 from overlay.trunks.values import SUB_PORT_OWNER, SubPort
-from overlay.values import Countable, HostName, Mac, PortStatus, Vni
+from overlay.values import Countable, HostName, Mac, PortStatus, Vni, VnicType
 from overlay.world import World
 from tests.model import packets
 from tests.model.lab import Lab, places
@@ -341,6 +342,7 @@ def trunk(parent: str, *subs: SubPort) -> CreateTrunk:
         (trunk(SUB), Conflict, "TrunkPortInUse"),
         (trunk(PARENT), Conflict, "ParentPortInUse"),
         (trunk("clear-a"), Conflict, "TrunkOnTransparentNetwork"),
+        (trunk("wired"), Conflict, "TrunkPortInUse"),
         (trunk("red-b", SubPort("nobody", 1)), NotFound, "PortNotFound"),
         (trunk("red-b", SubPort("spare", 0)), Invalid, "InvalidInput"),
         (trunk("red-b", SubPort("spare", 4095)), Invalid, "InvalidInput"),
@@ -371,7 +373,8 @@ def test_what_cannot_be_is_refused(trunked: Lab, change: Change, how: type[Refus
     trunked.do(CreateNetwork("small", "red", mtu=1000), CreatePort("small-a", "red", "small", mac=Mac(91)))
     for number, port_id in enumerate(("spare", "spare-2", "server", "moving"), start=92):
         trunked.do(CreatePort(port_id, "red", "green", mac=Mac(number)))
-    trunked.do(UpdatePort("server", device_id="vm"), UpdatePort("moving", host=H1), BindPassive("moving", H2))
+    wired = CreatePort("wired", "red", "green", mac=Mac(99), attach=Attach(VnicType.DIRECT))
+    trunked.do(wired, UpdatePort("server", device_id="vm"), UpdatePort("moving", host=H1), BindPassive("moving", H2))
     refused(trunked, change, how, kind)
 
 

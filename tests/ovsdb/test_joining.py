@@ -209,6 +209,7 @@ def test_a_machine_that_calls_again_replaces_its_dead_session(make_hypervisor, r
         ("vl2-la", "127.0.0.1"),
         ("vl2-la", "0.0.0.0"),  # noqa: S104
         ("vl2-datapath-type", "dpdk"),
+        ("vl2-kind", "leaf"),
     ],
 )
 def test_wrong_values_name_their_key(key, value):

@@ -3,7 +3,7 @@
 import pytest
 
 from controller.events import FabricReachable, FabricUnreachable
-from controller.ovsdb.join import FabricJoin, JoinError, read_request
+from controller.ovsdb.join import FabricJoin, JoinError, read_join, read_requests
 from overlay.values import DatapathId
 
 A, B = DatapathId(1), DatapathId(2)
@@ -159,7 +159,16 @@ def test_two_switches_with_one_datapath_id(make_hypervisor, server, recorder, un
 
 
 def test_the_request_is_read():
-    """The key names a bridge; an empty one is refused."""
-    assert read_request({"vl2-fabric": "br0"}) == FabricJoin("br0")
+    """The key names a bridge; an empty one is refused, and so is a hypervisor that is a fabric switch as well."""
+    assert read_requests({"vl2-fabric": "br0"}) == (FabricJoin("br0"),)
     with pytest.raises(JoinError, match="vl2-fabric must name a bridge"):
-        read_request({"vl2-fabric": ""})
+        read_requests({"vl2-fabric": ""})
+    host = {"vl2-host": "tor1", "vl2-la": "10.0.1.250"}
+    assert read_requests(host) == (read_join(host),)
+    with pytest.raises(JoinError, match="unless external_ids:vl2-kind is edge"):
+        read_requests({"vl2-fabric": "br0", **host})
+    edge = host | {"vl2-kind": "edge"}
+    assert read_requests({"vl2-fabric": "br0", **edge}) == (FabricJoin("br0"), read_join(edge))
+    assert read_join(edge).bridge == "br-vtep"
+    with pytest.raises(JoinError, match="br-vtep is the bridge"):
+        read_requests({"vl2-fabric": "br-vtep", **edge})

@@ -33,6 +33,7 @@ from controller.views import (
     PathsView,
     PortView,
     PrefixView,
+    QuestionsView,
     SwitchCounters,
     SwitchView,
     TopologyView,
@@ -173,7 +174,10 @@ class WorldService:
 
     def health(self) -> HealthView:
         counters = SwitchCounters(DatapathId(1), "fabric", True, 10, 2, 0)
-        return HealthView(self.ready, "ryu 4.34", "0.1.0", 1000.0, (counters,), 2, 2, 0, failures=3)
+        questions = (QuestionsView("dhcp", 9, 5, 2, 1, 1),)
+        return HealthView(
+            self.ready, "ryu 4.34", "0.1.0", 1000.0, (counters,), 2, 2, 0, failures=3, questions=questions
+        )
 
 
 def _move(move: Move) -> MoveView:

@@ -111,17 +111,19 @@ def test_a_real_owner_looks_for_all_that_a_project_owns(op, desk, team, noun: st
 
 
 def test_another_project_of_the_name_inherits_nothing(op, desk, shelf, team) -> None:
-    """What others shared with a project that is deleted, and its quota, go with it, in the store as well."""
+    """What others shared with a project that is deleted, its quota and default group go with it, also in the store."""
     assert desk.owner.roster.project(team)
     network = op.make("network")
     body = {"object_type": "network", "object_id": network["id"], "action": "access_as_shared", "target_tenant": team}
     assert op("POST", "/v2.0/rbac-policies", {"rbac_policy": body}).status == 201
     assert op("PUT", f"/v2.0/quotas/{team}", {"quota": {"port": 3}}).status == 200
+    (default,) = op("GET", f"/v2.0/security-groups?project_id={team}").body["security_groups"]
     assert op("DELETE", f"/v1/projects/{team}").status == 204
+    assert op("GET", f"/v2.0/security-groups/{default['id']}").status == 404
     assert op("GET", "/v2.0/rbac-policies").body["rbac_policies"] == []
     assert op("GET", "/v2.0/quotas").body["quotas"] == []
     kept = {kind for (kind, _), body in shelf.kept.items() if body is not None}
-    assert not kept & {"rbac_policy", "quota", "project"}
+    assert not kept & {"rbac_policy", "quota", "project", "security_group", "security_group_rule"}
 
 
 def test_what_is_made_is_stored(op, desk, shelf, team) -> None:

@@ -49,6 +49,11 @@ SWITCH = {"datapath": f"{1:016x}", "kind": "fabric"}
         ("vl2_multicast_reports_total", {"sound": "yes"}, 50),
         ("vl2_multicast_reports_total", {"sound": "no"}, 6),
         ("vl2_multicast_asked_total", {}, 70),
+        ("vl2_guest_questions_total", {"kind": "dhcp"}, 9),
+        ("vl2_guest_answers_total", {"kind": "dhcp"}, 5),
+        ("vl2_guest_unsound_total", {"kind": "dhcp"}, 2),
+        ("vl2_guest_dropped_total", {"kind": "dhcp"}, 1),
+        ("vl2_guest_failed_total", {"kind": "dhcp"}, 1),
         ("vl2_info", {"version": "0.1.0", "framework": "ryu 4.34"}, 1),
     ],
 )

@@ -28,6 +28,8 @@ def test_a_network_has_neutrons_fields(op) -> None:
         "mtu": 1450,
         "port_security_enabled": True,
         "qos_policy_id": None,
+        "dns_domain": "",
+        "vlan_transparent": False,
         "subnets": [],
         "availability_zone_hints": [],
         "availability_zones": ["default"],
@@ -82,7 +84,7 @@ def test_a_subnet_has_neutrons_defaults(op, cidr: str, version: int, gateway: st
     subnet = op.make("subnet", network_id=network["id"], cidr=cidr, ip_version=version)
     assert (subnet["cidr"], subnet["ip_version"], subnet["gateway_ip"]) == (cidr, version, gateway)
     assert subnet["allocation_pools"] == [{"start": pool[0], "end": pool[1]}]
-    assert subnet["enable_dhcp"] is False
+    assert subnet["enable_dhcp"] is True
     assert (subnet["dns_nameservers"], subnet["host_routes"]) == ([], [])
     assert (subnet["subnetpool_id"], subnet["ipv6_ra_mode"], subnet["ipv6_address_mode"]) == (None, None, None)
     assert op("GET", f"/v2.0/networks/{network['id']}").body["network"]["subnets"] == [subnet["id"]]

@@ -15,6 +15,8 @@ from controller.rest.app import build
 from controller.rest.policy import OPERATORS, RULES, TAGGED, Rule, Scope, document, rule_of
 from controller.tokens import Token
 from overlay.changes import CreateShare, CreateSubnetPool, HostSeen, Plugged, SetQuota
+from overlay.mirrors.changes import CreateTapFlow, CreateTapService
+from overlay.mirrors.values import TapDirection
 from overlay.qos.changes import AddQosRule, CreateQosPolicy
 from overlay.qos.values import BandwidthLimit, DscpMarking
 from overlay.trunks.changes import CreateTrunk
@@ -40,6 +42,8 @@ OWNED = (
     "address_group",
     "qos_policy",
     "trunk",
+    "tap_service",
+    "tap_flow",
 )
 NEW_POOL = {"name": "new", "prefixes": ["10.6.0.0/16"]}
 NEW_SUB_PORT = {"port_id": "{free}", "segmentation_type": "vlan", "segmentation_id": 8}
@@ -49,6 +53,7 @@ NEW_SHARE = {
     "action": "access_as_shared",
     "target_tenant": "spare",
 }
+NEW_TAP_FLOW = {"tap_service_id": "{tap_service}", "source_port": "{moving}", "direction": "BOTH"}
 REQUESTS: dict[str, tuple[str, str, object]] = {
     "discovery.list_versions": ("GET", "/", None),
     "discovery.list_resources": ("GET", "/v2.0/", None),
@@ -79,6 +84,16 @@ REQUESTS: dict[str, tuple[str, str, object]] = {
     "subnetpools.create_subnetpool": ("POST", "/v2.0/subnetpools", {"subnetpool": NEW_POOL}),
     "subnetpools.update_subnetpool": ("PUT", "/v2.0/subnetpools/{subnetpool}", {"subnetpool": {"name": "new"}}),
     "subnetpools.delete_subnetpool": ("DELETE", "/v2.0/subnetpools/{subnetpool}", None),
+    "taas.list_tap_services": ("GET", "/v2.0/taas/tap_services", None),
+    "taas.show_tap_service": ("GET", "/v2.0/taas/tap_services/{tap_service}", None),
+    "taas.create_tap_service": ("POST", "/v2.0/taas/tap_services", {"tap_service": {"port_id": "{port}"}}),
+    "taas.update_tap_service": ("PUT", "/v2.0/taas/tap_services/{tap_service}", {"tap_service": {"name": "new"}}),
+    "taas.delete_tap_service": ("DELETE", "/v2.0/taas/tap_services/{tap_service}", None),
+    "taas.list_tap_flows": ("GET", "/v2.0/taas/tap_flows", None),
+    "taas.show_tap_flow": ("GET", "/v2.0/taas/tap_flows/{tap_flow}", None),
+    "taas.create_tap_flow": ("POST", "/v2.0/taas/tap_flows", {"tap_flow": NEW_TAP_FLOW}),
+    "taas.update_tap_flow": ("PUT", "/v2.0/taas/tap_flows/{tap_flow}", {"tap_flow": {"name": "new"}}),
+    "taas.delete_tap_flow": ("DELETE", "/v2.0/taas/tap_flows/{tap_flow}", None),
     "rbac.list_rbac_policies": ("GET", "/v2.0/rbac-policies", None),
     "rbac.show_rbac_policy": ("GET", "/v2.0/rbac-policies/{share}", None),
     "rbac.create_rbac_policy": ("POST", "/v2.0/rbac-policies", {"rbac_policy": NEW_SHARE}),
@@ -220,7 +235,7 @@ for noun, place in PLACES.items():
 class Scene:
     """A project ``team`` with a network of its own, and a token for each role in it and in ``others``."""
 
-    def __init__(self, edge: Any, op: Any, desk: Any) -> None:
+    def __init__(self, edge: Any, op: Any, desk: Any) -> None:  # noqa: PLR0915  (one of each)
         self.edge = edge
         self.op = op
         owner = desk.owner
@@ -256,6 +271,9 @@ class Scene:
         self.names |= {"bandwidth_limit": "limit", "dscp_marking": "mark"}
         desk.submit(AddQosRule("qos_policy", BandwidthLimit("limit", 1000)))
         desk.submit(AddQosRule("qos_policy", DscpMarking("mark", 46)))
+        self.names |= {"tap_service": "tap-service", "tap_flow": "tap-flow"}
+        desk.submit(CreateTapService("tap-service", "team", self.names["port"]))
+        desk.submit(CreateTapFlow("tap-flow", "team", "tap-service", self.names["moving"], TapDirection.IN))
         self.names["share"] = "share"
         desk.submit(CreateShare("share", "team", Shareable.NETWORK, self.names["empty"], "spare"))
         desk.submit(SetQuota("spare", {Countable.PORT: 9}))

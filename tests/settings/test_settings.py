@@ -29,6 +29,8 @@ def test_defaults_are_sane() -> None:
     assert settings.overlay.host_lost_after == 30.0
     assert settings.overlay.port_rate_kbps == 0
     assert (settings.overlay.storm_pps, settings.overlay.asking_pps) == (1000, 50)
+    assert (settings.overlay.dhcp_lease_seconds, settings.overlay.ra_interval) == (86_400, 200.0)
+    assert settings.overlay.port_rate_pps == 0
     assert settings.overlay.underlay_mtu == 1500
     assert settings.overlay.multicast_unregistered == "drop"
     assert settings.overlay.multicast_query_interval == 60.0
@@ -73,8 +75,11 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         move_timeout = 60
         host_lost_after = 5.5
         port_rate_kbps = 20_000
+        port_rate_pps = 9_000
         storm_pps = 300
         asking_pps = 7
+        dhcp_lease_seconds = 3600
+        ra_interval = 30
         underlay_mtu = 9000
         multicast_unregistered = "flood"
         multicast_query_interval = 125
@@ -114,6 +119,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert settings.overlay.grace_seconds == 0.0
     assert settings.overlay.port_rate_kbps == 20_000
     assert (settings.overlay.storm_pps, settings.overlay.asking_pps) == (300, 7)
+    assert (settings.overlay.dhcp_lease_seconds, settings.overlay.ra_interval) == (3600, 30.0)
+    assert settings.overlay.port_rate_pps == 9_000
     assert settings.overlay.underlay_mtu == 9000
     assert settings.overlay.multicast_unregistered == "flood"
     assert settings.overlay.multicast_query_interval == 125.0
@@ -159,9 +166,14 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[overlay]\nmove_timeout = inf", "overlay.move_timeout"),
         ("[overlay]\nhost_lost_after = true", "overlay.host_lost_after"),
         ("[overlay]\nport_rate_kbps = -1", "overlay.port_rate_kbps"),
+        ("[overlay]\nport_rate_pps = 99", "overlay.port_rate_pps"),
         ("[overlay]\nstorm_pps = -1", "overlay.storm_pps"),
         ("[overlay]\nstorm_pps = 1.5", "overlay.storm_pps"),
         ("[overlay]\nasking_pps = 0", "overlay.asking_pps"),
+        ("[overlay]\ndhcp_lease_seconds = 9", "overlay.dhcp_lease_seconds"),
+        ("[overlay]\ndhcp_lease_seconds = 4294967295", "overlay.dhcp_lease_seconds"),
+        ("[overlay]\nra_interval = 3.9", "overlay.ra_interval"),
+        ("[overlay]\nra_interval = 1801", "overlay.ra_interval"),
         ("[overlay]\nasking_pps = 10000001", "overlay.asking_pps"),
         ("[overlay]\nport_rate_kbps = 63", "overlay.port_rate_kbps"),
         ("[overlay]\nport_rate_kbps = 400000001", "overlay.port_rate_kbps"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ pytestmark = [
 
 MAC = "02:00:00:00:00:01"
 PEER = b"\x02\0\0\0\0\x02"
+SOL_PACKET, PACKET_AUXDATA, VLAN_VALID = 263, 8, 0x10  # packet(7), linux/if_packet.h
 KIND = 0x88B5  # IEEE 802 local experimental
 
 
@@ -70,9 +72,23 @@ class Wire:
         self.socket.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)  # SO_RCVBUFFORCE: the test must not lose frames itself
         self.socket.bind((interface, 3))
 
-    def send(self, number: int) -> None:
-        """Send a numbered frame into the interface."""
-        self.socket.send(bytes.fromhex(MAC.replace(":", "")) + PEER + KIND.to_bytes(2) + number.to_bytes(4) + b"." * 50)
+    def send(self, number: int, tag: int = 0) -> None:
+        """Send a numbered frame into the interface, with the tag of a VLAN or without one."""
+        tagged = b"\x81\x00" + tag.to_bytes(2) if tag else b""
+        head = bytes.fromhex(MAC.replace(":", "")) + PEER + tagged
+        self.socket.send(head + KIND.to_bytes(2) + number.to_bytes(4) + b"." * 50)
+
+    def tagged(self, count: int, seconds: float = 5.0) -> list[tuple[int, int]]:
+        """The VLANs (0 for none) and numbers of the frames that arrive, until ``count`` are there."""
+        found = []
+        deadline = time.monotonic() + seconds
+        while len(found) < count and (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            data, ((_, _, told),), _, address = self.socket.recvmsg(2048, socket.CMSG_SPACE(20))
+            status, *_, tag, _ = struct.unpack("=IIIHHHH", told)
+            if address[2] != socket.PACKET_OUTGOING and data[12:14] == KIND.to_bytes(2):
+                found.append((tag & 0xFFF if status & VLAN_VALID else 0, int.from_bytes(data[14:18])))
+        return found
 
     def frames(self, count: int, seconds: float = 5.0) -> list[int]:
         """The numbers of the frames that arrive from the other side, until ``count`` are there."""
@@ -225,6 +241,28 @@ def test_the_card_is_never_seen_gone_by_its_guest(machine):
     assert b"LOWER_UP" in before
 
 
+def test_a_vlan_is_tagged_by_the_card(machine):
+    """What the guest's VLAN sends leaves with the tag, what comes with it goes there without, and all else to eth0."""
+    machine.card.add_vlan(100, "02:00:00:00:00:03", 1500)
+    vlan = Wire(machine.pids["guest"], "eth0.100")
+    machine.stack.callback(vlan.socket.close)
+    machine.card.attach("b", machine.pids["b"], "tap0")
+    for host in ("a", "b"):
+        if host == "b":
+            machine.card.move("b", 0, announce=False)
+        wire = machine.wire(host)
+        wire.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        vlan.send(1)
+        machine.guest.send(2)
+        assert sorted(wire.tagged(2)) == [(0, 2), (100, 1)]
+        wire.send(3, tag=100)
+        wire.send(4, tag=200)
+        wire.send(5)
+        assert vlan.frames(1) == [3]
+        assert sorted(machine.guest.frames(2)) == [4, 5]
+        assert vlan.frames(1, seconds=0.05) == []
+
+
 def test_impossible_orders_are_refused_and_change_nothing(machine):
     """Moving to where there is no tap, attaching twice, detaching what is not there: refused; traffic goes on."""
     for order in (
@@ -232,6 +270,9 @@ def test_impossible_orders_are_refused_and_change_nothing(machine):
         lambda: machine.card.attach("a", machine.pids["a"], "tap1"),
         lambda: machine.card.attach("b", machine.pids["b"], "a-name-that-is-too-long"),
         lambda: machine.card.detach("b"),
+        lambda: machine.card.add_vlan(0, MAC, 1500),
+        lambda: machine.card.add_vlan(4095, MAC, 1500),
+        lambda: machine.card.add_vlan(7, MAC, 1500) or machine.card.add_vlan(7, MAC, 1500),
     ):
         with pytest.raises(LabError):
             order()
