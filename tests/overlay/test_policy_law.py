@@ -26,6 +26,7 @@ from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
     CreateSecurityRule,
+    CreateSecurityRules,
     DeleteSecurityRule,
     UpdateAddressGroup,
 )
@@ -338,6 +339,19 @@ def test_whoever_may_do_everything_is_not_tracked() -> None:
     assert not lab.trackers["h1"].marks
     lab.do(UpdatePort("c", security_groups=("g2",)), UpdatePort("b", security_groups=("g0",)))
     assert dict(lab.installed) == lab.compiler.recompute()
+
+
+def test_rules_of_one_request_are_followed_at_once(talk) -> None:
+    """Rules that come together, with clauses of their own each, all count from the same moment on."""
+    ports = ((6, 443, "10.0.0.0/8"), (17, 999, "10.0.0.0/24"))
+    rules_ = tuple(
+        CreateSecurityRule(f"r{port}", "p", "g0", Direction.INGRESS, 4, protocol, port, port, None, ip_network(prefix))
+        for protocol, port, prefix in ports
+    )
+    talk.do(CreateSecurityRules(rules_))
+    for protocol, port, _ in ports:
+        assert arrives(talk, *packet_of(talk, (("d", "c"), 4, protocol, port, 0, 0)))
+    assert dict(talk.installed) == talk.compiler.recompute()
 
 
 def test_numbers_of_clauses_never_clash() -> None:
