@@ -262,13 +262,13 @@ def mean_of(lines: Iterable[str]) -> str:
 def throughput(place: Bed, source: str, target: str, address: str) -> float:
     """What one TCP carries in three seconds."""
     server = subprocess.Popen(
-        place.lab.command(target, ["iperf3", "-s", "-1"]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        place.lab.command(target, ["iperf3", "-s"]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         for _ in range(50):
             done = place.lab.run(source, ["iperf3", "-J", "-t3", "-c", address])
-            if done.returncode == 0:
-                return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"]) / 1e6
+            if done.returncode == 0 and "sum_received" in (end := json.loads(done.stdout)["end"]):
+                return float(end["sum_received"]["bits_per_second"]) / 1e6
             time.sleep(0.1)
     finally:
         server.terminate()
