@@ -12,7 +12,7 @@ from controller import framework
 from controller.openflow.codec import BUNDLE_ADD, FLOW_MOD, GROUP_MOD, HEADER, METER_MOD, Kind
 
 _METER_MOD_FAILED: Final = framework.ofproto.OFPET_METER_MOD_FAILED
-_HARMLESS: Final = {framework.ofproto.OFPMMFC_METER_EXISTS, framework.ofproto.OFPMMFC_UNKNOWN_METER}
+_PRESENCE: Final = {framework.ofproto.OFPMMFC_METER_EXISTS, framework.ofproto.OFPMMFC_UNKNOWN_METER}
 _EXPERIMENTER: Final = framework.ofproto.OFPET_EXPERIMENTER
 _GROUP_ID: Final = 6
 
@@ -26,9 +26,9 @@ class Complaint(NamedTuple):
     data: bytes
 
     @property
-    def harmless(self) -> bool:
-        """Whether this is one half of "modify this meter, else add it": one of the two is always refused."""
-        return self.type == _METER_MOD_FAILED and self.code in _HARMLESS and _kind(self.data) == Kind.METER_MOD
+    def about_presence(self) -> bool:
+        """Whether a meter is there that was to be added, or is not there that was to be modified."""
+        return self.type == _METER_MOD_FAILED and self.code in _PRESENCE and _kind(self.data) == Kind.METER_MOD
 
     def __str__(self) -> str:
         if self.type == _EXPERIMENTER:

@@ -20,6 +20,7 @@ from controller.framework import Queue, QueueEmpty, hub
 from controller.openflow import codec, replies
 from controller.openflow.codec import BundleControl, Command, FlowCommand
 from controller.openflow.complaint import Complaint
+from controller.openflow.meters import KnownMeters
 from controller.openflow.tally import Sent, Tally
 from overlay.flow import Action, FlowKey, Set
 from overlay.values import DatapathId
@@ -38,6 +39,8 @@ class _Sending:
     ticket: int
     xid: int
     bundled: bool
+    certain: bool = False
+    """Whether each meter is sent by one command, so that one that is refused is missing."""
     deciding: bool = False
     complaint: Complaint | None = None
 
@@ -70,6 +73,7 @@ class OpenFlowSession:
         self._outbox: Any = Queue()
         self._urgent: list[bytes] = []
         self._open = True
+        self._meters = KnownMeters()
         self.sent = Sent()
         self._outbox.put((codec.show_ports_of_first_fragments(self._xid()),))
         self._writer = hub.spawn(self._write)
@@ -87,7 +91,7 @@ class OpenFlowSession:
     def send(self, mods: Mods, ticket: int) -> None:
         """Send as one atomic bundle followed by a barrier; never blocks (encoding and writing go on behind).
 
-        A meter is modified, or else added, and a zone is flushed outside of the bundle: that stays when it is refused.
+        A meter is modified or added, and a zone is flushed outside of the bundle: that stays when it is refused.
         A flow that is put replaces a foreign one of the same table, priority and match; a removal never meets one.
         """
         if not self._open:
@@ -96,7 +100,7 @@ class OpenFlowSession:
         self._tally.add(self._id, mods)
         sending = _Sending(ticket, self._xid(), bundled=len(mods) > len(mods.meters) + len(mods.zones))
         self._sendings[sending.xid] = sending
-        self._outbox.put(_fill(mods, sending))
+        self._outbox.put(_fill(mods, sending, self._meters))
 
     def read(self) -> Installed:
         """Read back flows with our mark, groups and meters; blocks the calling greenlet only.
@@ -106,11 +110,13 @@ class OpenFlowSession:
         asked = [self._ask(question) for question in (codec.ask_flows, codec.ask_groups, codec.ask_meters)]
         try:
             flows, groups, meters = (self._collect(xid) for xid in asked)
-            return Installed(
+            installed = Installed(
                 tuple(_each(replies.flows, flows)),
                 tuple(_each(replies.groups, groups)),
                 tuple(_each(replies.meters, meters)),
             )
+            self._meters.read(installed.meters)
+            return installed
         finally:
             for xid in asked:
                 self._askers.pop(xid, None)
@@ -195,7 +201,9 @@ class OpenFlowSession:
         sending = self._sendings.get(complaint.xid)
         asker = self._askers.get(complaint.xid)
         if sending is not None:
-            if sending.complaint is None and not complaint.harmless:
+            if sending.certain and complaint.about_presence:
+                self._meters.doubt()
+            if sending.complaint is None and (sending.certain or not complaint.about_presence):
                 sending.complaint = complaint
         elif asker is not None:
             asker.put(_Ended(f"refused: {complaint}"))
@@ -255,12 +263,13 @@ class OpenFlowSession:
                     hub.sleep(0)
 
 
-def _fill(mods: Mods, sending: _Sending) -> Iterator[bytes]:
+def _fill(mods: Mods, sending: _Sending, meters: KnownMeters) -> Iterator[bytes]:
     """Encode the first step of a send, one message at a time."""
     xid = sending.xid
+    sending.certain = meters.certain
     for meter in mods.meters:
-        # Deleting a meter would delete its flows, and there is no "modify or add": one of these two is refused.
-        yield codec.meter_mod(meter, Command.MODIFY, xid) + codec.meter_mod(meter, Command.ADD, xid)
+        for command in meters.commands(meter, certain=sending.certain):
+            yield codec.meter_mod(meter, command, xid)
     for zone in mods.zones:
         yield codec.flush_zone(zone, xid)
     if sending.bundled:

@@ -30,7 +30,8 @@ from overlay.values import Vni
 TABLE: Final = Table(
     "classify",
     "Finds the network of a packet: from a tap it is the port's, from the tunnel the one that the VNI names. A port"
-    " that is a VLAN on a tap gets its frames without the tag. Where a port has a rate, its meter drops what is over"
+    " that is a VLAN on a tap gets its frames without the tag; tags of nobody's are dropped and counted, but for those"
+    " of a VLAN-transparent network. Where a port has a rate, its meter drops what is over"
     " it here, before anything else looks at it; where it has a mark, its IP packets get that. Copies of a mirrored"
     " port's frames come by a VNI of their own, and go straight to the port that gets them.",
     matches=("in_port", "vlan_vid", "eth_type", "tunnel_id"),

@@ -214,12 +214,12 @@ def test_a_complaint_says_what_about(request_, words):
     assert words in told
 
 
-def test_only_the_meter_that_is_there_already_is_harmless():
+def test_whether_a_meter_is_there_is_told_from_other_complaints():
     """Of "modify or add a meter", one half is always refused; no other refusal is passed over."""
     meter = codec.meter_mod(Meter(1, 1, 1), Command.ADD, 9)
     flow = codec.flow_mod(FLOW, FlowCommand.ADD, 9)
-    assert Complaint(9, 12, 1, meter).harmless
-    assert Complaint(9, 12, 3, meter).harmless
-    assert not Complaint(9, 12, 2, meter).harmless
-    assert not Complaint(9, 12, 3, flow).harmless
-    assert not Complaint(9, 5, 1, meter).harmless
+    assert Complaint(9, 12, 1, meter).about_presence
+    assert Complaint(9, 12, 3, meter).about_presence
+    assert not Complaint(9, 12, 2, meter).about_presence
+    assert not Complaint(9, 12, 3, flow).about_presence
+    assert not Complaint(9, 5, 1, meter).about_presence

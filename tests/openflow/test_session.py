@@ -122,6 +122,25 @@ def test_a_meter_is_made_once_and_changed_after(controller, br):
     assert [flow for flow, _ in held.flows] == [flow]
 
 
+def test_after_a_reading_meters_are_made_and_changed(controller, br):
+    """Once the switch was read, a meter that is there is changed and another one is added."""
+    controller.send(br, meters=(Meter(1, 10, 5),))
+    br.read()
+    assert isinstance(controller.send(br, meters=(Meter(1, 20, 5), Meter(2, 1, 1))), MessageConfirmed)
+    assert br.read().meters == (Meter(1, 20, 5), Meter(2, 1, 1))
+
+
+def test_a_meter_that_somebody_took_away_comes_back(switch, controller, br):
+    """Its change is rejected, so that the switch is read and compared anew, and then taken."""
+    controller.send(br, meters=(Meter(1, 10, 5),))
+    br.read()
+    switch.ofctl("del-meter", "vl2of0", "meter=1")
+    assert isinstance(controller.send(br, meters=(Meter(1, 20, 5),)), MessageRejected)
+    assert br.read().meters == ()
+    assert isinstance(controller.send(br, meters=(Meter(1, 20, 5),)), MessageConfirmed)
+    assert br.read().meters == (Meter(1, 20, 5),)
+
+
 def test_ports_tell_what_they_carried(switch, controller, until):
     """The counters of a port are those that the switch tells others, and grow by what passes, in bytes too."""
     switch.bridge("vl2of1", 0xB, ("vl2of1a", "vl2of2a"))
