@@ -162,11 +162,11 @@ def bulk(place: Bed, network: str, members: str, number: int) -> None:
         ask(place, "POST", "ports", {"ports": body})
 
 
-def held(place: Bed, host: str, *match: str) -> int:
+def held(environment: dict[str, str], *match: str) -> int:
     """How many flows a hypervisor holds."""
     done = subprocess.run(
         [*_OFCTL, "dump-aggregate", "br-int", *match],
-        env=place.lab.environment(host),
+        env=environment,
         capture_output=True,
         text=True,
         check=True,
@@ -185,10 +185,11 @@ def switched(book: Notebook, place: Bed, members: int, number_of_rules: int, cha
     case = f"{members} members, {number_of_rules} rules, real switch"
     bulk(place, network, joined, members)
     wait(place.settled, "the members are known", seconds=120)
-    before = held(place, place.hosts[0])
+    environments = [place.lab.environment(host) for host in place.hosts]
+    before = held(environments[0])
     rules(place, servers, joined, number_of_rules)
     wait(place.settled, "the rules are known", seconds=120)
-    book.take(_FLOWS, case, "flows of the policy", "", held(place, place.hosts[0]) - before)
+    book.take(_FLOWS, case, "flows of the policy", "", held(environments[0]) - before)
     book.take(_FLOWS, case, "members × rules", "", members * number_of_rules)
     joiner = ask(place, "POST", "ports", {"port": {"network_id": network, "security_groups": []}})["port"]
     wait(place.settled, "the joiner is known")
@@ -201,16 +202,16 @@ def switched(book: Notebook, place: Bed, members: int, number_of_rules: int, cha
         body = {"port": {"security_groups": [joined] if wanted else []}}
         ask(place, "PUT", f"ports/{joiner['id']}", body)
         answered = time.monotonic()
-        done = wait(lambda: follows(place, address, wanted=wanted), "the switches follow", pause=0)  # noqa: B023
+        done = wait(lambda: follows(environments, address, wanted=wanted), "the switches follow", pause=0)  # noqa: B023
         wait(place.settled, "all have confirmed")
         book.take(_SWITCHED, case, "REST answered", "ms", (answered - began) * 1000)
         book.take(_SWITCHED, case, "seen on every switch", "ms", (done - began) * 1000)
         book.take(_SWITCHED, case, "flow-mods", "", sum(each.flow_mods for each in place.sent().values()) - sent)
 
 
-def follows(place: Bed, address: str, *, wanted: bool) -> bool:
+def follows(environments: Iterable[dict[str, str]], address: str, *, wanted: bool) -> bool:
     """Whether every hypervisor knows the address as a member's, or none does any more."""
-    return all((held(place, host, f"ip,nw_src={address}") > 0) == wanted for host in place.hosts)
+    return all((held(each, f"ip,nw_src={address}") > 0) == wanted for each in environments)
 
 
 # ── packets ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -248,8 +249,8 @@ def packets(book: Notebook, place: Bed, rounds: int) -> None:
 
 
 def rtt(place: Bed, source: str, address: str) -> float:
-    """The mean of a hundred pings after the first ones."""
-    done = place.lab.run(source, ["ping", "-n", "-q", "-c100", "-i0.01", address])
+    """The mean of three hundred pings."""
+    done = place.lab.run(source, ["ping", "-n", "-q", "-c300", "-i0.01", address])
     return float(mean_of(done.stdout.splitlines()))
 
 
@@ -261,13 +262,13 @@ def mean_of(lines: Iterable[str]) -> str:
 def throughput(place: Bed, source: str, target: str, address: str) -> float:
     """What one TCP carries in three seconds."""
     server = subprocess.Popen(
-        place.lab.command(target, ["iperf3", "-s", "-1"]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        place.lab.command(target, ["iperf3", "-s"]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         for _ in range(50):
             done = place.lab.run(source, ["iperf3", "-J", "-t3", "-c", address])
-            if done.returncode == 0:
-                return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"]) / 1e6
+            if done.returncode == 0 and "sum_received" in (end := json.loads(done.stdout)["end"]):
+                return float(end["sum_received"]["bits_per_second"]) / 1e6
             time.sleep(0.1)
     finally:
         server.terminate()

@@ -15,7 +15,18 @@ from bench.record import RESULTS, Metric, Record
 README: Final = Path(__file__).with_name("README.md")
 BEGIN: Final = "<!-- results: made by python -m bench.report -->"
 END: Final = "<!-- end of results -->"
-ORDER: Final = ("failover", "chaos", "tenants", "moves", "networks", "first_packet", "flood", "api", "compile")
+ORDER: Final = (
+    "failover",
+    "chaos",
+    "tenants",
+    "moves",
+    "networks",
+    "first_packet",
+    "policy",
+    "flood",
+    "api",
+    "compile",
+)
 """The measurements, as the report goes through them."""
 LONG: Final = frozenset({"chaos", "tenants"})
 """Those that ``python -m bench`` leaves out, since they take ten minutes and more."""

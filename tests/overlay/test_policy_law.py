@@ -26,6 +26,7 @@ from overlay.policy.changes import (
     CreateAddressGroup,
     CreateSecurityGroup,
     CreateSecurityRule,
+    CreateSecurityRules,
     DeleteSecurityRule,
     UpdateAddressGroup,
 )
@@ -321,6 +322,36 @@ def test_flows_grow_with_rules_plus_members() -> None:
         sizes.append(len(lab.installed[lab.hosts[0]]) - before)
     assert sizes[1] <= 2 * sizes[0]
     assert sizes[0] <= 8 + 8 + 3
+
+
+def test_whoever_may_do_everything_is_not_tracked() -> None:
+    """A port that may send and receive everything by an IP version has no connections of it in the tracker."""
+    lab = lab_of([("g0",), ("g1",), ("g1", "g2"), None])
+    give(lab, 1, ("g0", Direction.INGRESS, 4, (None, None, None), {}))
+    assert arrives(lab, *web(lab, "d", "a"))
+    assert not lab.trackers["h1"].marks
+    six = packet_of(lab, (("a", "d"), 6, 6, 80, 0, 0))
+    assert arrives(lab, *six)
+    assert lab.trackers["h1"].marks
+    give(lab, 2, ("g0", Direction.INGRESS, 6, (None, None, None), {}))
+    lab.trackers.clear()
+    assert arrives(lab, *six)
+    assert not lab.trackers["h1"].marks
+    lab.do(UpdatePort("c", security_groups=("g2",)), UpdatePort("b", security_groups=("g0",)))
+    assert dict(lab.installed) == lab.compiler.recompute()
+
+
+def test_rules_of_one_request_are_followed_at_once(talk) -> None:
+    """Rules that come together, with clauses of their own each, all count from the same moment on."""
+    ports = ((6, 443, "10.0.0.0/8"), (17, 999, "10.0.0.0/24"))
+    rules_ = tuple(
+        CreateSecurityRule(f"r{port}", "p", "g0", Direction.INGRESS, 4, protocol, port, port, None, ip_network(prefix))
+        for protocol, port, prefix in ports
+    )
+    talk.do(CreateSecurityRules(rules_))
+    for protocol, port, _ in ports:
+        assert arrives(talk, *packet_of(talk, (("d", "c"), 4, protocol, port, 0, 0)))
+    assert dict(talk.installed) == talk.compiler.recompute()
 
 
 def test_numbers_of_clauses_never_clash() -> None:
