@@ -220,3 +220,13 @@ def test_a_subnet_that_changes_nothing_of_this_touches_no_switch(lab: Lab) -> No
     """What machines are only told (name servers, routes) is no flow."""
     outcome = lab.change(UpdateSubnet("four", dns_nameservers=(IPv4Address("10.0.0.9"),), gateway_ip=UNCHANGED))
     assert not outcome.dirty
+
+
+def test_networks_that_advertise_are_known(lab: Lab) -> None:
+    """A network advertises as long as one of its subnets does."""
+    lab.do(CreateNetwork("silent", "p"))
+    assert list(lab.world.advertising_networks()) == ["n"]
+    lab.do(UpdateSubnet("six", dhcp=False))
+    assert list(lab.world.advertising_networks()) == ["n"]
+    lab.do(UpdateSubnet("stateful", dhcp=False))
+    assert list(lab.world.advertising_networks()) == []
