@@ -49,7 +49,7 @@ def test_settings_reach_the_configuration_file(root: Path) -> None:
 def test_a_lab_with_tls_listens_for_nothing_else(root: Path) -> None:
     """With certificates every listener of the lab's controller speaks TLS, without a word that it may do otherwise."""
     pki = Pki(root / "pki")
-    pki.make("172.31.0.1", ["h1", "tor1=0000000000030001"])
+    pki.make("172.31.0.1", ["h1"], ["tor1=0000000000030001"])
     plane = ControlPlane(root / "a", "172.31.0.1", 0, ("red",), pki=pki)
     settings = load(plane.config)
     assert not settings.insecure_listen
@@ -57,7 +57,7 @@ def test_a_lab_with_tls_listens_for_nothing_else(root: Path) -> None:
     assert plane.status().url == f"https://127.0.0.1:{plane.rest_port}"
     assert all(Path(file).exists() for file in (*pki.of("h1"), *pki.of("tor1")))
     with pytest.raises(LabError, match="certificates cannot be made"):
-        pki.make("172.31.0.1", ["h1"])
+        pki.make("172.31.0.1", ["h1"], [])
 
 
 def test_pairs_become_a_document() -> None:
