@@ -182,6 +182,18 @@ def test_a_switch_may_have_more_than_64_neighbours() -> None:
     assert paths.at(leaves[0])[leaves[7]] == (Hop(2),)
 
 
+def test_two_switches_that_lose_their_only_link_reach_nobody() -> None:
+    """A change at whose ends no link is left is repaired like any other, beside a fabric that it does not concern."""
+    graph = ring()
+    one, other = D(1001), D(1002)
+    graph.add_edge(one, other, ports={one: (1,), other: (1,)})
+    paths = ShortestPaths(graph)
+    paths.ask([one, SWITCHES[0]])
+    graph.remove_edge(one, other)
+    assert paths.update([(one, other)]) == {other}
+    hold_equal(paths, graph, {one, SWITCHES[0]})
+
+
 def test_nothing_is_computed_until_it_is_asked_for() -> None:
     """Before anything was asked for a change costs nothing, names nobody, and is seen by the first who asks."""
     graph = ring()
