@@ -144,6 +144,8 @@ class Place:
         remote = f"unix:{self.switch.where}/ovt-int.mgmt"
         if lines:
             self.switch.run("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flows", remote, str(flows))
+            # What the datapath has cached from the flows before is looked through a moment after they have changed.
+            self.switch.run("ovs-appctl", "-t", f"{self.switch.where}/vs.ctl", "revalidator/wait")
 
     def hears(self, source: str, target: str, frame: bytes) -> bool:
         """Whether a frame gets to a machine; what else it hears is not looked at."""
