@@ -153,7 +153,8 @@ class _Destination(NamedTuple):
 def _destination(index: Index, port: Port, change: UpdatePort) -> _Destination:
     """Where a port is to go, if it may go there; a wired port that is unbound has no wire."""
     vnic_type, wire = port.vnic_type, port.local_link
-    stays = isinstance(change.host, Unchanged)
+    here = active_host(port, index.move_of(port.id))
+    stays = isinstance(change.host, Unchanged) or change.host == here != port.host
     asked = None if isinstance(change.host, Unchanged) else change.host
     if change.attach is not None:
         vnic_type, wire = change.attach.vnic_type, link(index, change.attach, port.id)
@@ -163,7 +164,7 @@ def _destination(index: Index, port: Port, change: UpdatePort) -> _Destination:
     to = _Destination(vnic_type, wire, port.host if stays else housed(index, vnic_type, wire, asked))
     if to.wires_anew(port):
         _check_movable(index, port)
-    if to.host != port.host:
+    if not stays and to.host != here:
         _check_own_place(index, port)
         _known(index, to.host)
         if port.id in index.moves:
