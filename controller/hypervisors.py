@@ -26,7 +26,7 @@ from controller.events import (
     SwitchUp,
 )
 from controller.reconcile import Contents
-from overlay.changes import Confirmed, Event, HostBack, HostLost, Outcome, Sent
+from overlay.changes import Confirmed, Event, HostBack, HostHeard, HostLost, HostSilent, Outcome, Sent
 from overlay.compile import Compiler, units_of
 from overlay.flow import MARK, Resubmit, Set
 from overlay.moves import Move, Phase, Trigger
@@ -114,6 +114,7 @@ class Hypervisors:
                 if name is not None:
                     self.channel(name).down(session)
                     self._down_since[name] = time.monotonic()
+                    return (HostSilent(name),)
             case MessageConfirmed(_, ticket) if name is not None:
                 if self._must_rest(name, event):
                     return ()
@@ -146,9 +147,9 @@ class Hypervisors:
         if name in self._told:
             self.channel(name).up(session)
         if name not in self._lost:
-            return ()
+            return (HostHeard(name),)
         self._lost.discard(name)
-        return (HostBack(name),)
+        return (HostHeard(name), HostBack(name))
 
     def checked(self, event: ReadBack | Counted) -> Iterator[Event]:
         """Repair what a reading found; yields a confirmation where there was nothing to repair."""

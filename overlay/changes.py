@@ -526,6 +526,20 @@ class Unplugged:
 
 
 @dataclass(frozen=True, slots=True)
+class HostSilent:
+    """A host's OpenFlow session has just ended; it may be back in a moment."""
+
+    host: HostName
+
+
+@dataclass(frozen=True, slots=True)
+class HostHeard:
+    """A host has an OpenFlow session again."""
+
+    host: HostName
+
+
+@dataclass(frozen=True, slots=True)
 class HostLost:
     """A host's OpenFlow session has been down for so long that confirmations wait for it no more."""
 
@@ -588,6 +602,8 @@ Event: TypeAlias = (
     | HostSnapshot
     | Plugged
     | Unplugged
+    | HostSilent
+    | HostHeard
     | HostLost
     | HostBack
     | Announced

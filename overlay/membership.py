@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from overlay.changes import Confirmed, HostBack, HostLost, HostSeen, NoticeKind, Sent, UnitKind
+from overlay.changes import (
+    Confirmed,
+    HostBack,
+    HostHeard,
+    HostLost,
+    HostSeen,
+    HostSilent,
+    NoticeKind,
+    Sent,
+    UnitKind,
+)
 from overlay.directory import Clash
 from overlay.documents import write_host
 from overlay.index import Index
@@ -91,6 +101,17 @@ def _soil_host(index: Index, host: HostName, record: Recorder) -> None:
     for port_id in index.homed.get(host, {}):
         record.wait(host, port_id)
     _reflect(index, host, record)
+
+
+def silent(index: Index, change: HostSilent, record: Recorder) -> None:
+    """A host has no session: moves away from it need not wait for its hairpin."""
+    index.readiness.silent.add(change.host)
+    record.touch(port_id for port_id, move in index.moves.items() if move.source == change.host)
+
+
+def heard(index: Index, change: HostHeard, record: Recorder) -> None:  # noqa: ARG001  (a handler's arguments)
+    """A host has a session again."""
+    index.readiness.silent.discard(change.host)
 
 
 def lost(index: Index, change: HostLost, record: Recorder) -> None:

@@ -124,15 +124,18 @@ class Situation:
     """The facts that decide about a move.
 
     "Gone" means known to be unplugged; after a restart a host that has not reported yet has neither a tap nor lost one.
+    "Silent" means without a session at present, "lost" for so long that nobody waits for it.
     """
 
     move: Move
     now: float
     source_gone: bool
     source_lost: bool
+    source_silent: bool
     target_plugged: bool
     target_gone: bool
     target_lost: bool
+    target_silent: bool
     confirmed_everywhere: bool
     confirmed_source: bool
     confirmed_target: bool
@@ -172,12 +175,16 @@ def _source_done(at: Situation) -> bool:
     return at.confirmed_source
 
 
+def _source_silent(at: Situation) -> bool:
+    return at.source_silent
+
+
 def _all_done(at: Situation) -> bool:
     return at.confirmed_everywhere
 
 
 def _grace_over(at: Situation) -> bool:
-    return at.now - at.move.since >= at.grace
+    return at.now - at.move.since >= at.grace and (at.target_lost or not at.target_silent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +209,10 @@ ARROWS: Final[tuple[Arrow, ...]] = (
     Arrow(Phase.DELIVERING, Phase.HAIRPINNING, _target_done, "target confirmed"),
     Arrow(Phase.HAIRPINNING, Phase.FAILED, _fallen_back, "target lost, source still there"),
     Arrow(Phase.HAIRPINNING, Phase.REPOINTING, _source_done, "source confirmed"),
+    Arrow(Phase.HAIRPINNING, Phase.REPOINTING, _source_silent, "source has no session"),
     Arrow(Phase.REPOINTING, Phase.FAILED, _fallen_back, "target lost, source still there"),
     Arrow(Phase.REPOINTING, Phase.GRACE, _all_done, "all hosts confirmed"),
+    Arrow(Phase.GRACE, Phase.FAILED, _fallen_back, "target lost, source still there"),
     Arrow(Phase.GRACE, Phase.SETTLED, _grace_over, "grace time over"),
 )
 """The arrows that facts take."""

@@ -22,6 +22,8 @@ class Readiness:
         self._owing: dict[str, set[HostName]] = {}
         self._lost: set[HostName] = set()
         self._absent: set[HostName] = set()
+        self.silent: set[HostName] = set()
+        """The hosts that have no session at present, whether they are lost or may be back in a moment."""
 
     @property
     def absent(self) -> frozenset[HostName]:
