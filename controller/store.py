@@ -34,6 +34,7 @@ CREATE TABLE document (
 """
 _CACHE_KIB: Final = 16 << 10
 """With SQLite's own 2 MiB, a commit of thousands of documents writes pages twice."""
+_PATIENCE_MS: Final = 1000
 _LOG_PAGES: Final = 4000
 """After so many pages (16 MiB) the log is copied into the database; with SQLite's own 1000, each commit of a thousand
 documents would wait for that."""
@@ -104,6 +105,7 @@ class SqliteStore:
             raise StoreError(f"state_dir: {state_dir}: {error.strerror}") from error
         try:
             self._database = self._open()
+            self._patience = _PATIENCE_MS
             self._revision = self._read_revision()
         except BaseException:
             self._lock.close()
@@ -142,9 +144,20 @@ class SqliteStore:
                 self._database.executemany(_PUT, ((*at, revision, _WRITE(body)) for at, body in kept))
                 self._database.execute(_PUT, (*_REVISION_KEY, revision, "null"))
         except sqlite3.Error as error:
+            self._be_patient(0)
             raise StoreError(f"{self.path}: cannot write: {error}") from error
+        if self._patience != _PATIENCE_MS:
+            self._be_patient(_PATIENCE_MS)
         self._revision = revision
         return revision
+
+    def _be_patient(self, milliseconds: int) -> None:
+        """How long to stand still for another writer: not at all for one who was in the way at the last commit.
+
+        Whoever could not commit tries again and again, and has other things to do in between.
+        """
+        self._patience = milliseconds
+        self._database.execute(f"PRAGMA busy_timeout = {milliseconds}")
 
     def close(self) -> None:
         """Let go of the database and of the directory; a second time does nothing."""
@@ -155,7 +168,7 @@ class SqliteStore:
         try:
             # Made by us first: SQLite would make it readable for everybody.  Its other files take the mode over.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            database = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
+            database = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE_MS / 1000)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{self.path}: cannot open: {error}") from error
         try:

@@ -179,3 +179,27 @@ def test_a_write_that_fails_is_told(tmp_path: Path) -> None:
     assert store.revision == 1
     assert store.commit([Document("port", "b", {})]) == 2
     store.close()
+
+
+def test_whoever_is_in_the_way_is_waited_for_once(tmp_path: Path) -> None:
+    """Another writer is given a second to end; after that a commit fails at once, until one has succeeded again."""
+    store = SqliteStore(tmp_path)
+    other = sqlite3.connect(tmp_path / "vl2.sqlite", isolation_level=None)
+
+    def patience() -> int:
+        ((found,),) = store._database.execute("PRAGMA busy_timeout").fetchall()
+        return int(found)
+
+    try:
+        assert patience() == 1000
+        other.execute("BEGIN EXCLUSIVE")
+        for _ in range(2):
+            with pytest.raises(StoreError, match="cannot write: database is locked"):
+                store.commit([Document("network", "n", {})])
+            assert (patience(), store.revision) == (0, 0)
+        other.execute("ROLLBACK")
+        assert store.commit([Document("network", "n", {})]) == 1
+        assert patience() == 1000
+    finally:
+        other.close()
+        store.close()
