@@ -12,6 +12,7 @@ from controller.fabric import specimen as fabric
 from controller.rest import policy
 from controller.rest.metrics import families
 from controller.views import HealthView, LoadView, MulticastView, TopologyView
+from docs import failures
 from overlay import moves, specimen
 
 HERE: Final = Path(__file__).parent
@@ -59,8 +60,10 @@ def pages() -> dict[str, str]:
             "Printed from the two tables of `overlay/moves.py`. A move is stored whenever it enters a phase, and a "
             "restarted controller goes on from there.\n\n"
             "| phase | the source's host delivers | the target's host delivers | all others send to |\n"
-            f"|---|---|---|---|\n{phases}\n\n```mermaid\n{moves.diagram()}```\n"
+            f"|---|---|---|---|\n{phases}\n\n```mermaid\n{moves.diagram()}```\n\n"
+            "What becomes of a move when something fails is in [failures_of_moves.md](failures_of_moves.md).\n"
         ),
+        "failures_of_moves.md": NOTICE + failures.document().rstrip() + "\n",
     }
 
 

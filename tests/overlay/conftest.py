@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from typing import TypeVar
 
 import pytest
 
@@ -11,12 +12,18 @@ from overlay.values import Mac, Vni
 from overlay.world import Settings
 from tests.model.lab import Lab
 
+LabKind = TypeVar("LabKind", bound=Lab)
 MACS = {name: Mac(0x02_00_00_00_00_01 + number) for number, name in enumerate("abcd")}
 
 
-def furnished(settings: Settings | None = None, *, vlan_transparent: bool = False) -> Lab:
+def furnished(
+    settings: Settings | None = None,
+    *,
+    vlan_transparent: bool = False,
+    kind: type[LabKind] = Lab,  # type: ignore[assignment]
+) -> LabKind:
     """Red and blue both have ports a (h1), b (h1), c (h2), d (h3): the same MACs, the same IPs, all plugged."""
-    it = Lab(settings=settings)
+    it = kind(settings=settings)
     for vni, tenant in ((100, "red"), (200, "blue")):
         it.do(CreateNetwork(tenant, tenant, vni=Vni(vni), vlan_transparent=vlan_transparent))
         it.do(CreateSubnet(f"{tenant}-4", tenant, tenant, ip_network("10.0.0.0/24")))
