@@ -230,6 +230,7 @@ class Desk(FabricDesk):
                 kind=host.kind,
                 ports=len(self.world.ports_on_host(name)),
                 problems=problems.get(name, ()),
+                evacuation=self.world.evacuation(name)[2] if self.world.is_evacuated(name) else None,
             )
             for name, host in sorted(self.world.hosts.items())
         )

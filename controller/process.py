@@ -181,6 +181,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             dns_domain=settings.overlay.dns_domain,
             port_rate_pps=settings.overlay.port_rate_pps,
             storm_pps=settings.overlay.storm_pps,
+            evacuation_parallel=settings.overlay.evacuation_parallel,
             asking_pps=settings.overlay.asking_pps,
             lease_seconds=settings.overlay.dhcp_lease_seconds,
             advertising_interval=settings.overlay.ra_interval,

@@ -22,6 +22,7 @@ from controller.fabric.flaps import PENALTY, Damping
 from controller.fabric.pipeline import is_tag
 from controller.fabric.policies import PATHS_MAX, policy_named
 from controller.tokens import Token, checked_token
+from overlay.evacuation.values import PARALLEL_MOST
 from overlay.guests.names import check_domain
 from overlay.holdings import DEFAULT_QUOTAS
 from overlay.refusals import Invalid, Refusal
@@ -146,6 +147,8 @@ class OverlaySettings:
     """The domain of names in networks that have none of their own, with its final dot."""
     port_rate_pps: int
     """How many IP packets a second each VM port may send; 0 is any number."""
+    evacuation_parallel: int
+    """How many moves from a host that is being emptied are under way at once, if nobody says so."""
     storm_pps: int
     """How many packets a second each VM port may flood; 0 is any number."""
     asking_pps: int
@@ -372,6 +375,7 @@ def _overlay(section: Section) -> OverlaySettings:
         multicast_groups_per_network=section.whole("multicast_groups_per_network", 1024, 1, _GROUPS_MOST),
         dns_domain=_domain(section),
         port_rate_pps=section.whole("port_rate_pps", 0, _PPS_LEAST, _PPS_MOST, zero=True),
+        evacuation_parallel=section.whole("evacuation_parallel", 16, 1, PARALLEL_MOST),
         storm_pps=section.whole("storm_pps", 1000, 1, _PPS_MOST, zero=True),
         asking_pps=section.whole("asking_pps", 50, 1, _PPS_MOST),
         dhcp_lease_seconds=section.whole("dhcp_lease_seconds", 86_400, _LEASE_LEAST, _LEASE_MOST),

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import InstanceOf, PlainSerializer, WithJsonSchema
 
+from overlay.evacuation.values import Advance
 from overlay.values import DatapathId, HostKind, HostName, Mac
 
 Dpid: TypeAlias = Annotated[
@@ -319,6 +320,8 @@ class HostView:
     problems: tuple[str, ...] = ()
     kind: HostKind = HostKind.HYPERVISOR
     """Or ``edge``: an edge switch, to the machines that are wired to it."""
+    evacuation: Advance | None = None
+    """How far it has been emptied, if that was asked; as long as it says so, no port moves to it."""
 
 
 @dataclass(frozen=True, slots=True)

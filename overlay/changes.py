@@ -14,6 +14,7 @@ from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from overlay.direct.changes import PLUGGED, Attach, EdgeSnapshot, Unwired, Wired
+from overlay.evacuation.changes import EndEvacuation, Evacuate
 from overlay.mirrors.changes import MirrorIntent
 from overlay.multicast.changes import Joined, Left
 from overlay.policy.changes import MakeDefaultGroup, PairRequest, PolicyIntent
@@ -65,6 +66,7 @@ class DocumentKind(StrEnum):
     TAP_SERVICE = "tap_service"
     TAP_FLOW = "tap_flow"
     MEMBERSHIPS = "memberships"
+    EVACUATION = "evacuation"
 
 
 # --- intents ---------------------------------------------------------------------------------------------------
@@ -479,6 +481,8 @@ Intent: TypeAlias = (
     | BindPassive
     | Activate
     | Unbind
+    | Evacuate
+    | EndEvacuation
     | PolicyIntent
     | MirrorIntent
     | QosIntent

@@ -43,6 +43,8 @@ from overlay.changes import (
 )
 from overlay.direct import cables
 from overlay.direct.changes import EdgeSnapshot, Unwired, Wired
+from overlay.evacuation import keeping as evacuation
+from overlay.evacuation.changes import EndEvacuation, Evacuate
 from overlay.index import Index
 from overlay.mirrors import changes as mirrors
 from overlay.mirrors import intents as mirroring
@@ -66,6 +68,7 @@ from overlay.trunks.changes import AddSubPorts, CreateTrunk, DeleteTrunk, Remove
 
 def _tick(index: Index, _change: Tick, record: Recorder) -> None:
     record.touch(index.moves)
+    evacuation.steps(index, record)
     memberships.expire(index, record)
 
 
@@ -97,6 +100,8 @@ HANDLERS: Final[Mapping[type, Callable[[Index, Any, Recorder], None]]] = {
     BindPassive: placement.bind_passive,
     Activate: placement.activate,
     Unbind: placement.unbind,
+    Evacuate: evacuation.evacuate,
+    EndEvacuation: evacuation.end_evacuation,
     policy.CreateSecurityGroup: groups.create_group,
     policy.MakeDefaultGroup: groups.make_default_group,
     policy.UpdateSecurityGroup: groups.update_group,

@@ -15,6 +15,7 @@ from overlay.addressing import Fair, Lowest
 from overlay.carving import Cuts
 from overlay.direct.index import Wires, link_of
 from overlay.directory import Clash
+from overlay.evacuation.values import Evacuation
 from overlay.footing import NOWHERE, Footing, Plug, footing
 from overlay.guests.names import Names
 from overlay.guests.offers import NOTHING, Offer, offer
@@ -69,6 +70,7 @@ class Index:
         self.moves: dict[str, Move] = {}
         self.history: dict[str, Move] = {}
         self.move_count = 0
+        self.evacuations: dict[HostName, Evacuation] = {}
 
         self.vnis = Lowest(settings.vni_first, settings.vni_last)
         self.vni_owner: dict[Vni, str] = {}

@@ -35,6 +35,7 @@ class Trigger(StrEnum):
     PASSIVE_BINDING = "passive_binding"
     REBIND = "rebind"
     APPEARED = "appeared"
+    EVACUATION = "evacuation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,10 @@ def deadline(move: Move, grace: float, move_timeout: float) -> float | None:
 def diagram() -> str:
     """Draw both tables of arrows as a Mermaid state diagram."""
     arrows = [(arrow.before, arrow.after, arrow.because) for arrow in ARROWS]
-    lines = ["stateDiagram-v2", f"    [*] --> {Phase.PREPARING}: passive binding, rebind, or appeared elsewhere"]
+    lines = [
+        "stateDiagram-v2",
+        f"    [*] --> {Phase.PREPARING}: passive binding, rebind, evacuation, or appeared elsewhere",
+    ]
     lines += [f"    {before} --> {after}: {because}" for before, after, because in (*arrows, *ORDERED)]
     lines += [f"    {phase} --> [*]" for phase in Phase if phase not in LIVE]
     lines += [f"    note right of {phase}: {doing.meaning}" for phase, doing in PHASES.items()]

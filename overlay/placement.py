@@ -169,6 +169,8 @@ def _destination(index: Index, port: Port, change: UpdatePort) -> _Destination:
         _known(index, to.host)
         if port.id in index.moves:
             raise _moving(index.moves[port.id])
+        if port.host is not None and to.host is not None:
+            _check_open(index, to.host)
     return to
 
 
@@ -179,7 +181,7 @@ def _go(index: Index, before: Port, to: _Destination, record: Recorder) -> None:
         return
     port = index.ports[before.id]
     if not anew and to.host is not None and before.host is not None and not index.gone(before.host, port.id):
-        _begin(index, port, to.host, Trigger.REBIND, record, automatic=True)
+        begin(index, port, to.host, Trigger.REBIND, record, automatic=True)
         return
     _bind(index, port, to.host, record)
     _wire(index, to.wire, record)
@@ -286,9 +288,10 @@ def bind_passive(index: Index, change: BindPassive, record: Recorder) -> None:
         )
     if move is not None:
         raise _moving(move)
+    _check_open(index, change.host)
     if port.host is None:
         raise Conflict(f"binding: port {port.id} has no active binding to move from", field="host", kind="PortNotBound")
-    _begin(index, port, change.host, Trigger.PASSIVE_BINDING, record, automatic=False)
+    begin(index, port, change.host, Trigger.PASSIVE_BINDING, record, automatic=False)
 
 
 def activate(index: Index, change: Activate, record: Recorder) -> None:
@@ -308,7 +311,7 @@ def unbind(index: Index, change: Unbind, record: Recorder) -> None:
     """Remove the inactive binding: the target's before activation; the source's goes by itself after it."""
     move = _inactive_binding(index, change.port_id, change.host)
     if move.phase not in SWITCHING:
-        _end(index, move.entering(Phase.CANCELLED, record.now, "unbound"), record)
+        end(index, move.entering(Phase.CANCELLED, record.now, "unbound"), record)
 
 
 def active_host(port: Port, move: Move | None) -> HostName | None:
@@ -335,6 +338,11 @@ def _inactive_binding(index: Index, port_id: str, host: HostName) -> Move:
 def _known(index: Index, host: HostName | None) -> None:
     if host is not None and host not in index.hosts:
         raise Invalid(f"binding:host_id: no host {host} has joined", field="binding:host_id", kind="HostNotFound")
+
+
+def _check_open(index: Index, host: HostName) -> None:
+    if host in index.evacuations:
+        raise Conflict(f"binding:host_id: host {host} is being evacuated", field="host", kind="HostUnderEvacuation")
 
 
 def _moving(move: Move) -> Conflict:
@@ -449,7 +457,7 @@ def appeared(index: Index, host: HostName, port_id: str, record: Recorder) -> No
     if port.host is None:
         _bind(index, port, host, record)
     else:
-        _begin(index, port, host, Trigger.APPEARED, record, automatic=index.gone(port.host, port_id))
+        begin(index, port, host, Trigger.APPEARED, record, automatic=index.gone(port.host, port_id))
 
 
 # --- moves -----------------------------------------------------------------------------------------------------
@@ -471,7 +479,8 @@ def house(index: Index, port_id: str, host: HostName | None, record: Recorder) -
             record.tell(NoticeKind.PORT_BOUND, each, host or "")
 
 
-def _begin(index: Index, port: Port, target: HostName, trigger: Trigger, record: Recorder, *, automatic: bool) -> None:
+def begin(index: Index, port: Port, target: HostName, trigger: Trigger, record: Recorder, *, automatic: bool) -> None:
+    """Begin a move of a port that has a home to another host."""
     assert port.host is not None  # noqa: S101  (callers have a home to move from)
     _unstale(index, target, port.id, record)
     timeline = ((Phase.PREPARING, record.now),)
@@ -491,7 +500,7 @@ def advance(index: Index, port_id: str, record: Recorder) -> None:
             record.put_move(move)
             record.refoot(move.port_id)
         else:
-            _end(index, move, record)
+            end(index, move, record)
 
 
 def _situation(index: Index, move: Move, now: float) -> Situation:
@@ -514,7 +523,7 @@ def _situation(index: Index, move: Move, now: float) -> Situation:
     )
 
 
-def _end(index: Index, move: Move, record: Recorder) -> None:
+def end(index: Index, move: Move, record: Recorder) -> None:
     """End a move: the loser's tap, if it may still be plugged, must not begin another one."""
     winner, loser = (move.target, move.source) if move.phase is Phase.SETTLED else (move.source, move.target)
     record.put_move(move if index.gone(loser, move.port_id) else replace(move, stale=loser))

@@ -32,6 +32,7 @@ class Settings:
     :param listening: seconds for which a port that does not say so again is taken to listen to a group.
     :param lease_seconds: how long a machine may use an address before it asks again.
     :param advertising_interval: seconds between two router advertisements to each machine that has not asked.
+    :param evacuation_parallel: how many moves from a host that is being emptied are under way at once.
     :param dns_domain: the domain of the names of networks that have none of their own, with its final dot.
     :param quotas: how many of each a project may have that has no quota of its own, -1 for any number.
     """
@@ -53,6 +54,7 @@ class Settings:
     storm_pps: int = 1000
     asking_pps: int = 50
     port_rate_pps: int = 0
+    evacuation_parallel: int = 16
 
     @property
     def network_mtu(self) -> int:

@@ -32,6 +32,9 @@ from overlay.documents import (
     write_subnet,
     write_subnetpool,
 )
+from overlay.evacuation import keeping as evacuating
+from overlay.evacuation.documents import read_evacuation, write_evacuation
+from overlay.evacuation.values import Advance, Census, Evacuation
 from overlay.footing import Footing, Plug
 from overlay.guests.offers import NOTHING, Offer
 from overlay.handlers import HANDLERS
@@ -159,6 +162,9 @@ class World:
             index.refoot(id_)
             index.shown[id_] = index.status(id_)
         memberships.restore(index, bodies[DocumentKind.MEMBERSHIPS], now)
+        index.evacuations.update(
+            (HostName(host), read_evacuation(host, body)) for host, body in bodies[DocumentKind.EVACUATION]
+        )
         for pool in index.pools.values():
             pool.resume()
         index.policy.presence.turned()
@@ -498,6 +504,15 @@ class World:
         """All live moves and the last 200 or so that ended, oldest first."""
         return tuple(sorted((*self._index.history.values(), *self._index.moves.values()), key=lambda m: m.number))
 
+    def evacuation(self, host: HostName) -> tuple[Evacuation, Census, Advance]:
+        """How far a host's evacuation is, and where its ports are.  :raises NotFound: ``EvacuationNotFound``."""
+        found, counted = evacuating.look(self._index, evacuating.find(self._index, host))
+        return found, counted, evacuating.advance(found, counted)
+
+    def is_evacuated(self, host: HostName) -> bool:
+        """Whether a host is emptied, or is to be."""
+        return host in self._index.evacuations
+
     @property
     def clashes(self) -> tuple[Clash, ...]:
         """Hosts that were not let in, because of their LA."""
@@ -561,5 +576,6 @@ class World:
             *map(write_share, self.shares.values()),
             *map(write_tap_service, self.tap_services.values()),
             *map(write_tap_flow, self.tap_flows.values()),
+            *map(write_evacuation, self._index.evacuations.values()),
             *(write_memberships(port_id, listeners.since(port_id)) for port_id in listeners.ports()),
         )

@@ -47,6 +47,7 @@ from overlay.changes import (
 )
 from overlay.compile import Compiler, units_of
 from overlay.direct.changes import Attach, EdgeSnapshot, Unwired, Wired
+from overlay.evacuation.changes import EndEvacuation, Evacuate
 from overlay.mirrors.changes import (
     CreateTapFlow,
     CreateTapService,
@@ -267,6 +268,11 @@ class Lives(RuleBasedStateMachine):
     @rule(port=PORTS, host=st.none() | HOSTS, wishes=WISHES, up=UPS)
     def rebind(self, port: str, host: HostName | None, wishes: list[str] | None, up: bool | None) -> None:
         self.apply(UpdatePort(port, host=host, fixed_ips=wished("red", wishes), admin_up=up))
+
+    @rule(host=HOSTS, to=st.none() | HOSTS, activate=st.booleans(), end=st.booleans())
+    def evacuate(self, host: HostName, to: HostName | None, activate: bool, end: bool) -> None:
+        targets = () if to is None else (to,)
+        self.apply(EndEvacuation(host) if end else Evacuate(host, targets, 1, activate))
 
     @rule(shared=st.booleans(), grown=st.booleans(), delete=st.booleans())
     def judge_pool(self, shared: bool, grown: bool, delete: bool) -> None:

@@ -1,0 +1,1 @@
+"""How is a host emptied of its ports, a few at a time?"""
