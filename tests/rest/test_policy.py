@@ -15,6 +15,7 @@ from controller.rest.app import build
 from controller.rest.policy import OPERATORS, RULES, TAGGED, Rule, Scope, document, rule_of
 from controller.tokens import Token
 from overlay.changes import CreateShare, CreateSubnetPool, HostSeen, Plugged, SetQuota
+from overlay.evacuation.changes import Evacuate
 from overlay.mirrors.changes import CreateTapFlow, CreateTapService
 from overlay.mirrors.values import TapDirection
 from overlay.qos.changes import AddQosRule, CreateQosPolicy
@@ -242,7 +243,7 @@ class Scene:
         self.edge = edge
         self.op = op
         owner = desk.owner
-        for number in (1, 2):
+        for number in (1, 2, 3):
             la = IPv4Address(f"10.0.{number}.11")
             host = Host(HostName(f"h{number}"), la, DatapathId(0x564C << 48 | number), tunnel_port=1)
             owner.turn(HostSeen(host))
@@ -303,6 +304,7 @@ class Scene:
                 owner.enrol(IssueToken(id_, project, "ann", frozenset({role}), digest(secret)))
                 self.tokens[project, role] = secret
         self.names["token"] = f"{0:016x}"
+        desk.submit(Evacuate(HostName("h3")))
 
     def ask(self, rule: Rule, role: Role | None, project: str = "team") -> Any:
         """Do what a rule is about as somebody who has a role in a project, or who has no token."""

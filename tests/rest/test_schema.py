@@ -63,7 +63,13 @@ def known(edge, op, blue) -> dict[str, list[Any]]:
             found.setdefault(field, []).append(id_)
         assert op("PUT", f"/v2.0/ports/{port}", {"port": {"binding:host_id": "h1"}}).status == 200
         assert op("POST", f"/v2.0/ports/{port}/bindings", {"binding": {"host": "h2"}}).status == 201
-    found |= {"project_id": ["blue", "red"], "host": ["h1", "h2"], "alias": ["agent"], "tag": ["t"]}
+    found |= {
+        "project_id": ["blue", "red"],
+        "host": ["h1", "h2"],
+        "to": [["h1"], ["h2"]],
+        "alias": ["agent"],
+        "tag": ["t"],
+    }
     found["move_id"] = [move["id"] for move in op("GET", "/v1/moves").body["moves"]]
     found |= {"target_tenant": ["red", "*"], "object_type": ["network"], "action": ["access_as_shared"]}
     found |= {

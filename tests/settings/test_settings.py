@@ -29,6 +29,7 @@ def test_defaults_are_sane() -> None:
     assert settings.overlay.host_lost_after == 30.0
     assert settings.overlay.port_rate_kbps == 0
     assert (settings.overlay.storm_pps, settings.overlay.asking_pps) == (1000, 50)
+    assert settings.overlay.evacuation_parallel == 16
     assert (settings.overlay.dhcp_lease_seconds, settings.overlay.ra_interval) == (86_400, 200.0)
     assert settings.overlay.port_rate_pps == 0
     assert settings.overlay.underlay_mtu == 1500
@@ -77,6 +78,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         port_rate_kbps = 20_000
         port_rate_pps = 9_000
         storm_pps = 300
+        evacuation_parallel = 5
         asking_pps = 7
         dhcp_lease_seconds = 3600
         ra_interval = 30
@@ -119,6 +121,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert settings.overlay.grace_seconds == 0.0
     assert settings.overlay.port_rate_kbps == 20_000
     assert (settings.overlay.storm_pps, settings.overlay.asking_pps) == (300, 7)
+    assert settings.overlay.evacuation_parallel == 5
     assert (settings.overlay.dhcp_lease_seconds, settings.overlay.ra_interval) == (3600, 30.0)
     assert settings.overlay.port_rate_pps == 9_000
     assert settings.overlay.underlay_mtu == 9000
@@ -168,6 +171,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[overlay]\nport_rate_kbps = -1", "overlay.port_rate_kbps"),
         ("[overlay]\nport_rate_pps = 99", "overlay.port_rate_pps"),
         ("[overlay]\nstorm_pps = -1", "overlay.storm_pps"),
+        ("[overlay]\nevacuation_parallel = 0", "overlay.evacuation_parallel"),
+        ("[overlay]\nevacuation_parallel = 1001", "overlay.evacuation_parallel"),
         ("[overlay]\nstorm_pps = 1.5", "overlay.storm_pps"),
         ("[overlay]\nasking_pps = 0", "overlay.asking_pps"),
         ("[overlay]\ndhcp_lease_seconds = 9", "overlay.dhcp_lease_seconds"),
