@@ -15,6 +15,7 @@ from controller.fabric.intended import Role, read
 from controller.fabric.plan import PortRef
 from controller.fabric.routes import Link
 from controller.fabric_cli import command
+from controller.host_cli import command as hosts
 from controller.settings import parse
 from overlay.qos.meters import bandwidth
 from overlay.qos.values import BandwidthLimit
@@ -35,9 +36,10 @@ def test_the_example_is_one() -> None:
 
 
 def test_every_command_and_kind_is_told() -> None:
-    """All subcommands of ``vl2 fabric`` and all kinds of differences are on the page, and no others."""
+    """All subcommands of ``vl2 fabric`` and ``vl2 host`` and all kinds of differences are on the page, and no others."""
     assert set(re.findall(r"vl2 fabric ([a-z]+)", PAGE)) == set(command.commands)
     assert all(f"`{kind}`" in PAGE for kind in DifferenceKind)
+    assert set(re.findall(r"vl2 host ([a-z]+)", PAGE)) == set(hosts.commands)
 
 
 LINK = Link(PortRef(DatapathId(1), 1), PortRef(DatapathId(2), 1))
