@@ -25,6 +25,7 @@ ORDER: Final = (
     "policy",
     "flood",
     "api",
+    "evacuation",
     "compile",
 )
 """The measurements, as the report goes through them."""

@@ -36,7 +36,7 @@ def test_the_example_is_one() -> None:
 
 
 def test_every_command_and_kind_is_told() -> None:
-    """All subcommands of ``vl2 fabric`` and ``vl2 host`` and all kinds of differences are on the page, and no others."""
+    """All subcommands of ``vl2 fabric`` and ``vl2 host`` and all kinds of differences are told, and no others."""
     assert set(re.findall(r"vl2 fabric ([a-z]+)", PAGE)) == set(command.commands)
     assert all(f"`{kind}`" in PAGE for kind in DifferenceKind)
     assert set(re.findall(r"vl2 host ([a-z]+)", PAGE)) == set(hosts.commands)
