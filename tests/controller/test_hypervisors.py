@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from controller.events import MessageConfirmed, PacketArrived
+from controller.events import MessageConfirmed, PacketArrived, SwitchDown, SwitchUp
 from controller.hypervisors import Hypervisors
-from overlay.changes import Activate, Announced, BindPassive, Confirmed, CreatePort, Outcome, Wait
+from overlay.changes import (
+    Activate,
+    Announced,
+    BindPassive,
+    Confirmed,
+    CreatePort,
+    HostBack,
+    HostHeard,
+    HostLost,
+    HostSilent,
+    Outcome,
+    Wait,
+)
 from overlay.moves import Phase
 from overlay.trunks.changes import CreateTrunk
 from overlay.trunks.values import SubPort
 from overlay.values import Mac
-from tests.controller.switches import Later
+from tests.controller.switches import Later, MemorySession
 from tests.model.lab import Lab
 from tests.overlay.conftest import lab as _lab
 from tests.overlay.test_packets import H1, H2
@@ -83,3 +95,17 @@ def test_a_later_part_waits_for_what_an_earlier_one_sent(lab: Lab, hypervisors: 
     for host, ticket in sent.items():
         acting.channel(host).confirm(ticket)
     assert acting.refresh(rest, partly=True)[0].generations == ()
+
+
+def test_the_world_hears_of_sessions(lab: Lab, hypervisors: tuple) -> None:
+    """A session's end is told at once, that its host is lost later, and that it is back; an old one's tells nothing."""
+    acting, _, _ = hypervisors
+    session, newer, where = MemorySession(), MemorySession(), lab.world.hosts[H1].datapath_id
+    assert acting.take(SwitchUp(where, session, ())) == (HostHeard(H1),)
+    assert acting.take(SwitchDown(where, session)) == (HostSilent(H1),)
+    assert acting.take(SwitchUp(where, newer, ())) == (HostHeard(H1),)
+    assert acting.take(SwitchDown(where, session)) == ()
+    assert acting.take(SwitchDown(where, newer)) == (HostSilent(H1),)
+    acting._lost_after = 0.0
+    assert HostLost(H1) in tuple(acting.overdue())
+    assert acting.take(SwitchUp(where, session, ())) == (HostHeard(H1), HostBack(H1))
