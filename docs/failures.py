@@ -269,7 +269,6 @@ RULES: Final[tuple[Cell, ...]] = (
         Phase.FAILED,
         Place.SOURCE,
         "Nobody activates the move, so it fails at `move_timeout`; the source was never left.",
-        seen=f"{_LAB}[never]",
     ),
     *_cells(
         Failure.NEVER,
@@ -277,7 +276,6 @@ RULES: Final[tuple[Cell, ...]] = (
         Phase.SETTLED,
         Place.TARGET,
         "Activation is the orchestrator's word: the target has the port; to go back is another move.",
-        seen=f"{_LAB}[never]",
     ),
 )
 """The cells, a failure after the other."""
