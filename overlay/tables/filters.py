@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from overlay.flow import Action, Conjunction, FieldValue, Flow, Table, Track
+from overlay.flow import Action, Conjunction, FieldValue, Flow, Meter, Table, Track
 from overlay.tables.names import (
     ICMPV6,
     IN_LANE,
@@ -180,6 +180,13 @@ class Filter:
         """All conditions of a clause have come together."""
         return self.rules.flow(_RULE, {"conj_id": number}, cookie=cookie, goto=self.verdict.name)
 
+    def begins(self, cookie: int, lane: int, meter: Meter) -> Iterator[Flow]:
+        """A port begins connections, no more than its meter lets pass: each costs the tracker memory."""
+        for family in FAMILIES:
+            match: dict[str, FieldValue] = {self.lane: lane, "eth_type": family, "ct_state": (NEW, NEW)}
+            begin = Track(self.lane, commit=True)
+            yield self.verdict.flow(30, match, cookie=cookie, actions=(begin,), goto=self.onward, meter=meter.meter_id)
+
     def count(self, cookie: int, lane: int) -> Flow:
         """What a port's policy refuses is dropped, and counted here."""
         return self.refused.flow(_RULE, {self.lane: lane}, cookie=cookie)
@@ -218,8 +225,8 @@ def _make(side: str, lane: str, onward: str, peer: str, words: tuple[str, str]) 
         ),
         Table(
             verdict,
-            "Remembers a connection that begins, and one that is allowed again.",
-            matches=("eth_type", "ct_state", "ct_mark"),
+            "Remembers a connection that begins, so many a second, and one that is allowed again.",
+            matches=(lane, "eth_type", "ct_state", "ct_mark"),
             writes=("ct_mark",),
             nexts=(onward,),
         ),
