@@ -163,7 +163,7 @@ def test_a_migration_that_is_called_off_after_the_switch(op, edge, place: Path, 
 
 @pytest.mark.parametrize("cancel", [True, False])
 def test_a_migration_that_fails_before_the_switch(op, place: Path, prepared: list[str], common, cancel: bool) -> None:
-    """A migration that fails before the guest stops leaves the ports; their passive bindings go if that is asked for."""
+    """A migration that fails before the guest stops leaves the ports; their passive bindings go if that is wished."""
     more = ["--cancel"] if cancel else []
     with Machine(place, "one") as one, agent("--qmp", one.qmp, "--host", "h1", *more, *common) as source:
         source.until("watching")
@@ -199,7 +199,7 @@ def test_patience(op, place: Path, ports: list[str], common) -> None:
     assert active(op, ports) == {"h1"}
 
 
-def test_monitors_come_and_go(op, place: Path, prepared: list[str], edge, token: Path) -> None:
+def test_monitors_come_and_go(place: Path, edge, token: Path) -> None:
     """Monitors in a directory are watched as they appear, a QEMU that ends and another at its socket included."""
     directory = place / "qmp"
     directory.mkdir()
