@@ -130,11 +130,15 @@ class Agent:
     async def watch_all(self, directory: Path) -> None:
         """Watch the monitors in a directory, in which sockets come and go."""
         watched: dict[tuple[Path, int], asyncio.Task[None]] = {}
-        while True:
-            watched = {key: task for key, task in watched.items() if not task.done()}
-            for path, inode in _sockets(directory) - set(watched):
-                watched[path, inode] = asyncio.create_task(self.watch(path, strict=False))
-            await asyncio.sleep(_AGAIN_SECONDS / 2)
+        try:
+            while True:
+                watched = {key: task for key, task in watched.items() if not task.done()}
+                for path, inode in _sockets(directory) - set(watched):
+                    watched[path, inode] = asyncio.create_task(self.watch(path, strict=False))
+                await asyncio.sleep(_AGAIN_SECONDS / 2)
+        finally:
+            for task in watched.values():
+                task.cancel()
 
     async def _attend(self, path: Path, monitor: Monitor) -> None:
         guest = _Guest(await monitor.name() or path.stem, monitor, self._settings, self._tell, self._pool)

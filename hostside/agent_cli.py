@@ -22,6 +22,7 @@ from hostside.api import where
 from hostside.errors import HostsideError, Mistake, NotQmp
 
 _MISTAKE: Final = 2
+_LEAVE_SECONDS: Final = 1.0
 DEFAULT_URL: Final = "http://127.0.0.1:9696"
 
 
@@ -128,6 +129,11 @@ async def _watch(agent: Agent, monitors: tuple[Path, ...], directories: tuple[Pa
         loop.add_signal_handler(number, ended.set)
     waiting = asyncio.ensure_future(ended.wait())
     done, _ = await asyncio.wait({*tasks, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    # What they have begun, they end: sessions in the first place.
+    begun = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.wait(begun, timeout=_LEAVE_SECONDS)
     for task in done - {waiting}:
         task.result()
 

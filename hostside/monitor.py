@@ -126,6 +126,12 @@ async def _ended(client: QMPClient) -> None:
         await client.runstate_changed()
 
 
+async def _leave(client: QMPClient) -> None:
+    # It raises what the session ended of, which is known.
+    with suppress(QMPError, OSError, EOFError):
+        await client.disconnect()
+
+
 def is_other(path: Path) -> bool:
     """Whether something is there that is no socket."""
     with suppress(OSError):
@@ -156,5 +162,6 @@ async def session(path: Path) -> AsyncIterator[Monitor]:
         try:
             yield Monitor(client, heard)
         finally:
-            with suppress(QMPError, OSError, EOFError):
-                await client.disconnect()
+            # Even a watch that is ended takes its leave in order: the client has tasks of its own.
+            leaving = asyncio.ensure_future(_leave(client))
+            await asyncio.shield(leaving)

@@ -183,6 +183,37 @@ def test_a_migration_that_fails_before_the_switch(op, place: Path, prepared: lis
         assert not source.heard("activated")
 
 
+def test_an_agent_that_begins_while_qemu_waits(op, place: Path, prepared: list[str], common) -> None:
+    """An agent that was away when the guest stopped asks QEMU, and does what there is to do."""
+    with Machine(place, "one") as one, Machine(place, "two", incoming=True) as two:
+        one.migrate(two, pause=True)
+        wait(lambda: one.migration() == "pre-switchover", "QEMU waits")
+        with agent("--qmp", one.qmp, "--host", "h1", "--continue", *common) as source:
+            assert source.until("watching")["migration"] == "pre-switchover"
+            assert source.until("continued")["confirmed"] == 2
+            wait(lambda: two.status() == "running", "it runs at the target")
+    assert active(op, prepared) == {"h2"}
+
+
+def test_a_port_that_gets_ready_late(op, edge, place: Path, ports: list[str], common) -> None:
+    """A target that becomes ready, or is prepared, only while the guest stands still is activated then."""
+    with (
+        Machine(place, "one") as one,
+        Machine(place, "two", incoming=True) as two,
+        agent("--qmp", one.qmp, "--host", "h1", "--continue", "--patience", "30", *common) as source,
+    ):
+        source.until("watching")
+        for port in ports:
+            op("POST", f"/v2.0/ports/{port}/bindings", {"binding": {"host": "h2"}})
+        one.migrate(two, pause=True)
+        source.until("MIGRATION", status="pre-switchover")
+        assert one.migration() == "pre-switchover"
+        for number, port in enumerate(ports, 5):
+            edge.service.plug("h2", port, number)
+        assert source.until("continued")["confirmed"] == 2
+    assert active(op, ports) == {"h2"}
+
+
 def test_patience(op, place: Path, ports: list[str], common) -> None:
     """QEMU is not kept waiting for a target that does not become ready: its announcements will do."""
     for port in ports:
