@@ -131,11 +131,13 @@ async def _watch(agent: Agent, monitors: tuple[Path, ...], directories: tuple[Pa
     done, _ = await asyncio.wait({*tasks, waiting}, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
+    waiting.cancel()
     # What they have begun, they end: sessions in the first place.
     begun = asyncio.all_tasks() - {asyncio.current_task()}
     await asyncio.wait(begun, timeout=_LEAVE_SECONDS)
-    for task in done - {waiting}:
-        task.result()
+    for task in tasks:
+        if task in done:
+            task.result()
 
 
 def _json(guest: str, event: str, **details: object) -> None:

@@ -69,16 +69,19 @@ def following(now: Standing, event: str, status: str = "") -> tuple[Standing, tu
 def _migrating(now: Standing, status: str) -> tuple[Standing, tuple[Order, ...]]:
     orders: list[Order] = []
     after = replace(now, migration=status)
-    if status in UNDER_WAY and now.migration not in UNDER_WAY:
+    begins = status in UNDER_WAY and now.migration not in UNDER_WAY
+    # A guest that has come says RESUME before the end of its migration, which was no migration of this QEMU's.
+    leaving = begins or now.migration in UNDER_WAY
+    if begins:
         after = replace(after, away=False)
         orders.append(Order.LOOK)
-    if status in {"pre-switchover", "completed"} and not after.away:
+    if leaving and status in {"pre-switchover", "completed"} and not after.away:
         # A guest that had been stopped before does not say STOP again.
         after = replace(after, away=True)
         orders.append(Order.HAND_OVER)
     if status == "pre-switchover":
         orders.append(Order.GO_ON)
-    if status in _LOST and now.migration not in _LOST:
+    if status in _LOST and (leaving or now.migration == "cancelling"):
         orders.append(Order.TAKE_BACK if after.away else Order.CALL_OFF)
         after = replace(after, away=False)
     return after, tuple(orders)

@@ -111,6 +111,8 @@ def test_a_guest_with_agents_at_both_hosts(scene: Scene, net: Net, place: Path) 
     resumed = target.until("RESUME")
     assert handed["monotonic"] <= continued["monotonic"] <= resumed["monotonic"]
     target.until("already active", order="arrive")
+    target.until("MIGRATION", status="completed")
+    assert not [each for each in target.said if each.get("order") == "hand over"], "the guest has come, not gone"
     found = last_move(scene, port["id"])
     assert (found["target"], found["trigger"]) == ("h2", "passive_binding")
     assert scene.ask("GET", f"/v2.0/ports/{port['id']}")["port"]["binding:host_id"] == "h2"

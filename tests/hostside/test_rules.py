@@ -48,7 +48,10 @@ def test_at_the_source(events: tuple[str, ...], orders: list[Order]) -> None:
 
 def test_at_the_target() -> None:
     """A guest that comes arrives when it goes on here, and not before; then it may leave again."""
-    coming = ("MIGRATION setup", "MIGRATION active", "STOP", "MIGRATION completed")
-    assert told(*coming, incoming=True) == []
-    assert told(*coming, "RESUME", *ACTIVE, "STOP", incoming=True) == [ARRIVE, LOOK, HAND_OVER]
+    coming = ("MIGRATION setup", "MIGRATION active")
+    assert told(*coming, "STOP", "MIGRATION completed", incoming=True) == []
+    assert told(*coming, "RESUME", "MIGRATION completed", incoming=True) == [ARRIVE]
+    assert told(*coming, "MIGRATION completed", "RESUME", incoming=True) == [ARRIVE]
+    came = (*coming, "RESUME", "MIGRATION completed")
+    assert told(*came, *ACTIVE, "STOP", "MIGRATION completed", incoming=True) == [ARRIVE, LOOK, HAND_OVER]
     assert told("MIGRATION active", "MIGRATION failed", incoming=True) == []

@@ -68,7 +68,7 @@ def active(op, ports: list[str]) -> set[str]:
     }
 
 
-def test_a_migration_that_waits_before_the_switch(op, place: Path, prepared: list[str], common) -> None:
+def test_a_migration_that_waits_before_the_switch(op, edge, place: Path, prepared: list[str], common) -> None:
     """The source's agent activates all ports while QEMU waits, then lets it go on; the target's finds it done."""
     with (
         Machine(place, "one") as one,
@@ -90,6 +90,9 @@ def test_a_migration_that_waits_before_the_switch(op, place: Path, prepared: lis
             target.until("already active", order="arrive", port=port, host="h2")
         wait(lambda: two.status() == "running", "it runs at the target")
         source.until("MIGRATION", status="completed")
+        target.until("MIGRATION", status="completed")
+        edge.service.settle()
+    assert not [each for each in target.said if each.get("order") == "hand over"], "the guest has come, not gone"
 
 
 def test_a_migration_that_does_not_wait(op, place: Path, prepared: list[str], common) -> None:

@@ -194,6 +194,8 @@ def test_what_runs_beside_a_guest(port: int, cacert: Path, tmp_path: Path) -> No
     token = tmp_path / "token"
     token.write_text("operator-0123456789")
     url = f"https://127.0.0.1:{port}"
-    assert Api(where(url, token, cacert), 10).bindings("any") == ()
+    api = Api(where(url, token, cacert), 10)
+    assert api.bindings("any") == ()
+    api.close()
     with pytest.raises(Away, match="certificate verify failed"):
         Api(where(url, token, None), 10).bindings("any")
