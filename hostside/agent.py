@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
+from weakref import WeakSet
 
 from hostside import plugs
 from hostside.api import Api, Where
@@ -28,7 +29,8 @@ REST_SECONDS: Final = 30.0
 T = TypeVar("T")
 
 _THREADS: Final = 64
-_AGAIN_SECONDS: Final = 1.0
+_AGAIN_SECONDS: Final = 0.1
+"""How often one looks for a QEMU: it may have a guest that comes within a second."""
 _LOOK_SECONDS: Final = 2.0
 _UNAUTHORISED: Final = frozenset({401, 403})
 _STEPS: Final[dict[Order, Callable[[Mover], Step]]] = {
@@ -76,6 +78,7 @@ class Agent:
         self._settings = settings
         self._tell = tell
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="rest")
+        self._guests: WeakSet[_Guest] = WeakSet()
 
     def check(self) -> None:
         """Ask the controller once, before it is urgent.
@@ -100,6 +103,12 @@ class Agent:
         except Away as away:
             # It may come back before it is needed.
             self._tell("", "trouble", reason=str(away))
+
+    def close(self) -> None:
+        """Begin nothing more, and try nothing again."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for guest in self._guests:
+            guest.stop()
 
     async def watch(self, path: Path, *, strict: bool = True) -> None:
         """Watch one monitor, whatever comes and goes behind it.
@@ -135,13 +144,14 @@ class Agent:
                 watched = {key: task for key, task in watched.items() if not task.done()}
                 for path, inode in _sockets(directory) - set(watched):
                     watched[path, inode] = asyncio.create_task(self.watch(path, strict=False))
-                await asyncio.sleep(_AGAIN_SECONDS / 2)
+                await asyncio.sleep(_AGAIN_SECONDS)
         finally:
             for task in watched.values():
                 task.cancel()
 
     async def _attend(self, path: Path, monitor: Monitor) -> None:
         guest = _Guest(await monitor.name() or path.stem, monitor, self._settings, self._tell, self._pool)
+        self._guests.add(guest)
         try:
             await guest.attend()
         finally:
@@ -169,18 +179,28 @@ class _Guest:
 
     async def attend(self) -> None:
         """Do what QEMU's events call for, until it ends."""
-        self._standing, migration = await self._monitor.standing()
+        found = await self._monitor.standing()
+        self._standing = Standing(incoming=found.incoming)
         await self._learn()
-        self._tell("watching", ports=sorted(self._movers), migration=migration, incoming=self._standing.incoming)
-        if migration in UNDER_WAY:
-            self._happened("MIGRATION", migration)
+        self._tell("watching", ports=sorted(self._movers), **asdict(found))
+        if found.migration in UNDER_WAY:
+            self._happened("MIGRATION", found.migration)
+        elif found.running:
+            # It may have come a moment ago.
+            self._happened("RESUME", "")
         async for said in self._monitor.events():
             self._tell(said.event, **({"status": said.status} if said.status else {}))
             self._happened(said.event, said.status)
 
     def leave(self) -> None:
-        """Ask nothing more; what the controller was asked is still carried out."""
+        """QEMU has ended: nothing more is to be done, except for a guest that goes on elsewhere."""
+        gone = self._standing.migration == "completed"
         self._standing = Standing()
+        if not gone:
+            self.stop()
+
+    def stop(self) -> None:
+        """Let what is being tried be the last try."""
         for mover, _lock in self._movers.values():
             mover.enough()
 
@@ -198,8 +218,7 @@ class _Guest:
                     pass
                 case _:
                     self._turn += 1
-                    for mover, _lock in self._movers.values():
-                        mover.enough()
+                    self.stop()
                     task = self._begin(self._all(order, self._turn))
                     if order is Order.HAND_OVER:
                         self._confirmed = set()

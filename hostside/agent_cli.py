@@ -132,6 +132,7 @@ async def _watch(agent: Agent, monitors: tuple[Path, ...], directories: tuple[Pa
     for task in tasks:
         task.cancel()
     waiting.cancel()
+    agent.close()
     # What they have begun, they end: sessions in the first place.
     begun = asyncio.all_tasks() - {asyncio.current_task()}
     await asyncio.wait(begun, timeout=_LEAVE_SECONDS)

@@ -21,7 +21,6 @@ from qemu.qmp.qmp_client import GreetingError, NegotiationError
 
 from hostside.errors import HostsideError, NotQmp
 from hostside.plugs import Card
-from hostside.rules import Standing
 
 EVENTS: Final = ("MIGRATION", "STOP", "RESUME")
 _GREETING_SECONDS: Final = 5.0
@@ -46,6 +45,19 @@ class Said:
 
     event: str
     status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a guest stands when one begins to listen.
+
+    :param running: whether it runs here. :param incoming: whether it is about to come.
+    :param migration: the state of the last migration, whichever way it went.
+    """
+
+    running: bool
+    incoming: bool
+    migration: str
 
 
 class Monitor:
@@ -91,15 +103,19 @@ class Monitor:
         """The guest's UUID, all zeros if it was given none."""
         return str((await self.ask("query-uuid"))["UUID"])
 
-    async def standing(self) -> tuple[Standing, str]:
-        """Where the guest stands, and the state of a migration; from now on QEMU says each change of it."""
+    async def standing(self) -> Found:
+        """Where the guest stands; from now on QEMU says each change of a migration."""
         with suppress(HostsideError):
             # Refused in a migration; then whoever began it has asked for it, or else there is STOP and RESUME.
             asked = [{"capability": "events", "state": True}]
             await self.ask("migrate-set-capabilities", capabilities=asked)
         running = await self.ask("query-status")
         migration = await self.ask("query-migrate")
-        return Standing(incoming=running["status"] == "inmigrate"), str(migration.get("status", "none"))
+        return Found(
+            running=bool(running["running"]),
+            incoming=running["status"] == "inmigrate",
+            migration=str(migration.get("status", "none")),
+        )
 
     async def cards(self) -> tuple[Card, ...]:
         """The guest's network cards, with the addresses that QEMU was given: the guest may have changed its own."""

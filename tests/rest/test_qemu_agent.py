@@ -125,6 +125,36 @@ def test_nobody_at_the_source(op, place: Path, prepared: list[str], common) -> N
         assert active(op, prepared) == {"h2"}
 
 
+def test_a_guest_that_came_before_the_agent(op, place: Path, prepared: list[str], common) -> None:
+    """A guest that runs already when the agent begins has its ports activated, if they are not."""
+    with Machine(place, "two") as two, agent("--qmp", two.qmp, "--host", "h2", *common) as target:
+        assert target.until("watching")["running"]
+        for port in prepared:
+            target.until("activated", order="arrive", port=port, host="h2")
+    assert active(op, prepared) == {"h2"}
+
+
+def test_a_qemu_that_ends_at_once(op, edge, place: Path, ports: list[str], common) -> None:
+    """A guest that has gone is handed over also when its QEMU ends before the target is ready."""
+    for port in ports:
+        op("POST", f"/v2.0/ports/{port}/bindings", {"binding": {"host": "h2"}})
+    with (
+        Machine(place, "two", incoming=True) as two,
+        Machine(place, "one") as one,
+        agent("--qmp", one.qmp, "--host", "h1", *common) as source,
+    ):
+        source.until("watching")
+        one.migrate(two)
+        source.until("MIGRATION", status="completed")
+        one.ask("quit")
+        source.until("waiting")
+        for number, port in enumerate(ports, 5):
+            edge.service.plug("h2", port, number)
+        for port in ports:
+            source.until("activated", order="hand over", port=port, host="h2")
+    assert active(op, ports) == {"h2"}
+
+
 def test_a_guest_that_just_starts(op, place: Path, prepared: list[str], common) -> None:
     """A guest that starts or is paused where its ports are active, or where they have no binding, changes nothing."""
     with Machine(place, "one", "-S") as one, agent("--qmp", one.qmp, "--host", "h1", *common) as here:
