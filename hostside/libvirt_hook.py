@@ -21,11 +21,11 @@ from typing import Final
 import click
 
 from hostside import plugs
-from hostside.agent_cli import Spoken, reaching
 from hostside.api import Api, Where, where
 from hostside.domain import LIMIT, port_ids
 from hostside.errors import HostsideError, Refused
 from hostside.mover import elsewhere
+from hostside.options import Spoken, reaching
 
 _SECONDS: Final = 3.0
 """libvirt and the guest wait for us."""
