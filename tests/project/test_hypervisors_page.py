@@ -12,7 +12,9 @@ from hostside.libvirt_hook import command as hook
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "hypervisors.md").read_text()
 COMMANDS: dict[str, click.Command] = {"qemu-agent": agent, "libvirt-hook": hook}
-LINES = re.findall(r"(?:^\$ |^ExecStart=/usr/bin/|^exec /usr/bin/)vl2 (\S+) (.*)$", PAGE, re.MULTILINE)
+LINES = re.findall(
+    r"(?:^\$ |^ExecStart=/usr/bin/|^exec /usr/bin/)vl2 (qemu-agent|libvirt-hook) (.*)$", PAGE, re.MULTILINE
+)
 
 
 @pytest.mark.parametrize(("name", "words"), LINES)
