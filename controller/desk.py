@@ -7,7 +7,7 @@ holds, as frozen views.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 from controller import framework
@@ -240,10 +240,10 @@ class Desk(FabricDesk):
 
     def move(self, move_id: str) -> MoveView:
         """Give one move."""
-        for move in self.world.moves():
-            if move.id == move_id:
-                return self._move_view(move)
-        raise NotFound(f"id: there is no move {move_id}", field="id", kind="MoveNotFound")
+        move = self.world.move(move_id)
+        if move is None:
+            raise NotFound(f"id: there is no move {move_id}", field="id", kind="MoveNotFound")
+        return self._move_view(move)
 
     def multicast(self) -> MulticastView:
         """What machines listen to."""
@@ -308,21 +308,8 @@ class Desk(FabricDesk):
         return PathEnd(host.name, host.la)
 
     def _move_view(self, move: Move) -> MoveView:
-        entered = dict(move.timeline)
         cost = self._owner.journal.of(move.id)
-        began, ended = entered.get(Phase.DELIVERING), entered.get(Phase.GRACE)
-        return MoveView(
-            move.id,
-            move.port_id,
-            move.source,
-            move.target,
-            move.phase,
-            move.trigger,
-            tuple(MoveStep(phase, at) for phase, at in move.timeline),
-            cost.flow_mods,
-            tuple(sorted(cost.switches)),
-            None if began is None or ended is None else (ended - began) * 1000,
-        )
+        return move_view(move, cost.flow_mods, cost.switches)
 
     def _counters(self, channel: Channel, kind: str) -> SwitchCounters:
         tally = self._tally.per_datapath[channel.datapath_id]
@@ -338,6 +325,34 @@ class Desk(FabricDesk):
     def _refusals(self) -> list[tuple[DatapathId, str]]:
         channels = (*self._owner.underlay.channels.values(), *self._owner.hypervisors.channels.values())
         return [(channel.datapath_id, channel.refusals[-1]) for channel in channels if channel.refusals]
+
+
+def move_view(move: Move, flow_mods: int, switches: Iterable[DatapathId]) -> MoveView:
+    """Show a move with its cost."""
+    # A move may be ready several times; what counts is the last time.
+    entered = dict(move.timeline)
+    began = entered.get(Phase.DELIVERING)
+    ends = (*(at for _, at in move.timeline[1:]), None)
+    return MoveView(
+        move.id,
+        move.port_id,
+        move.source,
+        move.target,
+        move.phase,
+        move.trigger,
+        tuple(MoveStep(phase, at, _ms(at, end)) for (phase, at), end in zip(move.timeline, ends, strict=True)),
+        flow_mods,
+        tuple(sorted(switches)),
+        activated_in_ms=_ms(began, entered.get(Phase.GRACE)),
+        ready_in_ms=_ms(move.begun, entered.get(Phase.READY)),
+        total_ms=None if move.live else _ms(move.begun, move.since),
+        activation=move.activation or "",
+        reason=move.reason,
+    )
+
+
+def _ms(began: float | None, ended: float | None) -> float | None:
+    return None if began is None or ended is None else (ended - began) * 1000
 
 
 def _link_load_view(load: LinkLoad, epoch: float) -> LinkLoadView:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from controller.bulk import Creation, apply_all
-from controller.desk import locations
+from controller.desk import locations, move_view
 from controller.identity.roster import Enrolment, Roster
 from controller.service import NotConfirmed, NotCounted
 from controller.views import (
@@ -26,7 +26,6 @@ from controller.views import (
     LoadView,
     LocationView,
     LocatorView,
-    MoveStep,
     MoveView,
     MulticastView,
     PathEnd,
@@ -161,13 +160,16 @@ class WorldService:
         )
 
     def moves(self) -> tuple[MoveView, ...]:
-        return tuple(map(_move, reversed(self.world.moves())))
+        return tuple(map(self._move, reversed(self.world.moves())))
 
     def move(self, move_id: str) -> MoveView:
-        for move in self.moves():
-            if move.id == move_id:
-                return move
+        move = self.world.move(move_id)
+        if move is not None:
+            return self._move(move)
         raise NotFound(f"Move {move_id} could not be found.", kind="MoveNotFound")
+
+    def _move(self, move: Move) -> MoveView:
+        return move_view(move, 7, [DatapathId(0x564C << 48 | 1)])
 
     def multicast(self) -> MulticastView:
         return MulticastView(groups=2, memberships=3, refused=4, reports=50, unsound=6, asked=70)
@@ -178,18 +180,3 @@ class WorldService:
         return HealthView(
             self.ready, "ryu 4.34", "0.1.0", 1000.0, (counters,), 2, 2, 0, failures=3, questions=questions
         )
-
-
-def _move(move: Move) -> MoveView:
-    return MoveView(
-        id=move.id,
-        port_id=move.port_id,
-        source=move.source,
-        target=move.target,
-        phase=move.phase,
-        trigger=move.trigger,
-        timeline=tuple(MoveStep(phase, at) for phase, at in move.timeline),
-        flow_mods=7,
-        switches_touched=(DatapathId(0x564C << 48 | 1),),
-        reason=move.reason,
-    )
