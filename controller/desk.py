@@ -12,6 +12,7 @@ from typing import Final
 
 from controller import framework
 from controller.bulk import Creation
+from controller.bulletin import Bulletin
 from controller.channel import Channel
 from controller.fabric.elephants import BIN_MASK
 from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
@@ -90,6 +91,11 @@ class Desk(FabricDesk):
     def roster(self) -> Roster:
         """Who may call, for its questions only."""
         return self._owner.roster
+
+    @property
+    def bulletin(self) -> Bulletin:
+        """What has just happened."""
+        return self._owner.bulletin
 
     def enrol(self, change: Enrolment) -> None:
         """Make a project or a token, or take it away."""

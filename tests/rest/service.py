@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from controller.bulk import Creation, apply_all
+from controller.bulletin import Bulletin
 from controller.desk import locations, move_view
 from controller.identity.roster import Enrolment, Roster
 from controller.service import NotConfirmed, NotCounted
@@ -49,6 +50,7 @@ class WorldService:
 
     def __init__(self, *hosts: str) -> None:
         self.world = World()
+        self.bulletin = Bulletin("5a")
         self.roster = Roster({"operator"})
         self.now = 1000.0
         self.ready = True
@@ -63,11 +65,13 @@ class WorldService:
     def apply(self, change: Change) -> Outcome:
         """Apply one change, and say that what it and its consequences call for was sent."""
         outcome = first = self.world.apply(change, self.now)
+        self.bulletin.tell(outcome.notices, self.world, self.now)
         while outcome.waits:
             self._generation += 1
             hosts = sorted({wait.host for wait in outcome.waits})
             sent = Sent(outcome.waits, tuple((host, self._generation) for host in hosts))
             outcome = self.world.apply(sent, self.now)
+            self.bulletin.tell(outcome.notices, self.world, self.now)
         return first
 
     def confirm(self) -> None:
