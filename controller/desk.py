@@ -49,8 +49,9 @@ from controller.views import (
     SwitchCounters,
     TopologyView,
 )
+from controller.webhooks import Webhook
 from overlay.changes import Intent, Outcome
-from overlay.moves import Move, Phase
+from overlay.moves import SWITCHING, Move, Phase
 from overlay.refusals import Conflict, NotFound
 from overlay.tables.names import CookieKind, provenance
 from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
@@ -74,12 +75,16 @@ class Desk(FabricDesk):
     """Answers for one owner.
 
     :param version: of the product.
+    :param webhooks: of which the operator has to know what is wrong with them.
     """
 
-    def __init__(self, owner: Owner, hosts: HostsServer, tally: Tally, *, version: str) -> None:
+    def __init__(
+        self, owner: Owner, hosts: HostsServer, tally: Tally, *, version: str, webhooks: Sequence[Webhook] = ()
+    ) -> None:
         super().__init__(owner, hosts)
         self._tally = tally
         self._version = version
+        self._webhooks = webhooks
         self._started_at = time.time()
 
     @property
@@ -278,6 +283,7 @@ class Desk(FabricDesk):
         ]
         problems += self.miscabled()
         problems += [f"OVSDB caller {caller}: {problem}" for caller, problem in self._hosts.strangers()]
+        problems += [hook.problem for hook in self._webhooks if hook.problem]
         if self._owner.stuck:
             problems.append("the store fails: changes wait for it, see the log")
         if self._owner.failures:
@@ -337,7 +343,7 @@ def move_view(move: Move, flow_mods: int, switches: Iterable[DatapathId]) -> Mov
     """Show a move with its cost."""
     # A move may be ready several times; what counts is the last time.
     entered = dict(move.timeline)
-    began = entered.get(Phase.DELIVERING)
+    began = next((at for phase, at in move.timeline if phase in SWITCHING), None)
     ends = (*(at for _, at in move.timeline[1:]), None)
     return MoveView(
         move.id,

@@ -210,7 +210,12 @@ ARROWS: Final[tuple[Arrow, ...]] = (
     Arrow(Phase.READY, Phase.FAILED, _vanished_before, "target gone before activation"),
     Arrow(Phase.READY, Phase.FAILED, _expired, "timed out"),
     Arrow(Phase.READY, Phase.PREPARING, _unprepared, "target unplugged"),
-    Arrow(Phase.READY, Phase.DELIVERING, _activated, "activated by announcement, rebind, unplugged source or earlier request"),
+    Arrow(
+        Phase.READY,
+        Phase.DELIVERING,
+        _activated,
+        "activated by announcement, rebind, unplugged source or earlier request",
+    ),
     Arrow(Phase.DELIVERING, Phase.FAILED, _fallen_back, "target lost, source still there"),
     Arrow(Phase.DELIVERING, Phase.HAIRPINNING, _target_done, "target confirmed"),
     Arrow(Phase.HAIRPINNING, Phase.FAILED, _fallen_back, "target lost, source still there"),

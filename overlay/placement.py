@@ -524,7 +524,7 @@ def advance(index: Index, port_id: str, record: Recorder) -> None:
         if arrow is None:
             return
         after = move.entering(arrow.after, record.now, arrow.because)
-        if after.phase is Phase.DELIVERING and after.activation is None:
+        if after.phase in SWITCHING and after.activation is None:
             after = replace(after, activation=Activation.UNPLUGGED)
         after = _enter(index, move, after, record)
         if after.live:

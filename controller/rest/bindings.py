@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from flask_openapi3.blueprint import APIBlueprint
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from controller.rest import answers
 from controller.rest.direct_forms import Kind, NovaWish, ProfileShown, profile, vif_details, vif_type
@@ -37,7 +37,7 @@ class BindingCreate(Body):
 
     host: HostText
     vnic_type: Literal["normal"] = "normal"
-    profile: NovaWish = Field(default_factory=NovaWish)
+    profile: Maybe[NovaWish] = None
 
 
 class BindingCreateBody(Body):
@@ -159,7 +159,8 @@ def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) 
     def create_binding(path: PortPath, body: BindingCreateBody) -> tuple[Json, int]:
         """Prepare a host for a port: a passive binding."""
         bindings.of(path.port_id)
-        service.submit(BindPassive(path.port_id, body.binding.host, body.binding.profile.noted))
+        wish = body.binding.profile
+        service.submit(BindPassive(path.port_id, body.binding.host, () if wish is None else wish.noted))
         return show(path.port_id, body.binding.host), 201
 
     @api.get("/<port_id>/bindings/<host>", responses=answers.ok(BindingAnswer))

@@ -19,7 +19,7 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import Field, PlainValidator, WithJsonSchema
 
-from controller.bulletin import TYPES, News, Reader
+from controller.bulletin import TYPES, Bulletin, News, Reader
 from controller.rest import answers
 from controller.rest.access import Caller, caller
 from controller.rest.errors import ErrorAnswer, TooManyEventClients
@@ -75,7 +75,7 @@ class EventsQuery(Body):
         None, description=f"Some of {', '.join(TYPES)}, or families like move, with commas in between."
     )
     port_id: Identity | None = None
-    follow: bool = Field(True, description="False ends with what there is already.")  # noqa: FBT003  (pydantic's form)
+    follow: bool = Field(True, description="False ends with what there is already.")
 
 
 class EventsHeader(Asked):
@@ -124,45 +124,62 @@ def blueprint(service: Service, clients: int = CLIENTS, alive_seconds: float = A
     )
     def follow_events(query: EventsQuery, header: EventsHeader) -> Response:
         """Follow what happens to ports, moves and hosts, as Server-Sent Events; a project what is about its ports."""
-        who, bulletin = caller(), service.bulletin
-        match = _ID.fullmatch(header.last_event_id or "")
-        since = None
-        if header.last_event_id is not None:
-            since = int(match[2]) if match is not None and match[1] == bulletin.run else -1
-        elif not query.follow:
-            since = 0
+        who = caller()
         leave = room.take(who)
-        reader = Reader(lambda news: _hears(who, query, news))
-        begun = f"id: {bulletin.run}-{bulletin.last}\n" if since is None else ""
-        whole = bulletin.join(reader, since)
-
-        def written() -> Iterator[str]:
-            yield f": events\nretry: {RETRY_MS}\n{begun}\n"
-            if not whole:
-                yield _said("missed", {"since": header.last_event_id or "", "message": "what came after it is gone"})
-            until = time.monotonic() + STREAM_SECONDS
-            while True:
-                found = reader.take(alive_seconds if query.follow else 0)
-                for news in found:
-                    yield _event(bulletin.run, who, news)
-                if not found:
-                    yield ":\n\n"
-                if reader.cut:
-                    yield _said("dropped", {"message": "the client is too slow; it may come back"})
-                    return
-                if not query.follow or time.monotonic() > until:
-                    return
-
-        def close() -> None:
-            leave()
-            bulletin.leave(reader)
-
+        stream = _Stream(service.bulletin, who, query, header.last_event_id)
         request.environ["eventlet.minimum_write_chunk_size"] = 1  # each event at once
-        response = Response(written(), mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
-        response.call_on_close(close)
+        response = Response(
+            stream.written(alive_seconds), mimetype="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
+        response.call_on_close(leave)
+        response.call_on_close(stream.close)
         return response
 
     return api
+
+
+class _Stream:
+    """What one client is told.
+
+    :param last: the id of the last event that it has got already, if it says any.
+    """
+
+    def __init__(self, bulletin: Bulletin, who: Caller, query: EventsQuery, last: str | None) -> None:
+        self._bulletin = bulletin
+        self._who = who
+        self._follow = query.follow
+        self._last = last
+        self._reader = Reader(lambda news: _hears(who, query, news))
+        self._head = "" if last is not None else f"id: {bulletin.run}-{bulletin.last}\n"
+        self._whole = bulletin.join(self._reader, self._since(last))
+
+    def _since(self, last: str | None) -> int | None:
+        if last is None:
+            return None if self._follow else 0
+        match = _ID.fullmatch(last)
+        return int(match[2]) if match is not None and match[1] == self._bulletin.run else -1
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._bulletin.leave(self._reader)
+
+    def written(self, alive_seconds: float) -> Iterator[str]:
+        """Write events as they come."""
+        yield f": events\nretry: {RETRY_MS}\n{self._head}\n"
+        if self._last is not None and not self._whole:
+            yield _said("missed", {"since": self._last, "message": "what came after it is not known any more"})
+        until = time.monotonic() + STREAM_SECONDS
+        while True:
+            found = self._reader.take(alive_seconds if self._follow else 0)
+            for news in found:
+                yield _event(self._bulletin.run, self._who, news)
+            if not found:
+                yield ":\n\n"
+            if self._reader.cut:
+                yield _said("dropped", {"message": "the client is too slow; it may come back"})
+                return
+            if not self._follow or time.monotonic() > until:
+                return
 
 
 def _hears(who: Caller, query: EventsQuery, news: News) -> bool:

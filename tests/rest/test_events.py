@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import sseclient
@@ -32,14 +32,16 @@ class Stream:
     def __init__(self, port: int, token: str, query: str = "", last: str | None = None) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         headers = {"X-Auth-Token": token, "Accept": "text/event-stream"}
-        self._connection.request("GET", f"/v1/events{query}", headers=headers | ({"Last-Event-ID": last} if last else {}))
+        self._connection.request(
+            "GET", f"/v1/events{query}", headers=headers | ({"Last-Event-ID": last} if last else {})
+        )
         self.answer = self._connection.getresponse()
         self._lines = iter(self.answer.readline, b"")
         self.events = iter(sseclient.SSEClient(self._lines).events())
         if self.answer.status == 200:
             assert next(self._lines) == b": events\n"
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -111,7 +113,7 @@ def test_a_host_is_lost_and_back(edge, follow) -> None:
     assert [(each.event, data(each)["host"]) for each in found] == [("host.lost", "h2"), ("host.back", "h2")]
 
 
-def test_a_project_hears_of_its_own(op, blue, edge, port: str, follow) -> None:
+def test_a_project_hears_of_its_own(op, edge, port: str, follow) -> None:
     """A project hears of its own ports and moves, never of hosts nor of others' ports; another one hears nothing."""
     own, others = follow("blue"), follow("red")
     edge.service.apply(HostLost(HostName("h1")))
@@ -138,8 +140,9 @@ def test_whoever_comes_back_misses_nothing(edge, port: str, follow) -> None:
     assert again.types(1) == ["port.down"]
 
 
+@pytest.mark.usefixtures("port")
 @pytest.mark.parametrize("last", ["5a-999999", "77-1", "nonsense", "<old>"])
-def test_what_is_gone_is_said(edge, port: str, follow, last: str) -> None:
+def test_what_is_gone_is_said(edge, follow, last: str) -> None:
     """Where it is not known any more what came after an id, the first event says so, and what is kept follows."""
     if last == "<old>":
         notices = [Notice(NoticeKind.HOST_LOST, "h1", "")] * (KEPT + 1)
@@ -151,7 +154,8 @@ def test_what_is_gone_is_said(edge, port: str, follow, last: str) -> None:
     assert second.event in {"port.active", "host.lost"}
 
 
-def test_what_there_is_already(op, edge, port: str, follow) -> None:
+@pytest.mark.usefixtures("port")
+def test_what_there_is_already(follow) -> None:
     """Without following, the answer ends with what is kept."""
     with follow(query="?types=port.active&follow=false") as stream:
         assert [each.event for each in stream.events] == ["port.active"]
@@ -173,8 +177,8 @@ def test_a_slow_client_is_dropped(op, edge, port: str, follow, monkeypatch) -> N
     assert (len(found), found[-1]) == (BEHIND + 1, "dropped")
 
 
-def test_the_number_of_clients_is_bounded(op, edge, follow) -> None:
-    """Beyond the limit a client is answered 503 with when to come again; a project has half of it; who leaves makes room."""
+def test_the_number_of_clients_is_bounded(op, follow) -> None:
+    """Beyond the limit a client is answered 503 with when to come again; a project has half; who leaves makes room."""
     streams = [follow("blue"), follow("blue")]
     refused = follow("blue").answer
     assert (refused.status, refused.getheader("Retry-After")) == (503, "5")
