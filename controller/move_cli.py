@@ -79,11 +79,13 @@ def show_move(where: Where, move: str, watch: bool, as_json: bool) -> None:
     found = _found(client, move)
     if watch and found["phase"] in LIVE:
         for said in _phases(client, found["port_id"]):
-            found = _found(client, found["id"])
-            if said and said["move_id"] == found["id"]:
+            own = said.get("move_id") == found["id"]
+            if own:
                 _say(said, as_json=as_json, whole=False, rows=[_phase(said)])
-            if found["phase"] not in LIVE:
+            # It may have ended before the stream began.
+            if (said if own else _found(client, found["id"]))["phase"] not in LIVE:
                 break
+        found = _found(client, found["id"])
     _say(found, as_json=as_json, whole=not watch, rows=timeline(found))
 
 
