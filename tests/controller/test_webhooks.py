@@ -130,7 +130,7 @@ def test_events_go_in_batches(hook: Webhook, nova: Nova) -> None:
 
 @pytest.mark.parametrize("failure", [500, 503, 429, 401, OSError("refused")])
 def test_trouble_is_tried_again(hook: Webhook, nova: Nova, failure: int | OSError) -> None:
-    """While it fails the same events are tried again, ever more seldom; the operator is told, and told no more after."""
+    """While it fails the same events are tried again, ever more seldom; the operator is told, and no more after."""
     nova.answers = [failure] * 10
     hook.hear(PORT)
     pauses = [hook.turn() for _ in range(10)]

@@ -44,7 +44,7 @@ class Compute:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802  (the standard library's name)
+            def do_POST(self) -> None:
                 outer.tokens.add(self.headers["X-Auth-Token"])
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 answer = json.dumps({"events": [{**each, "code": 200} for each in body["events"]]}).encode()

@@ -88,7 +88,8 @@ def test_a_move_is_watched_to_its_end(op, edge, port: str, vl2_move) -> None:
     ] == []
 
 
-def test_what_is_not_there(port: str, vl2_move) -> None:
+@pytest.mark.usefixtures("port")
+def test_what_is_not_there(vl2_move) -> None:
     """What is neither a move nor a port that has moved is one line and exit code 2."""
     for name, word in (("none", "neither a move nor a port"), ("none:1", "could not be found")):
         answer = vl2_move("show", name)
