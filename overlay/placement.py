@@ -306,7 +306,7 @@ def activate(index: Index, change: Activate, record: Recorder) -> None:
         raise _moving(move)
     asked = replace(move, activation=move.activation or Activation.REQUEST)
     if move.phase is Phase.READY:
-        _enter(index, move, asked.entering(Phase.DELIVERING, record.now, "activated by request"), record)
+        _enter(index, move, asked.entering(Phase.HAIRPINNING, record.now, "activated by request"), record)
         record.refoot(change.port_id)
     elif not move.automatic:
         _will_switch(index, asked, record)

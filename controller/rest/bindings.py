@@ -1,7 +1,8 @@
 """How does an orchestrator move a port without losing a packet?
 
 Neutron's extension ``binding-extended``: a passive binding prepares the second host, ``activate`` switches over and
-returns when every switch has confirmed, ``DELETE`` of the passive binding cancels.  All of it is the operator's.
+returns when the machine may stop and go on at the other host, ``DELETE`` of the passive binding cancels.  All of it is
+the operator's.
 
 Nova may activate before the target is ready: it does so when the guest is paused, whether it has waited for anything
 or not, and it takes a 409 for "is active already".  So an early activation is kept and carried out as soon as the
@@ -178,7 +179,7 @@ def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) 
 
     @api.put("/<port_id>/bindings/<host>/activate", responses=answers.changed(BindingAnswer, 504))
     def activate_binding(path: BindingPath) -> Json:
-        """Move a port to its passive binding, as soon as that is ready; returns when every switch has confirmed."""
+        """Move a port to its passive binding, once that is ready; returns when its machine may go on there."""
         host = bindings.found(path.port_id, path.host).host
         service.submit(Activate(path.port_id, host))
         service.await_move(path.port_id, host, activation_seconds)

@@ -221,7 +221,7 @@ def test_a_move_that_falls_back_takes_the_profile_back(lab: Lab) -> None:
     ready(lab)
     lab.do(UpdatePort(A, profile=(("migrating_to", "h2"),)))
     lab.change(Activate(A, H2))
-    assert (phase(lab), lab.world.port(A).profile) == (Phase.DELIVERING, ())
+    assert (phase(lab), lab.world.port(A).profile) == (Phase.HAIRPINNING, ())
     lab.do(Unplugged(H2, A))
     assert lab.world.move_of(A) is None
     assert lab.world.port(A).profile == (("migrating_to", "h2"),)
@@ -245,6 +245,17 @@ def test_what_activated_a_move(lab: Lab) -> None:
     lab.plug(H3, A)
     lab.do(Announced(H3, A))
     assert activation() is Activation.ANNOUNCEMENT
+
+
+def test_a_move_is_found_by_its_id(lab: Lab) -> None:
+    """A move is found while it is under way and after it, and others are not."""
+    ready(lab)
+    (live,) = lab.world.moves_under_way()
+    assert lab.world.move(live.id) is live
+    lab.do(Activate(A, H2))
+    settle(lab)
+    assert lab.world.move(live.id) == lab.world.moves()[-1]
+    assert [lab.world.move(each) for each in (f"{A}:99", "none:1", "none")] == [None, None, None]
 
 
 def test_a_host_is_told_lost_and_back_once(lab: Lab) -> None:
@@ -362,16 +373,16 @@ def test_preparing_times_out(lab: Lab) -> None:
     assert phase(lab) is Phase.FAILED
 
 
-@pytest.mark.parametrize("confirmations", [0, 1, 2])
+@pytest.mark.parametrize("confirmed", [(), (H2,), (H1,), (H2, H1)])
 @pytest.mark.parametrize("how", [Unplugged(H2, A), HostLost(H2)])
-def test_target_lost_while_switching(lab: Lab, confirmations: int, how: object) -> None:
+def test_target_lost_while_switching(lab: Lab, confirmed: tuple[HostName, ...], how: object) -> None:
     """When the target goes before everybody was repointed, and the source is there, everything falls back."""
     before = {host: dict(flows) for host, flows in lab.installed.items()}
     ready(lab)
     lab.change(Activate(A, H2))
-    for host in (H2, H1)[:confirmations]:
+    for host in confirmed:
         lab.confirm(host)
-    assert phase(lab) is (Phase.DELIVERING, Phase.HAIRPINNING, Phase.REPOINTING)[confirmations]
+    assert phase(lab) is (Phase.REPOINTING if len(confirmed) == 2 else Phase.HAIRPINNING)
     lab.do(how)
     assert (phase(lab), lab.world.port(A).host, lab.installed) == (Phase.FAILED, H1, before)
 

@@ -84,7 +84,7 @@ def test_a_move_is_followed(op, edge, port: str, follow) -> None:
     edge.service.plug("h2", port, 6)
     assert stream.types(1) == ["move.ready"]
     op("PUT", f"{path}/h2/activate")
-    assert stream.types(4) == ["move.delivering", "move.hairpinning", "move.repointing", "move.grace"]
+    assert stream.types(3) == ["move.hairpinning", "move.repointing", "move.grace"]
     edge.service.settle()
     assert stream.types(1) == ["move.settled"]
 
