@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final
 
@@ -21,6 +22,7 @@ import eventlet.queue
 
 from controller import turns
 from controller.bulk import SLICE, Bulk, Creation
+from controller.bulletin import Bulletin
 from controller.channel import Counted, ReadBack
 from controller.counting import UNWATCHED, PortsCounted, Watch
 from controller.discovery import Announcer
@@ -184,6 +186,8 @@ class Owner:
         self.questions = Questions(ANSWERERS)
         """What machines ask of their networks."""
         self.journal = Journal()
+        self.bulletin = Bulletin(uuid.uuid4().hex[:12])
+        """What has just happened, for whoever wants to hear of it."""
         self.failures = 0
         self._undone = Outcome()
         """What the store could not take yet."""
@@ -520,6 +524,7 @@ class Owner:
                 self._store.commit(self._undone.documents)
             self._undone = Outcome()
             self.stuck = False
+            self.bulletin.tell(outcome.notices, self.world, self._clock())
             self._notify(outcome)
             if not outcome.dirty and not outcome.waits:
                 break
