@@ -10,7 +10,7 @@ from tests.e2e.scene import Net, Scene, wait
 from topologies.client import LabClient
 from topologies.probing import ProbeReport, probing
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 TOPOLOGY, PARAMS = "leafspine", {"spines": 2, "leaves": 3}
 

@@ -29,7 +29,7 @@ from topologies.orders import VmStatus
 from topologies.probing import probing
 from topologies.rest import RestError
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 SOURCE, TARGET = "h1", "h2"
 TOKEN = "novas-own-token"  # noqa: S105  (it opens nothing)
