@@ -198,6 +198,7 @@ def write_port(port: Port) -> Document:
         "dns_name": port.dns_name,
         "vnic_type": port.vnic_type.value,
         "local_link": _write_link(port.local_link),
+        "travelled": port.travelled,
         "record": write_record(port.record),
     }
     return Document(DocumentKind.PORT, port.id, body)

@@ -326,6 +326,7 @@ class Port:
     :ivar port_security: whether its frames are checked for its addresses, and by its groups.
     :ivar security_groups: sorted; ``()`` allows nothing, ``None`` everything (no policy was ever asked for).
     :ivar local_link: of a port that is wired to an edge switch, which ``host`` is then.
+    :ivar travelled: whether it came to ``host`` by a move, with connections that this host has not seen begin.
     """
 
     id: str
@@ -348,6 +349,7 @@ class Port:
     vnic_type: VnicType = VnicType.NORMAL
     local_link: LocalLink | None = None
     dhcp_options: tuple[DhcpOption, ...] = ()
+    travelled: bool = False
 
     @property
     def filtered(self) -> bool:

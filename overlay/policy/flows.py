@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from typing import Final
 
 from overlay.flow import FieldValue, Flow
+from overlay.footing import Tap
 from overlay.policy.clauses import ETHERTYPES, Clause, Piece, conditions_of
 from overlay.policy.index import Policies
 from overlay.policy.presence import Spot
@@ -26,11 +27,11 @@ _SIDES: Final = {Direction.EGRESS: SENDER, Direction.INGRESS: RECEIVER}
 _REFUSED: Final = {Direction.EGRESS: CookieKind.REFUSED_OUT, Direction.INGRESS: CookieKind.REFUSED_IN}
 
 
-def of_tap(policy: Policies, lane: int, port: Port) -> Iterator[Flow]:
+def of_tap(policy: Policies, tap: Tap, port: Port) -> Iterator[Flow]:
     """Which clauses a tap is a member of; nothing for one whose groups allow everything."""
     if not port.filtered:
         return
-    cookie = provenance(CookieKind.PORT, port.id)
+    cookie, lane = provenance(CookieKind.PORT, port.id), tap.lane
     members: dict[Direction, dict[int, int]] = {direction: {} for direction in _SIDES}
     free: dict[Direction, set[int]] = {direction: set() for direction in _SIDES}
     for clause in (clause for group_id in port.security_groups or () for clause in policy.clauses.of(group_id)):
@@ -52,6 +53,8 @@ def of_tap(policy: Policies, lane: int, port: Port) -> Iterator[Flow]:
             yield side.allow_all(cookie, lane, ETHERTYPES[family])
         if members[direction]:
             yield side.member(cookie, lane, members[direction])
+        for family in sorted(set(judged) - free[direction]) if tap.moved else ():
+            yield side.pick_up(cookie, lane, ETHERTYPES[family])
         yield side.count(provenance(_REFUSED[direction], port.id), lane)
 
 
