@@ -140,7 +140,7 @@ def _plugged(world: World, host: HostName) -> Iterator[tuple[Port, Tap]]:
 
 
 def _meters(world: World, port: Port, tap: Tap) -> LaneMeters:
-    return meters_of_lane(tap.lane, world.limits_of(port), world.settings)
+    return meters_of_lane(tap.lane, world.limits_of(port), world.settings, tracked=port.filtered)
 
 
 def _meters_of_unit(world: World, unit: Unit) -> tuple[Meter, ...]:
@@ -216,8 +216,8 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         return
     cookie = provenance(CookieKind.PORT, port.id)
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
-    yield from policy_flows.of_tap(world.policy, tap, port)
     meters = _meters(world, port, tap)
+    yield from policy_flows.of_tap(world.policy, tap, port, meters.beginning)
     network, dscp = world.networks[port.network_id], world.limits_of(port).dscp
     yield from classify.from_tap(cookie, tap, network.vni, meters.sending, dscp, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap, meters.receiving)

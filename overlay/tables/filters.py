@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from overlay.flow import Action, Conjunction, FieldValue, Flow, Table, Track
+from overlay.flow import Action, Conjunction, FieldValue, Flow, Meter, Table, Track
 from overlay.tables.names import (
     ICMPV6,
     IN_LANE,
@@ -54,10 +54,11 @@ TRACKED: Final = 0x20
 """The bits of ``ct_state`` (ovs-fields(7), "Connection Tracking Fields")."""
 
 ENDED: Final = 1
-"""The mark of a connection that no rule allows any more."""
-
+"""Marks a connection that no rule allows any more."""
 PICKED: Final = 2
-"""The mark of a connection that was picked up in its middle by an answer; with ``ENDED`` where it has ended."""
+"""Marks a connection that was picked up in its middle by an answer: it began in the other direction."""
+BEGUN: Final = 4
+"""Marks a connection that is remembered: one that nobody answers stays new for the tracker, whatever follows."""
 
 _SYN: Final = 0x02
 _RST: Final = 0x04
@@ -156,47 +157,35 @@ class Filter:
             yield self.state.flow(10, later, cookie=cookie, goto=self.verdict.name)
         yield self.state.flow(_MISS, {}, cookie=cookie, goto=self.rules.name)
         for family in FAMILIES:
-            known: dict[str, FieldValue] = {"eth_type": family, "ct_state": (ESTABLISHED, ESTABLISHED)}
-            end = Track(self.lane, commit=True, mark=ENDED)
-            yield self.rules.flow(
-                _GOES_ON, {**known, "ct_mark": 0}, cookie=cookie, actions=(end,), goto=self.refused.name
-            )
-            begun: dict[str, FieldValue] = {"eth_type": family, "ct_state": (NEW, NEW)}
-            begin = Track(self.lane, commit=True)
+            begun: dict[str, FieldValue] = {"eth_type": family, "ct_state": (NEW, NEW), "ct_mark": 0}
+            begin = Track(self.lane, commit=True, mark=BEGUN)
             yield self.verdict.flow(20, begun, cookie=cookie, actions=(begin,), goto=self.onward)
-            again = {**known, "ct_mark": ENDED}
-            revive = Track(self.lane, commit=True, mark=0)
-            yield self.verdict.flow(10, again, cookie=cookie, actions=(revive,), goto=self.onward)
-            yield from self._picked_of(cookie, family)
+            yield from self._goes_on(cookie, {"eth_type": family}, 0)
+            yield from self._goes_on(cookie, {"eth_type": family, "ct_state": (REPLY, REPLY)}, PICKED)
+            anew: dict[str, FieldValue] = {"eth_type": family, "ct_state": (0, REPLY), "ct_mark": (PICKED, PICKED)}
+            yield self.verdict.flow(10, anew, cookie=cookie, actions=(begin,), goto=self.onward)
         yield self.rules.flow(_MISS, {}, cookie=cookie, goto=self.refused.name)
         yield self.verdict.flow(_MISS, {}, cookie=cookie, goto=self.onward)
 
+    def _goes_on(self, cookie: int, which: dict[str, FieldValue], picked: int) -> Iterator[Flow]:
+        """Connections in the direction in which they began end when no rule allows them any more, and revive."""
+        alive = {**which, "ct_mark": (BEGUN | picked, BEGUN | ENDED | PICKED)}
+        end, revive = (Track(self.lane, commit=True, mark=mark | picked) for mark in (ENDED, BEGUN))
+        yield self.rules.flow(_GOES_ON, alive, cookie=cookie, actions=(end,), goto=self.refused.name)
+        ended = {**which, "ct_mark": (ENDED | picked, ENDED | PICKED)}
+        yield self.verdict.flow(10, ended, cookie=cookie, actions=(revive,), goto=self.onward)
+
     def _picked(self, cookie: int) -> Iterator[Flow]:
         """Connections that were picked up: what is about to begin there, and what comes back, asks the rules."""
-        there = {"ct_state": (TRACKED | ESTABLISHED, TRACKED | ESTABLISHED | RELATED | REPLY), "ct_mark": PICKED}
-        back: dict[str, FieldValue] = {
-            "ct_state": (TRACKED | REPLY, TRACKED | RELATED | REPLY),
-            "ct_mark": (PICKED, PICKED),
-        }
+        there = {"ct_state": (TRACKED, TRACKED | RELATED | REPLY), "ct_mark": (PICKED, PICKED | ENDED)}
+        back = {"ct_state": (TRACKED | REPLY, TRACKED | RELATED | REPLY), "ct_mark": (PICKED, PICKED)}
         for family in FAMILIES:
-            later = {**back, "eth_type": family, "ip_frag": (_LATER, _LATER)}
+            later: dict[str, FieldValue] = {**back, "eth_type": family, "ip_frag": (_LATER, _LATER)}
             yield self.state.flow(55, later, cookie=cookie, goto=self.verdict.name)
-            begins = {**there, "eth_type": family, "ip_proto": TCP, "tcp_flags": _BEGINS}
+            begins: dict[str, FieldValue] = {**there, "eth_type": family, "ip_proto": TCP, "tcp_flags": _BEGINS}
             yield self.state.flow(50, begins, cookie=cookie, goto=self.rules.name)
         yield self.state.flow(50, back, cookie=cookie, goto=self.rules.name)
         yield self.state.flow(45, there, cookie=cookie, goto=self.onward)
-
-    def _picked_of(self, cookie: int, family: int) -> Iterator[Flow]:
-        """What the rules say of such connections: they end and revive by what comes back, or begin anew."""
-        back = {"eth_type": family, "ct_state": (ESTABLISHED | REPLY, ESTABLISHED | REPLY)}
-        there = {"eth_type": family, "ct_state": (ESTABLISHED, ESTABLISHED | REPLY), "ct_mark": (PICKED, PICKED)}
-        end, revive, anew = (Track(self.lane, commit=True, mark=mark) for mark in (PICKED | ENDED, PICKED, 0))
-        yield self.rules.flow(
-            _GOES_ON, {**back, "ct_mark": PICKED}, cookie=cookie, actions=(end,), goto=self.refused.name
-        )
-        ended = {**back, "ct_mark": PICKED | ENDED}
-        yield self.verdict.flow(10, ended, cookie=cookie, actions=(revive,), goto=self.onward)
-        yield self.verdict.flow(10, there, cookie=cookie, actions=(anew,), goto=self.onward)
 
     def pick_up(self, cookie: int, lane: int, family: int) -> Flow:
         """A segment of a connection that a port has brought along, and that answers in it, begins its tracking.
@@ -210,9 +199,9 @@ class Filter:
             "ip_frag": 0,
             "tcp_flags": _IN_THE_MIDDLE,
             "ct_state": (NEW, NEW),
-            "ct_mark": (0, ENDED),
+            "ct_mark": 0,
         }
-        remember = Track(self.lane, commit=True, mark=PICKED)
+        remember = Track(self.lane, commit=True, mark=PICKED | BEGUN)
         return self.rules.flow(_PICKED_UP, match, cookie=cookie, actions=(remember,), goto=self.onward)
 
     def judged(self, cookie: int, lane: int, family: int) -> Flow:
@@ -244,6 +233,14 @@ class Filter:
     def whole(self, cookie: int, number: int) -> Flow:
         """All conditions of a clause have come together."""
         return self.rules.flow(_RULE, {"conj_id": number}, cookie=cookie, goto=self.verdict.name)
+
+    def begins(self, cookie: int, lane: int, meter: Meter) -> Iterator[Flow]:
+        """A port begins connections, no more than its meter lets pass: each costs the tracker memory."""
+        for family in FAMILIES:
+            begun: dict[str, FieldValue] = {"eth_type": family, "ct_state": (NEW, NEW), "ct_mark": 0}
+            match = {self.lane: lane, **begun}
+            begin = Track(self.lane, commit=True, mark=BEGUN)
+            yield self.verdict.flow(30, match, cookie=cookie, actions=(begin,), goto=self.onward, meter=meter.meter_id)
 
     def count(self, cookie: int, lane: int) -> Flow:
         """What a port's policy refuses is dropped, and counted here."""
@@ -296,8 +293,8 @@ def _make(side: str, lane: str, onward: str, peer: str, words: tuple[str, str]) 
         ),
         Table(
             verdict,
-            "Remembers a connection that begins, and one that is allowed again.",
-            matches=("eth_type", "ct_state", "ct_mark"),
+            "Remembers a connection that begins, so many a second, and one that is allowed again.",
+            matches=(lane, "eth_type", "ct_state", "ct_mark"),
             writes=("ct_mark",),
             nexts=(onward,),
         ),
