@@ -266,8 +266,8 @@ def _make(side: str, lane: str, onward: str, peer: str, words: tuple[str, str]) 
         ),
         Table(
             state,
-            f"Lets pass what answers a connection of the {whom}, and asks the rules about all else; of a connection that"
-            " was picked up by an answer, the other way round.",
+            f"Lets pass what answers a connection of the {whom}, and asks the rules about all else; where an answer has"
+            " picked a connection up, the other way round.",
             matches=("ct_state", "ct_mark", "eth_type", "ip_frag", "ip_proto", "tcp_flags"),
             nexts=(rules, verdict, refused, onward),
         ),

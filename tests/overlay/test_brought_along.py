@@ -12,7 +12,6 @@ from overlay.changes import (
     Activate,
     BindPassive,
     CreatePort,
-    DeletePort,
     HostLost,
     Tick,
     Unbind,
@@ -21,7 +20,7 @@ from overlay.changes import (
 )
 from overlay.documents import read_port, write_port
 from overlay.moves import Phase
-from overlay.policy.changes import CreateSecurityRule, DeleteSecurityRule, MakeDefaultGroup
+from overlay.policy.changes import CreateSecurityRule, DeleteSecurityRule
 from overlay.policy.clauses import clause_of
 from overlay.policy.values import Direction
 from overlay.trunks.changes import CreateTrunk
@@ -67,7 +66,7 @@ def arrives(lab: Lab, source: str, target: str, packet: dict[str, int]) -> bool:
 
 
 class Policy:
-    """What the tables of a port decide about TCP, in words: whoever began a connection is asked for, again and again."""
+    """What the tables of a port decide about TCP, in words: whoever began a connection is judged again and again."""
 
     def __init__(self, world: World, port: str, *, moved: bool) -> None:
         self.world, self.port, self.moved = world, port, moved

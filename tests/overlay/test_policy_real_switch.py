@@ -160,7 +160,9 @@ class Place:
 
     def forget(self, name: str) -> None:
         """Let the switch forget the connections of a machine, as one has forgotten them where it comes new."""
-        self.switch.run("ovs-appctl", "-t", f"{self.switch.where}/vs.ctl", "dpctl/flush-conntrack", f"zone={TAPS[name]}")
+        self.switch.run(
+            "ovs-appctl", "-t", f"{self.switch.where}/vs.ctl", "dpctl/flush-conntrack", f"zone={TAPS[name]}"
+        )
 
     def install(self, delta: Delta) -> None:
         """Change flows, as one bundle, after the meters that are new."""
