@@ -199,12 +199,12 @@ def _of_group(world: World, host: Host, network_id: str, group: str) -> Iterator
 
 
 def _local_lanes(world: World, host: Host, ports: Iterable[str]) -> list[int]:
-    """Where a host delivers itself what is for these ports."""
+    """Where a host delivers itself what is for all of these ports."""
     lanes = []
     for port_id in ports:
         at = world.footing(port_id)
         tap = at.tap_at(host.name)
-        if tap is not None and host.name in at.local:
+        if tap is not None and host.name in at.floods:
             lanes.append(tap.lane)
     return sorted(lanes)
 
@@ -310,6 +310,8 @@ def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
         yield arrive.turn_round(cookie, vni, port.mac, target.la)
     else:
         yield forward.remote(cookie, vni, port.mac, host.tunnel_port, pointer.la)
+        if tap is not None:
+            yield arrive.expected(cookie, vni, port.mac, tap.lane)
 
 
 class Compiler:

@@ -50,7 +50,7 @@ esac
 _READY_SECONDS: Final = 30.0
 _BRIDGE_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.005
-_AFTER_READY: Final = frozenset({"READY", "DELIVERING", "HAIRPINNING", "REPOINTING", "GRACE", "SETTLED"})
+_AFTER_READY: Final = frozenset({"READY", "HAIRPINNING", "REPOINTING", "GRACE", "SETTLED"})
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,23}")
 _LOST: Final = frozenset({"FAILED", "CANCELLED"})
 
