@@ -7,7 +7,7 @@ holds, as frozen views.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 import eventlet
@@ -25,11 +25,10 @@ from controller.identity.roster import Enrolment, Roster
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
-from controller.service import NotConfirmed, NotCounted
+from controller.service import NotConfirmed
 from controller.views import (
     BalanceView,
     ClashView,
-    DropReason,
     DropView,
     EdgePortView,
     ElephantView,
@@ -55,19 +54,9 @@ from controller.webhooks import Webhook
 from overlay.changes import Intent, Outcome
 from overlay.moves import SWITCHING, Move, Phase
 from overlay.refusals import Conflict, NotFound
-from overlay.tables.names import CookieKind, provenance
+from overlay.tables.names import CookieKind
 from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
-
-REASONS: Final[Mapping[CookieKind, DropReason]] = {
-    CookieKind.SPOOFED: "spoofed",
-    CookieKind.SILENCED: "silenced",
-    CookieKind.ROGUE: "rogue",
-    CookieKind.TAGGED: "tagged",
-    CookieKind.REFUSED_OUT: "refused_out",
-    CookieKind.REFUSED_IN: "refused_in",
-}
-"""Why a port's frames are dropped, by the kind of the flow that counts them."""
 
 _SAFE: Final = frozenset({Phase.REPOINTING, Phase.GRACE, Phase.SETTLED})
 """From here on nothing that is sent to the machine ends where it was."""
@@ -171,19 +160,7 @@ class Desk(FabricDesk):
 
     def drops(self, port_id: str) -> tuple[DropView, ...]:
         """Ask the switches where a port is plugged what they have dropped there, by reason."""
-        self.world.port(port_id)
-        asked = [provenance(kind, port_id) for kind in REASONS]
-        totals = [DropView(reason, 0, 0) for reason in REASONS.values()]
-        for tap in self.world.footing(port_id).taps:
-            try:
-                counted = self._owner.hypervisors.met_at(tap.host, asked)
-            except (TimeoutError, OSError) as error:
-                raise NotCounted(f"what was dropped at port {port_id} cannot be counted now: {error}") from error
-            totals = [
-                DropView(total.reason, total.packets + met.packets, total.bytes + met.bytes)
-                for total, met in zip(totals, counted, strict=True)
-            ]
-        return tuple(totals)
+        return self._owner.drops.of(port_id)
 
     def topology(self) -> TopologyView:
         """The fabric as it is known now."""

@@ -26,6 +26,7 @@ from controller.bulletin import Bulletin
 from controller.channel import Counted, ReadBack
 from controller.counting import UNWATCHED, PortsCounted, Watch
 from controller.discovery import Announcer
+from controller.drops import Drops
 from controller.events import (
     FabricEvent,
     FabricReachable,
@@ -171,6 +172,8 @@ class Owner:
         self.roster = Roster() if roster is None else roster
         """Who may call, from the store; changed by :meth:`enrol` only."""
         self.hypervisors = Hypervisors(world, spawn=self.spawn, sink=self.put, lost_after=lost_after)
+        self.drops = Drops(world, met_at=self.hypervisors.met_at, spawn=self.spawn)
+        """What was dropped at ports."""
         self.underlay = Underlay(
             fabric,
             announcer,
@@ -538,6 +541,7 @@ class Owner:
             if notice.kind is NoticeKind.PORT_STATUS and notice.detail == PortStatus.ACTIVE:
                 self.querier.activated(notice.id)
                 self.advertiser.activated(notice.id)
+        self.drops.noticed(outcome.notices)
         if any(notice.kind in {NoticeKind.MOVE_PHASE, NoticeKind.PORT_STATUS} for notice in outcome.notices):
             watchers, self._watchers = self._watchers, set()
             for watcher in watchers:

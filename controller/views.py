@@ -421,9 +421,9 @@ DropReason: TypeAlias = Literal["spoofed", "silenced", "rogue", "tagged", "refus
 
 @dataclass(frozen=True, slots=True)
 class DropView:
-    """What was dropped at a port for one reason, since the port was plugged in or last changed.
+    """What was dropped at a port for one reason, since the port was plugged in or last changed; moves are no change.
 
-    ``spoofed`` is what it sent as somebody else, ``silenced`` what it sent before its move was activated,
+    ``spoofed`` is what it sent as somebody else, ``silenced`` what it sends before its move is activated,
     ``rogue`` is what only a DHCP server or a router would say, ``tagged`` what it sent with a VLAN that is not its own,
     ``refused_out`` what its security groups do not let it send, and ``refused_in`` what they do not let it get.
     """

@@ -201,6 +201,7 @@ def write_port(port: Port) -> Document:
         "vnic_type": port.vnic_type.value,
         "local_link": _write_link(port.local_link),
         "profile": _write_profile(port.profile),
+        "travelled": port.travelled,
         "record": write_record(port.record),
     }
     return Document(DocumentKind.PORT, port.id, body)

@@ -132,6 +132,11 @@ class Move:
         return self.phase in LIVE
 
     @property
+    def activated(self) -> bool:
+        """Whether it got as far as having the machine at its target."""
+        return any(phase in SWITCHING for phase, _ in self.timeline)
+
+    @property
     def number(self) -> int:
         """The number that the world gave it; later moves have higher ones."""
         return int(self.id.rpartition(":")[2])

@@ -477,11 +477,19 @@ def _bind(index: Index, port: Port, host: HostName | None, record: Recorder) -> 
     record.refoot(port.id)
 
 
-def house(index: Index, port_id: str, host: HostName | None, record: Recorder) -> None:
-    """Write down where a port's home is, and with it that of its sub-ports."""
+def house(
+    index: Index, port_id: str, host: HostName | None, record: Recorder, *, travelled: bool | None = False
+) -> None:
+    """Write down where a port's home is, and with it that of its sub-ports.
+
+    :param travelled: whether the machine came there by a move; None for as it was.
+    """
     for each in index.trunks.convoy(port_id):
-        if index.ports[each].host != host:
-            record.put_port(replace(index.ports[each], host=host))
+        port = index.ports[each]
+        after = replace(port, host=host, travelled=port.travelled if travelled is None else travelled)
+        if after != port:
+            record.put_port(after)
+        if host != port.host:
             record.tell(NoticeKind.PORT_BOUND, each, host or "")
 
 
@@ -563,10 +571,13 @@ def _situation(index: Index, move: Move, now: float) -> Situation:
 
 
 def _end(index: Index, move: Move, record: Recorder) -> None:
-    """End a move: the loser's tap, if it may still be plugged, must not begin another one."""
+    """End a move: the loser's tap, if it may still be plugged, must not begin another one.
+
+    A machine that has run at the target has connections from there, even if it is at the source again.
+    """
     winner, loser = (move.target, move.source) if move.phase is Phase.SETTLED else (move.source, move.target)
     record.put_move(move if index.gone(loser, move.port_id) else replace(move, stale=loser))
-    house(index, move.port_id, winner, record)
+    house(index, move.port_id, winner, record, travelled=True if move.activated else None)
     record.refoot(move.port_id)
     _trim(index, record)
 

@@ -331,6 +331,7 @@ class Port:
     :ivar security_groups: sorted; ``()`` allows nothing, ``None`` everything (no policy was ever asked for).
     :ivar local_link: of a port that is wired to an edge switch, which ``host`` is then.
     :ivar profile: what an orchestrator notes at the active binding; nothing of ours follows from it.
+    :ivar travelled: whether it came to ``host`` by a move, with connections that this host has not seen begin.
     """
 
     id: str
@@ -354,6 +355,7 @@ class Port:
     local_link: LocalLink | None = None
     dhcp_options: tuple[DhcpOption, ...] = ()
     profile: Profile = ()
+    travelled: bool = False
 
     @property
     def filtered(self) -> bool:
