@@ -225,13 +225,7 @@ class Owner:
 
         :raises Refusal: when it was turned down.
         """
-        ask = _Ask(lambda: self.world.apply(intent, self._clock()))
-        if isinstance(intent, Activate):  # its machine stands still, or is about to: it waits for nobody
-            self._events.put(ask)
-        else:
-            self._line_up(ask)
-        outcome: Outcome = ask.done.wait()
-        return outcome
+        return self._ask(lambda: self.world.apply(intent, self._clock()), urgent=isinstance(intent, Activate))
 
     @property
     def switching(self) -> bool:
@@ -313,9 +307,13 @@ class Owner:
         self.underlay.order(order)
         return Outcome()
 
-    def _ask(self, apply: Callable[[], Outcome]) -> Outcome:
+    def _ask(self, apply: Callable[[], Outcome], *, urgent: bool = False) -> Outcome:
+        """Have something applied in a turn, behind what its project asked for before, or at once."""
         ask = _Ask(apply)
-        self._line_up(ask)
+        if urgent:
+            self._events.put(ask)
+        else:
+            self._line_up(ask)
         outcome: Outcome = ask.done.wait()
         return outcome
 
