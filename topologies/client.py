@@ -289,16 +289,19 @@ class LabClient:
         status: VmStatus = self._ask(order, VmStatus)
         return status
 
-    def vm_move(self, name: str, to: str, *, pause_ms: float = 0.0, trigger: str = "rest") -> MoveReport:
+    def vm_move(
+        self, name: str, to: str, *, pause_ms: float = 0.0, trigger: str = "rest", copying_ms: float = 0.0
+    ) -> MoveReport:
         """Move a machine; returns when the controller reports the move as settled.
 
-        :param pause_ms: between STOP and RESUME. :param trigger: ``rest``, ``appear`` or ``rarp``.
+        :param pause_ms: between STOP and RESUME. :param trigger: see :class:`~topologies.orders.Trigger`.
+        :param copying_ms: between the target's readiness and what comes next.
         """
         try:
             chosen = Trigger(trigger)
         except ValueError:
             raise TopologyError(f"trigger: {trigger!r} is not one of {', '.join(Trigger)}", "trigger") from None
-        report: MoveReport = self._ask(VmMove(name, to, pause_ms, chosen), MoveReport)
+        report: MoveReport = self._ask(VmMove(name, to, pause_ms, chosen, copying_ms), MoveReport)
         return report
 
     def vm_del(self, name: str) -> None:

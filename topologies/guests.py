@@ -264,6 +264,8 @@ class Guests:
         target = self._hypervisor(order.to, "to")
         if not 0 <= order.pause_ms <= 60_000:  # noqa: PLR2004
             raise TopologyError(f"pause_ms: {order.pause_ms} is not between 0 and 60000", "pause_ms")
+        if not 0 <= order.copying_ms <= 60_000:  # noqa: PLR2004
+            raise TopologyError(f"copying_ms: {order.copying_ms} is not between 0 and 60000", "copying_ms")
         with guest.busy:
             if guest.host == order.to:
                 raise TopologyError(f"to: {order.name} is at {order.to} already", "to")
@@ -272,49 +274,54 @@ class Guests:
     def _move(self, guest: Guest, target: Hypervisor, order: VmMove) -> MoveReport:
         source = self._hypervisor(guest.host, "host")
         rest = self._control.rest() if self._control is not None else None
-        orchestrated = order.trigger is Trigger.REST
-        if orchestrated and rest is None:
-            raise TopologyError("trigger: rest needs a controller", "trigger")
+        trigger = order.trigger
+        if trigger.bound and rest is None:
+            raise TopologyError(f"trigger: {trigger} needs a controller", "trigger")
         started = time.monotonic_ns()
-        move = ""
-        ready = activated = took = settled = None
+        ready = activated = took = None
 
         def now() -> float:
             return (time.monotonic_ns() - started) / 1e6
 
+        def activate() -> None:
+            nonlocal activated, took
+            asked = now()
+            if rest is not None:
+                rest.activate(guest.port_id, target.name)
+            activated = now()
+            took = activated - asked
+
         try:
             # The tap first: ovs-vswitchd had better be quiet when a link appears (see nic.open_tap).
             guest.card.attach(target.name, target.pid, guest.tap)
-            if orchestrated and rest is not None:
-                rest.bind_passive(guest.port_id, target.name)
-            target.plug(guest.tap, guest.port_id, guest.mac)
+            self._plug(guest, source, target, order)
             plugged = now()
-            if rest is not None:
-                move = self._await_move(rest, guest, target.name)
-                self._await_phase(rest, guest, move, _AFTER_READY)
+            move = self._await_ready(rest, guest, target, trigger)
+            if move:
                 ready = now()
-                if orchestrated:
-                    rest.activate(guest.port_id, target.name)
-                    activated = now()
-                    took = activated - ready
-            blackout = guest.card.move(target.name, order.pause_ms, announce=order.trigger is not Trigger.APPEAR)
+                time.sleep(order.copying_ms / 1e3)
+            if trigger is Trigger.REST:
+                activate()
+            at_stop = activate if trigger is Trigger.STOP else None
+            blackout = guest.card.move(target.name, order.pause_ms, announce=trigger.announced, at_stop=at_stop)
+            if trigger is Trigger.RESUME:
+                activate()
         except LabError:
-            self._undo(guest, target, rest if orchestrated else None)
+            self._undo(guest, source, target, trigger)
             raise
         guest.host = target.name
-        if order.trigger is Trigger.RARP and rest is not None:
-            self._await_phase(rest, guest, move, frozenset({"SETTLED"}))
+        if trigger in {Trigger.RARP, Trigger.BOUND}:
+            self._await_end(rest, guest, move)
         source.unplug(guest.tap)
         source.settle()
         guest.card.detach(source.name)
-        if rest is not None:
-            self._await_phase(rest, guest, move, frozenset({"SETTLED"}))
-            settled = now()
+        self._await_end(rest, guest, move)
+        settled = None if rest is None else now()
         return MoveReport(
             vm=order.name,
             source=source.name,
             target=target.name,
-            trigger=order.trigger,
+            trigger=trigger,
             pause_ms=order.pause_ms,
             plugged_ms=plugged,
             ready_ms=ready,
@@ -327,13 +334,35 @@ class Guests:
             started_ns=started,
         )
 
-    def _undo(self, guest: Guest, target: Hypervisor, rest: Rest | None) -> None:
+    def _plug(self, guest: Guest, source: Hypervisor, target: Hypervisor, order: VmMove) -> None:
+        if order.trigger.bound:
+            with self._rest() as rest:
+                rest.bind_passive(guest.port_id, target.name)
+        if order.trigger is Trigger.REPLUG:
+            time.sleep(order.copying_ms / 1e3)
+            source.unplug(guest.tap)
+        target.plug(guest.tap, guest.port_id, guest.mac)
+
+    def _await_ready(self, rest: Rest | None, guest: Guest, target: Hypervisor, trigger: Trigger) -> str:
+        """Wait until the machine may move; returns the move's id, empty if there is nothing to wait for."""
+        if rest is None or trigger is Trigger.REPLUG:
+            return ""
+        move = self._await_move(rest, guest, target.name)
+        self._await_phase(rest, guest, move, _AFTER_READY)
+        return move
+
+    def _undo(self, guest: Guest, source: Hypervisor, target: Hypervisor, trigger: Trigger) -> None:
+        with suppress(LabError):
+            guest.card.move(source.name, 0, announce=False)  # it may have got to the target already
+        if trigger is Trigger.REPLUG:
+            with suppress(LabError):
+                source.plug(guest.tap, guest.port_id, guest.mac)
         with suppress(LabError):
             target.unplug(guest.tap)
         with suppress(LabError):
             guest.card.detach(target.name)
-        if rest is not None:
-            with suppress(RestError):
+        if trigger.bound:
+            with suppress(RestError), self._rest() as rest:
                 rest.unbind(guest.port_id, target.name)
 
     def _await_move(self, rest: Rest, guest: Guest, target: str) -> str:
@@ -357,6 +386,14 @@ class Guests:
             return phase in phases
 
         _poll(reached, f"the move of {guest.node.name} ({move}) does not become {' or '.join(sorted(phases))}")
+
+    def _await_end(self, rest: Rest | None, guest: Guest, move: str) -> None:
+        """Wait until a move has settled, or, if nobody knows its id, until the port is where the machine is."""
+        if rest is not None and move:
+            self._await_phase(rest, guest, move, frozenset({"SETTLED"}))
+        elif rest is not None:
+            here = ("ACTIVE", guest.host)
+            _poll(lambda: rest.port_state(guest.port_id) == here, f"{guest.node.name} does not get to {guest.host}")
 
     # --- look -------------------------------------------------------------------------------------------------------
 

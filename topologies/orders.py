@@ -20,10 +20,28 @@ class Trigger(StrEnum):
 
     REST = "rest"
     """As Nova does: passive binding, plug, activate, then the machine moves."""
+    STOP = "stop"
+    """Likewise, but activated while the machine stands still, by whoever hears of its STOP."""
+    RESUME = "resume"
+    """Likewise, but activated when it runs again; it does not announce itself."""
+    BOUND = "bound"
+    """A passive binding and the plug; what activates it is the machine's announcement."""
     APPEAR = "appear"
     """Nothing is asked; the port appears at the target, and later vanishes at the source."""
     RARP = "rarp"
     """Nothing is asked; the port appears at the target and announces itself; the source is unplugged later."""
+    REPLUG = "replug"
+    """Nothing is asked or prepared: unplugged at the source, then plugged at the target, then the machine moves."""
+
+    @property
+    def bound(self) -> bool:
+        """Whether there is a passive binding before the plug."""
+        return self in {Trigger.REST, Trigger.STOP, Trigger.RESUME, Trigger.BOUND}
+
+    @property
+    def announced(self) -> bool:
+        """Whether the machine announces itself at the target."""
+        return self not in {Trigger.APPEAR, Trigger.RESUME}
 
 
 class Configure(StrEnum):
@@ -76,6 +94,8 @@ class VmMove:
     to: str
     pause_ms: float = 0.0
     trigger: Trigger = Trigger.REST
+    copying_ms: float = 0.0
+    """How long it goes on at the source when the target is ready, as if its memory was copied meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
