@@ -21,7 +21,7 @@ from topologies.controlplane import ControlPlane
 from topologies.errors import LabError, NoSuchNode, TopologyError
 from topologies.network import LabNet
 from topologies.nodes import Hypervisor, VirtualMachine
-from topologies.orders import Configure, MoveReport, Trigger, VmAdd, VmMove, VmStatus
+from topologies.orders import Configure, Moment, MoveReport, Trigger, VmAdd, VmMove, VmStatus
 from topologies.rest import Rest, RestError
 
 _DHCP_SCRIPT: Final = """\
@@ -275,6 +275,7 @@ class Guests:
         source = self._hypervisor(guest.host, "host")
         rest = self._control.rest() if self._control is not None else None
         trigger = order.trigger
+        moment = (order.moment or Moment.READY) if trigger is Trigger.REST else None
         if trigger.bound and rest is None:
             raise TopologyError(f"trigger: {trigger} needs a controller", "trigger")
         started = time.monotonic_ns()
@@ -300,11 +301,13 @@ class Guests:
             if move:
                 ready = now()
                 time.sleep(order.copying_ms / 1e3)
-            if trigger is Trigger.REST:
+            if moment is Moment.READY:
                 activate()
-            at_stop = activate if trigger is Trigger.STOP else None
-            blackout = guest.card.move(target.name, order.pause_ms, announce=trigger.announced, at_stop=at_stop)
-            if trigger is Trigger.RESUME:
+            # What is announced is activated by that.
+            announce = trigger is not Trigger.APPEAR and moment is not Moment.RESUMED
+            at_stop = activate if moment is Moment.STOPPED else None
+            blackout = guest.card.move(target.name, order.pause_ms, announce=announce, at_stop=at_stop)
+            if moment is Moment.RESUMED:
                 activate()
         except LabError:
             self._undo(guest, source, target, trigger)

@@ -20,10 +20,6 @@ class Trigger(StrEnum):
 
     REST = "rest"
     """As Nova does: passive binding, plug, activate, then the machine moves."""
-    STOP = "stop"
-    """Likewise, but activated while the machine stands still, by whoever hears of its STOP."""
-    RESUME = "resume"
-    """Likewise, but activated when it runs again; it does not announce itself."""
     BOUND = "bound"
     """A passive binding and the plug; what activates it is the machine's announcement."""
     APPEAR = "appear"
@@ -36,12 +32,18 @@ class Trigger(StrEnum):
     @property
     def bound(self) -> bool:
         """Whether there is a passive binding before the plug."""
-        return self in {Trigger.REST, Trigger.STOP, Trigger.RESUME, Trigger.BOUND}
+        return self in {Trigger.REST, Trigger.BOUND}
 
-    @property
-    def announced(self) -> bool:
-        """Whether the machine announces itself at the target."""
-        return self not in {Trigger.APPEAR, Trigger.RESUME}
+
+class Moment(StrEnum):
+    """When, in a move by REST, the lab asks the controller to switch over to the target."""
+
+    READY = "ready"
+    """As soon as the target is ready, while the machine still runs."""
+    STOPPED = "stopped"
+    """When the machine stands still; it goes on when the controller has confirmed."""
+    RESUMED = "resumed"
+    """When the machine runs at the target."""
 
 
 class Configure(StrEnum):
@@ -94,6 +96,8 @@ class VmMove:
     to: str
     pause_ms: float = 0.0
     trigger: Trigger = Trigger.REST
+    moment: Moment | None = None
+    """When to switch over; left out, a namespace machine does at ``ready``."""
     copying_ms: float = 0.0
     """How long it goes on at the source when the target is ready, as if its memory was copied meanwhile."""
 

@@ -83,7 +83,7 @@ def test_a_move_that_nobody_announced_to_the_controller(scene: Scene, trigger: s
 def test_a_move_activated_at_the_stop_loses_what_comes_before_the_hairpin(scene: Scene) -> None:
     """Activated while the machine stands still, a move loses what reaches the source until it turns frames round."""
     with probing(scene.lab, "stays", "moves") as probe:
-        report = scene.lab.vm_move("moves", elsewhere(scene), pause_ms=200, trigger="stop")
+        report = scene.lab.vm_move("moves", elsewhere(scene), pause_ms=200, moment="stopped")
     found = probe.result()
     assert report.activated_ms is not None
     assert report.stopped_ms < report.activated_ms < report.resumed_ms
@@ -93,11 +93,13 @@ def test_a_move_activated_at_the_stop_loses_what_comes_before_the_hairpin(scene:
 
 
 @pytest.mark.usefixtures("net")
-@pytest.mark.parametrize(("trigger", "least"), [("resume", 25), ("bound", 25), ("replug", 1)])
-def test_a_move_activated_late_loses_one_stretch(scene: Scene, trigger: str, least: int) -> None:
+@pytest.mark.parametrize(
+    ("trigger", "moment", "least"), [("rest", "resumed", 25), ("bound", None, 25), ("replug", None, 1)]
+)
+def test_a_move_activated_late_loses_one_stretch(scene: Scene, trigger: str, moment: str | None, least: int) -> None:
     """Activated after RESUME, a move loses what is sent to the machine in its pause; replugged, until it is found."""
     with probing(scene.lab, "stays", "moves") as probe:
-        report = scene.lab.vm_move("moves", elsewhere(scene), pause_ms=50, trigger=trigger)
+        report = scene.lab.vm_move("moves", elsewhere(scene), pause_ms=50, trigger=trigger, moment=moment)
     found = probe.result()
     assert scene.vms()["moves"].host == report.target
     assert found.duplicated == 0, found

@@ -163,6 +163,7 @@ def test_mistakes_are_refused_and_change_nothing(lab):
         (lambda: lab.vm_move("vm1", "h2", trigger="rest"), TopologyError),
         (lambda: lab.vm_move("vm1", "h2", trigger="magic"), TopologyError),
         (lambda: lab.vm_move("vm1", "h2", trigger="bound"), TopologyError),
+        (lambda: lab.vm_move("vm1", "h2", trigger="appear", moment="never"), TopologyError),
         (lambda: lab.vm_move("vm1", "h2", pause_ms=-1, trigger="appear"), TopologyError),
         (lambda: lab.vm_move("vm1", "h2", copying_ms=-1, trigger="appear"), TopologyError),
         (lambda: lab.vm_add("vm1", "h1", port_id="x", mac="02:00:00:00:00:09"), TopologyError),
