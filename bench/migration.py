@@ -199,7 +199,7 @@ class Scene:
             for _ in range(count):
                 time.sleep(_IDLE_SECONDS)
                 begun.append(time.monotonic_ns())
-        for effect in effects(read(), [Stretch(begin, end, begin, begin) for begin, end in pairwise(begun)]):
+        for effect in effects(read(), [_quiet(*each) for each in pairwise(begun)]):
             self._take(Case(table, IDLE), effect)
         self.book.say(f"{table}: {IDLE}: {count} times")
 
@@ -211,13 +211,12 @@ class Scene:
         take("duplicated", "probes", effect.duplicated)
         take("reordered", "probes", effect.reordered)
         take("longest gap", "ms", effect.gap_ms)
-        if case.name != IDLE:
-            take("own pause", "ms", effect.pause_ms)
-            take("network's contribution", "ms", effect.network_ms)
-            if effect.resumed_ms is None:
-                self.book.note(f"{case.table}: {case.name}: nothing came after a RESUME until the next move")
-            else:
-                take("alive after RESUME", "ms", effect.resumed_ms)
+        take("own pause", "ms", effect.pause_ms)
+        take("network's contribution", "ms", effect.network_ms)
+        if effect.alive_ms is None:
+            self.book.note(f"{case.table}: {case.name}: nothing came after a RESUME until the next move")
+        else:
+            take("alive after RESUME", "ms", effect.alive_ms)
 
     def _take_move(self, case: Case, move: Mapping[str, Any]) -> None:
         self.book.take(case.table, case.name, "switches touched", "", len(move["switches_touched"]))
@@ -227,6 +226,12 @@ class Scene:
             self.book.take(table, name, "activated in", "ms", float(move["activated_in_ms"]))
         for here, then in pairwise(move["timeline"]):
             self.book.take(table, name, here["phase"], "ms", (then["at"] - here["at"]) * 1e3)
+
+
+def _quiet(begin: int, end: int) -> Stretch:
+    """A stretch in which nothing happens, as if a machine had stopped for no time in its middle."""
+    middle = (begin + end) // 2
+    return Stretch(begin, end, middle, middle)
 
 
 def _at(report: MoveReport, ms: float) -> int:

@@ -7,13 +7,16 @@ times are CLOCK_MONOTONIC, ns.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Final
 
 from topologies.probing import Trace
 
-_MS = 1e6
+_MS: Final = 1e6
+_UNDER_WAY: Final = 5_000_000
+"""What a probe takes at most that was under way at RESUME: a silence may begin that late and be the pause's doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,11 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """What came of the probes of one direction that were sent in a stretch, and the longest silence at the receiver.
+    """What came of the probes of one direction that were sent in a stretch, and how long its receiver heard nothing.
 
-    :param resumed_ms: from RESUME to the arrival of the first probe that was sent after it; ``None`` if none came.
+    :param gap_ms: the longest silence.
+    :param pause_gap_ms: the longest one around the machine's own pause.
+    :param alive_ms: from RESUME to the arrival of the first probe that was sent after STOP; ``None`` if none came.
     """
 
     sent: int
@@ -43,7 +48,8 @@ class Silence:
     duplicated: int
     reordered: int
     gap_ms: float
-    resumed_ms: float | None
+    pause_gap_ms: float
+    alive_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +81,16 @@ class Effect:
 
     @property
     def network_ms(self) -> float:
-        """What the network added: the longest silence less the machine's own pause, and never less than nothing."""
-        return max(0.0, self.gap_ms - self.pause_ms)
+        """What the network added to the machine's own pause: the longest silence around that, less the pause.
+
+        It is never less than nothing, and on a machine that does nothing else as much as two probes are apart there.
+        """
+        return max(0.0, max(each.pause_gap_ms for each in self.directions) - self.pause_ms)
 
     @property
-    def resumed_ms(self) -> float | None:
+    def alive_ms(self) -> float | None:
         """How long after RESUME the last direction came to life; ``None`` if one never did."""
-        after = [each.resumed_ms for each in self.directions]
+        after = [each.alive_ms for each in self.directions]
         return None if None in after else max(each for each in after if each is not None)
 
 
@@ -96,19 +105,23 @@ def silence(trace: Trace, stretch: Stretch) -> Silence:
     departures = [trace.departures[i] for i in order]
     first, last = bisect_left(departures, stretch.begin), bisect_left(departures, stretch.end)
     if first == last:
-        return Silence(0, 0, 0, 0, (stretch.end - stretch.begin) / _MS, None)
+        whole = (stretch.end - stretch.begin) / _MS
+        return Silence(0, 0, 0, 0, whole, whole, None)
     mine = order[first:last]
     numbers = {trace.numbers[i] for i in mine}
     # What was lost just before the first one was sent with it: the one before it that came is the last stretch's.
     since = trace.numbers[order[first - 1]] + 1 if first else trace.numbers[mine[0]]
     sent = trace.numbers[mine[-1]] + 1 - since
-    after = [trace.arrivals[i] for i in mine if trace.departures[i] >= stretch.resumed]
+    after = [trace.arrivals[i] for i in mine if trace.departures[i] >= stretch.stopped]
+    gaps = list(silences(trace.arrivals, stretch))
+    around = [long for long, begin, end in gaps if begin <= stretch.resumed + _UNDER_WAY and end >= stretch.stopped]
     return Silence(
         sent,
         sent - len(numbers),
         len(mine) - len(numbers),
         sum(late(trace.numbers, sorted(mine))),
-        longest_gap(trace.arrivals, stretch) / _MS,
+        max((long for long, *_ in gaps), default=0) / _MS,
+        max(around, default=0) / _MS,
         (min(after) - stretch.resumed) / _MS if after else None,
     )
 
@@ -125,11 +138,11 @@ def late(numbers: Sequence[int], arrived: Sequence[int]) -> Iterable[bool]:
         seen.add(number)
 
 
-def longest_gap(arrivals: Sequence[int], stretch: Stretch) -> int:
-    """The longest silence of a receiver that ended in the stretch, wherever it began."""
+def silences(arrivals: Sequence[int], stretch: Stretch) -> Iterator[tuple[int, int, int]]:
+    """Every silence of a receiver that ended in the stretch, wherever it began: how long it was, its begin and end."""
     first, last = bisect_left(arrivals, stretch.begin), bisect_left(arrivals, stretch.end)
-    heard = arrivals[max(0, first - 1) : last]
-    return max((after - before for before, after in pairwise(heard)), default=stretch.end - stretch.begin)
+    for before, after in pairwise(arrivals[max(0, first - 1) : last]):
+        yield after - before, before, after
 
 
 def effects(traces: Sequence[Trace], stretches: Iterable[Stretch]) -> list[Effect]:
