@@ -46,7 +46,7 @@ VL2: Final = Strategy(
     Moment.READY,
 )
 STOP: Final = Strategy(
-    "stop", Trigger.REST, "activated at STOP, as who hears of it does", "VL2 behind Nova's events", Moment.STOPPED
+    "switchover", Trigger.REST, "activated at STOP, as who hears of it does", "VL2 behind Nova's events", Moment.STOPPED
 )
 RARP: Final = Strategy(
     "rarp",
