@@ -1,11 +1,14 @@
 """Does traffic between two machines suffer, and by how much?
 
-Two measurements that run inside the machines, in processes of their own that need nothing but Python's standard
+Measurements that run inside the machines, in processes of their own that need nothing but Python's standard
 library:
 
 * UDP probes in both directions at once, usually 1,000 a second, with sequence numbers and times: how many were sent,
   lost, doubled, out of order, and the longest gap between two arrivals;
 * a TCP stream whose bytes are checked by hash at the end: did the connection live, and did every byte arrive?
+
+Of a machine in which no Python runs each asks for an echo instead: of its kernel by ICMP, or of its echo service by
+TCP.  Then a probe is a round trip, and a byte counts when it has come back.
 
 This file is run as a program inside the machines; :mod:`topologies.probing` starts and stops it there.  Times are
 CLOCK_MONOTONIC, which all namespaces of a machine share.
@@ -29,11 +32,16 @@ from typing import Any, Final
 
 _PROBE: Final = struct.Struct("!4sIQ")
 _MAGIC: Final = b"vl2p"
+_ECHO: Final = struct.Struct("!BBHHH")
+_ECHO_REQUEST, _ECHO_REPLY = 8, 0
 _CHUNK: Final = 16384
 _SLICE: Final = 0.02
 _SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER: Final = 1 << 22
 _OUTAGES: Final = 100_000
+_ECHO_SECONDS: Final = 30.0
+_UNDER_WAY: Final = 1 << 18
+"""Bytes that are to come back before more are sent: both ends of an echo must never wait for each other."""
 
 
 def _say(**words: Any) -> None:
@@ -48,11 +56,9 @@ class Prober:
     """
 
     def __init__(self, local: str, peer: str, port: int, interval: float, size: int) -> None:
-        family = socket.AF_INET6 if ":" in peer else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-        self._socket.bind((local, port))
-        self._socket.setblocking(False)
+        self.socket = self.open(local, port)
+        self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+        self.socket.setblocking(False)
         self._peer = (peer, port)
         self._interval = interval
         self._padding = b"\0" * max(0, size - _PROBE.size)
@@ -63,12 +69,26 @@ class Prober:
         self.latency = array("Q")
         self.departures = array("Q")
 
+    def open(self, local: str, port: int) -> socket.socket:
+        """Open what it sends from and hears by."""
+        opened = socket.socket(socket.AF_INET6 if ":" in local else socket.AF_INET, socket.SOCK_DGRAM)
+        opened.bind((local, port))
+        return opened
+
+    def wrapped(self, probe: bytes) -> bytes:
+        """A probe as it is given to the socket."""
+        return probe
+
+    def unwrapped(self, data: bytes) -> bytes:
+        """What the socket gave, without what is not the probe's; empty if it is none."""
+        return data
+
     def send(self) -> None:
         """Send the next probe."""
         probe = _PROBE.pack(_MAGIC, self.sent, time.monotonic_ns()) + self._padding
         self.sent += 1
         try:
-            self._socket.sendto(probe, self._peer)
+            self.socket.sendto(self.wrapped(probe), self._peer)
         except OSError:
             # A peer that has stopped listening answers by ICMP, which shows up here: it counts as lost.
             self.unsendable += 1
@@ -77,12 +97,13 @@ class Prober:
         """Take in all probes that have arrived."""
         while True:
             try:
-                data = self._socket.recv(65535)
+                data = self.socket.recv(65535)
             except BlockingIOError:
                 return
             except OSError:
                 continue
             now = time.monotonic_ns()
+            data = self.unwrapped(data)
             if len(data) >= _PROBE.size and data[:4] == _MAGIC:
                 _magic, sequence, sent = _PROBE.unpack_from(data)
                 self.sequences.append(sequence)
@@ -106,8 +127,8 @@ class Prober:
                     due = now  # the machine stood still for long: do not catch up in one burst
                 continue
             wait = due - now if sending else None
-            readable, _, _ = select.select([self._socket, sys.stdin], (), (), wait)
-            if self._socket in readable:
+            readable, _, _ = select.select([self.socket, sys.stdin], (), (), wait)
+            if self.socket in readable:
                 self.hear()
             if sys.stdin in readable:
                 match sys.stdin.readline().strip():
@@ -161,6 +182,40 @@ class Prober:
             "latency_p50_ns": ordered[heard // 2] if heard else 0,
             "latency_max_ns": ordered[-1] if heard else 0,
         }
+
+
+class Echoing(Prober):
+    """A prober that is both ends: the peer's kernel sends back what it gets (ICMP echo, RFC 792)."""
+
+    def open(self, local: str, port: int) -> socket.socket:
+        """Open a raw socket, which hears all ICMP of the machine.
+
+        :param port: the identifier by which several on one machine know their own.
+        """
+        opened = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        opened.bind((local, 0))
+        self._ident = port
+        return opened
+
+    def wrapped(self, probe: bytes) -> bytes:
+        """An echo request."""
+        head = _ECHO.pack(_ECHO_REQUEST, 0, 0, self._ident, self.sent & 0xFFFF)
+        return _ECHO.pack(_ECHO_REQUEST, 0, checksum(head + probe), self._ident, self.sent & 0xFFFF) + probe
+
+    def unwrapped(self, data: bytes) -> bytes:
+        """The payload of an answer; a raw socket gives the IP header as well."""
+        at = (data[0] & 0xF) * 4
+        kind, _code, _checksum, ident, _number = _ECHO.unpack_from(data, at)
+        return data[at + _ECHO.size :] if (kind, ident) == (_ECHO_REPLY, self._ident) else b""
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071)."""
+    data += b"\0" * (len(data) % 2)
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
 
 
 def stretches(departures: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
@@ -231,10 +286,51 @@ def send_stream(local: str, peer: str, port: int, megabits: float) -> None:
     _say(bytes=count, sha256=digest.hexdigest(), intact=theirs == digest.digest(), error=wrong)
 
 
+def echo_stream(local: str, peer: str, port: int, megabits: float) -> None:
+    """Send pseudo-random bytes to an echo service at a rate until told to stop, and compare what comes back."""
+    sent, back = hashlib.sha256(), hashlib.sha256()
+    count, returned, wrong, stall = 0, 0, "", 0
+    noise = random.Random(20090817)  # noqa: S311  (see send_stream)
+    with socket.socket(socket.AF_INET6 if ":" in peer else socket.AF_INET, socket.SOCK_STREAM) as session:
+        session.bind((local, 0))
+        session.settimeout(_ECHO_SECONDS)
+        session.connect((peer, port))
+        _say(ready=True)
+        pause = _CHUNK * 8 / (megabits * 1e6)
+        due = last = time.monotonic()
+        going = True
+        try:
+            while going or returned < count:
+                full = count - returned >= _UNDER_WAY
+                wait = due - time.monotonic() if going and not full else _ECHO_SECONDS
+                readable, _, _ = select.select([session, *([sys.stdin] if going else ())], (), (), max(0.0, wait))
+                now = time.monotonic()
+                if session in readable:
+                    data = session.recv(65536)
+                    if not data:
+                        break
+                    stall, last = max(stall, int((now - last) * 1e9)), now
+                    back.update(data)
+                    returned += len(data)
+                elif not going:
+                    break  # nothing comes any more
+                if sys.stdin in readable:
+                    going = False
+                elif going and not full and now >= due:
+                    data = noise.randbytes(_CHUNK)
+                    session.sendall(data)
+                    sent.update(data)
+                    count += len(data)
+                    due = max(due + pause, time.monotonic() - _SLICE)
+        except OSError as error:
+            wrong = str(error) or type(error).__name__
+    _say(bytes=count, intact=sent.digest() == back.digest(), error=wrong, longest_stall_ns=stall)
+
+
 def main() -> None:
     """Run one end of a measurement."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("what", choices=("udp", "tcp-serve", "tcp-send"))
+    parser.add_argument("what", choices=("udp", "echo", "tcp-serve", "tcp-send", "tcp-echo"))
     parser.add_argument("--local", required=True)
     parser.add_argument("--peer", default="")
     parser.add_argument("--port", type=int, required=True)
@@ -245,6 +341,10 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.what == "udp":
         Prober(asked.local, asked.peer, asked.port, 1 / asked.rate, asked.size).run(asked.trace)
+    elif asked.what == "echo":
+        Echoing(asked.local, asked.peer, asked.port, 1 / asked.rate, asked.size).run(asked.trace)
+    elif asked.what == "tcp-echo":
+        echo_stream(asked.local, asked.peer, asked.port, asked.mbit)
     elif asked.what == "tcp-serve":
         serve_stream(asked.local, asked.port)
     else:

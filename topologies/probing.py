@@ -21,6 +21,7 @@ from topologies.client import LabClient
 from topologies.errors import LabError, NoSuchNode
 
 _ANSWER_SECONDS: Final = 60.0
+_IDENT: Final = 0x564C
 _PROGRAM: Final = str(Path(__file__).with_name("probe.py"))
 
 
@@ -214,6 +215,35 @@ class Probe:
         return self.report
 
 
+class Echo:
+    """Echoes asked for, under way."""
+
+    def __init__(self, process: _Process) -> None:
+        self._process = process
+        self.report: Direction | None = None
+        process.hear()
+        process.tell("go")
+
+    def stop(self, drain_seconds: float = 0.3) -> Direction:
+        """Stop asking, give what is under way ``drain_seconds`` to come back, and count."""
+        self._process.tell("stop")
+        self._process.hear()
+        time.sleep(drain_seconds)
+        self._process.tell("finish")
+        heard = self._process.hear()
+        self.report = _direction(heard, heard)
+        return self.report
+
+    def result(self) -> Direction:
+        """The report on round trips.
+
+        :raises LabError: if they have not been stopped yet.
+        """
+        if self.report is None:
+            raise LabError("the probe is still running")
+        return self.report
+
+
 @contextmanager
 def probing(
     lab: LabClient,
@@ -246,20 +276,34 @@ def probing(
             probe.stop()
 
 
+@contextmanager
+def echoing(lab: LabClient, one: str, other: str, *, rate: float = 1000.0, trace: Path | None = None) -> Iterator[Echo]:
+    """Let a machine ask another's kernel for echoes as long as the block runs; the report is there after it.
+
+    :param other: may be one in which no Python runs. :param trace: a file for a :class:`Trace` of round trips.
+    """
+    here, there = address_of(lab, one), address_of(lab, other)
+    words = ["echo", "--local", here, "--peer", there, "--port", str(_IDENT), "--rate", str(rate)]
+    with _running(lab, [(one, words + (["--trace", str(trace)] if trace else []))]) as (process,):
+        echo = Echo(process)
+        yield echo
+        if echo.report is None:
+            echo.stop()
+
+
 class Stream:
     """A TCP stream under way between two machines."""
 
-    def __init__(self, sender: _Process, receiver: _Process) -> None:
+    def __init__(self, sender: _Process, receiver: _Process | None) -> None:
         self._sender, self._receiver = sender, receiver
         self.report: StreamReport | None = None
 
     def stop(self) -> StreamReport:
         """End the stream and compare."""
         self._sender.tell("stop")
-        sent = self._sender.hear()
-        heard: dict[str, Any] = {}
-        if not sent["error"]:
-            heard = self._receiver.hear()
+        sent = heard = self._sender.hear()
+        if self._receiver is not None:
+            heard = {} if sent["error"] else self._receiver.hear()
         self.report = StreamReport(
             bytes=sent["bytes"],
             intact=sent["intact"] and heard.get("bytes") == sent["bytes"],
@@ -291,6 +335,19 @@ def streaming(lab: LabClient, one: str, other: str, *, megabits: float = 20.0, p
             yield stream
             if stream.report is None:
                 stream.stop()
+
+
+@contextmanager
+def echoed(lab: LabClient, one: str, other: str, *, megabits: float = 5.0, port: int = 7) -> Iterator[Stream]:
+    """Stream from a machine to another's echo service and back by TCP as long as the block runs."""
+    here, there = address_of(lab, one), address_of(lab, other)
+    words = ["tcp-echo", "--local", here, "--peer", there, "--port", str(port), "--mbit", str(megabits)]
+    with _running(lab, [(one, words)]) as (sender,):
+        sender.hear()
+        stream = Stream(sender, None)
+        yield stream
+        if stream.report is None:
+            stream.stop()
 
 
 @contextmanager
