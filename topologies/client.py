@@ -30,7 +30,9 @@ from topologies.orders import (
     Done,
     Down,
     Failure,
+    Kind,
     LabStatus,
+    Moment,
     MoveReport,
     Prompt,
     ServerAdd,
@@ -43,7 +45,9 @@ from topologies.orders import (
     Trigger,
     VmAdd,
     VmDel,
+    VmExec,
     VmMove,
+    VmRan,
     VmStatus,
     Vswitchd,
     decode,
@@ -59,7 +63,7 @@ ROOT: Final = Path("/run/vl2")
 _LEAVE_SECONDS: Final = 15.0
 _PATH_MAX: Final = 72
 _ANSWERS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind for kind in (Done, Failure, LabStatus, VmStatus, ServerStatus, MoveReport)
+    kind.__name__: kind for kind in (Done, Failure, LabStatus, VmStatus, VmRan, ServerStatus, MoveReport)
 }
 
 
@@ -262,6 +266,7 @@ class LabClient:
         wait: bool = True,
         configure: str = Configure.STATIC,
         vlans: Sequence[tuple[int, str]] = (),
+        qemu: bool = False,
     ) -> VmStatus:
         """Start a virtual machine on a hypervisor; returns when its port is ACTIVE (if ``wait``).
 
@@ -269,6 +274,7 @@ class LabClient:
         :param mac: and ``addresses`` (with prefix length): only in a lab without a controller.
         :param configure: how it gets its addresses, see :class:`~topologies.orders.Configure`.
         :param vlans: its VLANs, each with a port that is a sub-port of its own port's trunk.
+        :param qemu: let it be a QEMU guest with a kernel of its own; returns when that is up.
         """
         try:
             chosen = Configure(configure)
@@ -285,20 +291,29 @@ class LabClient:
             wait=wait,
             configure=chosen,
             vlans=tuple(vlans),
+            kind=Kind.QEMU if qemu else Kind.NAMESPACE,
         )
         status: VmStatus = self._ask(order, VmStatus)
         return status
 
-    def vm_move(self, name: str, to: str, *, pause_ms: float = 0.0, trigger: str = "rest") -> MoveReport:
+    def vm_move(
+        self, name: str, to: str, *, pause_ms: float = 0.0, trigger: str = "rest", moment: str = ""
+    ) -> MoveReport:
         """Move a machine; returns when the controller reports the move as settled.
 
-        :param pause_ms: between STOP and RESUME. :param trigger: ``rest``, ``appear`` or ``rarp``.
+        :param pause_ms: between STOP and RESUME, at least. :param trigger: ``rest``, ``appear`` or ``rarp``.
+        :param moment: with ``rest``, when the lab asks the controller to switch over: ``ready``, ``stopped`` (which a
+            QEMU guest does if it is left out) or ``resumed``.
         """
         try:
             chosen = Trigger(trigger)
         except ValueError:
             raise TopologyError(f"trigger: {trigger!r} is not one of {', '.join(Trigger)}", "trigger") from None
-        report: MoveReport = self._ask(VmMove(name, to, pause_ms, chosen), MoveReport)
+        try:
+            when = Moment(moment) if moment else None
+        except ValueError:
+            raise TopologyError(f"moment: {moment!r} is not one of {', '.join(Moment)}", "moment") from None
+        report: MoveReport = self._ask(VmMove(name, to, pause_ms, chosen, when), MoveReport)
         return report
 
     def vm_del(self, name: str) -> None:
@@ -363,9 +378,15 @@ class LabClient:
     def command(self, node: str, argv: Sequence[str]) -> list[str]:
         """``argv`` as it has to be run to run inside a machine, hypervisor or switch.
 
+        A QEMU guest's output comes when the command has ended.
+
         :raises NoSuchNode: if the lab has no such node.
         """
-        return ["mnexec", "-a", str(self._pid(self.status(), node)), *argv]
+        status = self.status()
+        if _is_guest(status, node):
+            here = Path(__file__).with_name("inside.py")
+            return [sys.executable, "-I", "-S", str(here), str(self.directory / SOCKET), node, *argv]
+        return ["mnexec", "-a", str(self._pid(status, node)), *argv]
 
     def environment(self, node: str) -> dict[str, str]:
         """The environment in which ``ovs-vsctl`` and its sisters find the daemons of a switch or hypervisor."""
@@ -377,6 +398,9 @@ class LabClient:
     def run(self, node: str, argv: Sequence[str], *, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a command inside a node and wait for it; on switches and hypervisors ``ovs-*`` finds its daemons."""
         status = self.status()
+        if _is_guest(status, node):
+            ran: VmRan = self._ask(VmExec(node, tuple(argv), seconds), VmRan)
+            return subprocess.CompletedProcess(list(argv), ran.returncode, ran.stdout, ran.stderr)
         env = {**os.environ, **_environment(status, node)}
         words = ["mnexec", "-a", str(self._pid(status, node)), *argv]
         return subprocess.run(
@@ -407,6 +431,10 @@ class LabClient:
             finally:
                 signal.signal(signal.SIGINT, previous)
         _expect(heard, Done)
+
+
+def _is_guest(status: LabStatus, node: str) -> bool:
+    return any(each.name == node and each.kind is Kind.QEMU for each in status.vms)
 
 
 def _environment(status: LabStatus, node: str) -> dict[str, str]:
