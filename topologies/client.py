@@ -15,8 +15,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from topologies import overrides
 from topologies.errors import KINDS, LabError, NoSuchLab, NoSuchNode, TopologyError
@@ -59,6 +60,8 @@ from topologies.rest import Rest
 
 ROOT: Final = Path("/run/vl2")
 """Where labs keep their state, one directory each."""
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 _LEAVE_SECONDS: Final = 15.0
 _PATH_MAX: Final = 72
@@ -276,10 +279,6 @@ class LabClient:
         :param vlans: its VLANs, each with a port that is a sub-port of its own port's trunk.
         :param qemu: let it be a QEMU guest with a kernel of its own; returns when that is up.
         """
-        try:
-            chosen = Configure(configure)
-        except ValueError:
-            raise TopologyError(f"configure: {configure!r} is not one of {', '.join(Configure)}", "configure") from None
         order = VmAdd(
             name=name,
             host=host,
@@ -289,7 +288,7 @@ class LabClient:
             mac=mac,
             addresses=tuple(addresses),
             wait=wait,
-            configure=chosen,
+            configure=_chosen(Configure, configure),
             vlans=tuple(vlans),
             kind=Kind.QEMU if qemu else Kind.NAMESPACE,
         )
@@ -297,23 +296,25 @@ class LabClient:
         return status
 
     def vm_move(
-        self, name: str, to: str, *, pause_ms: float = 0.0, trigger: str = "rest", moment: str = ""
+        self,
+        name: str,
+        to: str,
+        *,
+        pause_ms: float = 0.0,
+        trigger: str = "rest",
+        moment: str | None = None,
+        copying_ms: float = 0.0,
     ) -> MoveReport:
         """Move a machine; returns when the controller reports the move as settled.
 
-        :param pause_ms: between STOP and RESUME, at least. :param trigger: ``rest``, ``appear`` or ``rarp``.
-        :param moment: with ``rest``, when the lab asks the controller to switch over: ``ready``, ``stopped`` (which a
-            QEMU guest does if it is left out) or ``resumed``.
+        :param pause_ms: between STOP and RESUME, at least. :param trigger: see :class:`~topologies.orders.Trigger`.
+        :param moment: when a move by REST is activated, see :class:`~topologies.orders.Moment`.
+        :param copying_ms: between the target's readiness and what comes next.
         """
-        try:
-            chosen = Trigger(trigger)
-        except ValueError:
-            raise TopologyError(f"trigger: {trigger!r} is not one of {', '.join(Trigger)}", "trigger") from None
-        try:
-            when = Moment(moment) if moment else None
-        except ValueError:
-            raise TopologyError(f"moment: {moment!r} is not one of {', '.join(Moment)}", "moment") from None
-        report: MoveReport = self._ask(VmMove(name, to, pause_ms, chosen, when), MoveReport)
+        order = VmMove(name, to, pause_ms, _chosen(Trigger, trigger), copying_ms=copying_ms)
+        if moment is not None:
+            order = replace(order, moment=_chosen(Moment, moment))
+        report: MoveReport = self._ask(order, MoveReport)
         return report
 
     def vm_del(self, name: str) -> None:
@@ -463,6 +464,18 @@ def labs(root: Path = ROOT) -> tuple[str, ...]:
     with suppress(OSError):
         return tuple(sorted(each.name for each in root.iterdir() if Manifest.read(each) is not None))
     return ()
+
+
+def _chosen(kind: type[_Choice], given: str) -> _Choice:
+    """The value of that name.
+
+    :raises TopologyError: if there is none; it names the field.
+    """
+    try:
+        return kind(given)
+    except ValueError:
+        field = kind.__name__.lower()
+        raise TopologyError(f"{field}: {given!r} is not one of {', '.join(kind)}", field) from None
 
 
 def _tell(daemon: subprocess.Popen[bytes], line: bytes) -> bytes:

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -334,6 +334,8 @@ class Guests:
         target = self._hypervisor(order.to, "to")
         if not 0 <= order.pause_ms <= 60_000:  # noqa: PLR2004
             raise TopologyError(f"pause_ms: {order.pause_ms} is not between 0 and 60000", "pause_ms")
+        if not 0 <= order.copying_ms <= 60_000:  # noqa: PLR2004
+            raise TopologyError(f"copying_ms: {order.copying_ms} is not between 0 and 60000", "copying_ms")
         with guest.busy:
             if guest.host == order.to:
                 raise TopologyError(f"to: {order.name} is at {order.to} already", "to")
@@ -341,9 +343,9 @@ class Guests:
 
     def _move(self, guest: Guest, target: Hypervisor, order: VmMove) -> MoveReport:
         source, card = self._hypervisor(guest.host, "host"), guest.card
-        moment = _moment(order, real=isinstance(card, Machine))
-        if moment is not None and self._control is None:
-            raise TopologyError("trigger: rest needs a controller", "trigger")
+        moment = _moment(order)
+        if order.trigger.bound and self._control is None:
+            raise TopologyError(f"trigger: {order.trigger} needs a controller", "trigger")
         rest = self._patient(card)
         course = _Course(moment)
 
@@ -354,22 +356,19 @@ class Guests:
                 course.activated = course.now()
 
         try:
-            self._prepare(guest, target, rest, course)
+            self._prepare(guest, source, target, order, rest, course)
             blackout = _carry(card, order, moment, activate)
         except LabError:
-            self._undo(guest, target, rest if moment is not None else None, asked=course.asked is not None)
+            self._undo(guest, source, target, order.trigger, asked=course.asked is not None)
             raise
         guest.host = target.name
-        if moment is Moment.RESUMED:
-            activate()
-        if order.trigger is Trigger.RARP and rest is not None:
-            self._await_phase(rest, guest, course.move, frozenset({"SETTLED"}))
+        if order.trigger in {Trigger.RARP, Trigger.BOUND}:
+            self._await_end(rest, guest, course.move)
         source.unplug(guest.tap)
         source.settle()
         card.detach(source.name)
-        if rest is not None:
-            self._await_phase(rest, guest, course.move, frozenset({"SETTLED"}))
-            course.settled = course.now()
+        self._await_end(rest, guest, course.move)
+        course.settled = None if rest is None else course.now()
         return course.report(guest, order, source.name, blackout)
 
     def _patient(self, card: Card | Machine) -> Rest | None:
@@ -378,32 +377,50 @@ class Guests:
             return None
         return self._control.rest(_STANDSTILL_SECONDS) if isinstance(card, Machine) else self._control.rest()
 
-    def _prepare(self, guest: Guest, target: Hypervisor, rest: Rest | None, course: _Course) -> None:
+    def _prepare(  # noqa: PLR0917
+        self,
+        guest: Guest,
+        source: Hypervisor,
+        target: Hypervisor,
+        order: VmMove,
+        rest: Rest | None,
+        course: _Course,
+    ) -> None:
         """Plug the machine at the target as well, and wait until the controller says that it may move."""
         # The tap first: ovs-vswitchd had better be quiet when a link appears (see nic.open_tap).
         guest.card.attach(target.name, target.pid, guest.tap)
-        if course.moment is not None and rest is not None:
+        if order.trigger.bound and rest is not None:
             rest.bind_passive(guest.port_id, target.name)
+        if order.trigger is Trigger.REPLUG:
+            time.sleep(order.copying_ms / 1e3)
+            source.unplug(guest.tap)
         target.plug(guest.tap, guest.port_id, guest.mac)
         course.plugged = course.now()
-        if rest is not None:
+        if rest is not None and order.trigger is not Trigger.REPLUG:
             course.move = self._await_move(rest, guest, target.name)
             self._await_phase(rest, guest, course.move, _AFTER_READY)
             course.ready = course.now()
+            time.sleep(order.copying_ms / 1e3)
 
-    def _undo(self, guest: Guest, target: Hypervisor, rest: Rest | None, *, asked: bool) -> None:
-        """Leave the machine where it is; ``asked`` says that the controller may have switched over already."""
+    def _undo(self, guest: Guest, source: Hypervisor, target: Hypervisor, trigger: Trigger, *, asked: bool) -> None:
+        """Leave the machine where it was; ``asked`` says that the controller may have switched over already."""
+        if isinstance(guest.card, Card):
+            with suppress(LabError):
+                guest.card.move(source.name, 0, announce=False)  # it may have got to the target already
+        if trigger is Trigger.REPLUG:
+            with suppress(LabError):
+                source.plug(guest.tap, guest.port_id, guest.mac)
         with suppress(LabError):
             target.unplug(guest.tap)
         with suppress(LabError):
             guest.card.detach(target.name)
-        if rest is not None:
-            try:
-                rest.unbind(guest.port_id, target.name)
-            except RestError:
-                if asked:
-                    with suppress(RestError):
-                        rest.bind(guest.port_id, guest.host)
+        if trigger.bound:
+            with suppress(RestError), self._rest() as rest:
+                try:
+                    rest.unbind(guest.port_id, target.name)
+                except RestError:
+                    if asked:
+                        rest.bind(guest.port_id, source.name)
 
     def _await_move(self, rest: Rest, guest: Guest, target: str) -> str:
         """Wait for the controller to begin a move; returns its id."""
@@ -426,6 +443,14 @@ class Guests:
             return phase in phases
 
         _poll(reached, f"the move of {guest.node.name} ({move}) does not become {' or '.join(sorted(phases))}")
+
+    def _await_end(self, rest: Rest | None, guest: Guest, move: str) -> None:
+        """Wait until a move has settled, or, if nobody knows its id, until the port is where the machine is."""
+        if rest is not None and move:
+            self._await_phase(rest, guest, move, frozenset({"SETTLED"}))
+        elif rest is not None:
+            here = ("ACTIVE", guest.host)
+            _poll(lambda: rest.port_state(guest.port_id) == here, f"{guest.node.name} does not get to {guest.host}")
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -473,28 +498,34 @@ class Guests:
 
 def _carry(card: Card | Machine, order: VmMove, moment: Moment | None, activate: Callable[[], None]) -> Blackout:
     """Take the machine over to the target, where everything is ready, and let the controller know when it wants to."""
+    # What is announced is activated by that.
     announce = order.trigger is not Trigger.APPEAR and moment is not Moment.RESUMED
     if isinstance(card, Machine):
         card.prepare(order.to, announce=announce)
     if moment is Moment.READY:
         activate()
+    at_stop = activate if moment is Moment.STOPPED else None
     if isinstance(card, Machine):
-        return card.move(order.to, order.pause_ms, stopped=activate if moment is Moment.STOPPED else None)
-    return card.move(order.to, order.pause_ms, announce=announce)
+        blackout = card.move(order.to, order.pause_ms, at_stop=at_stop)
+    else:
+        blackout = card.move(order.to, order.pause_ms, announce=announce, at_stop=at_stop)
+    if moment is Moment.RESUMED:
+        # A guest cannot be called back; if the controller does not hear, the port's end at the source tells it.
+        with suppress(LabError) if isinstance(card, Machine) else nullcontext():
+            activate()
+    return blackout
 
 
-def _moment(order: VmMove, *, real: bool) -> Moment | None:
+def _moment(order: VmMove) -> Moment | None:
     """When the lab asks the controller to switch over; ``None``: never.
 
     :raises TopologyError: if it is asked to do so when it cannot.
     """
-    if order.trigger is not Trigger.REST:
-        if order.moment is not None:
-            raise TopologyError(f"moment: with the trigger {order.trigger} nobody is asked to switch over", "moment")
-        return None
-    if order.moment is Moment.STOPPED and not real:
-        raise TopologyError("moment: only a QEMU guest stands still until the controller has confirmed", "moment")
-    return order.moment or (Moment.STOPPED if real else Moment.READY)
+    if order.trigger is Trigger.REST:
+        return order.moment or Moment.READY
+    if order.moment is not None:
+        raise TopologyError(f"moment: with the trigger {order.trigger} nobody is asked to switch over", "moment")
+    return None
 
 
 def _poll(condition: Callable[[], bool], complaint: str) -> None:

@@ -20,10 +20,19 @@ class Trigger(StrEnum):
 
     REST = "rest"
     """As Nova does: passive binding, plug, activate, then the machine moves."""
+    BOUND = "bound"
+    """A passive binding and the plug; what activates it is the machine's announcement."""
     APPEAR = "appear"
     """Nothing is asked; the port appears at the target, and later vanishes at the source."""
     RARP = "rarp"
     """Nothing is asked; the port appears at the target and announces itself; the source is unplugged later."""
+    REPLUG = "replug"
+    """Nothing is asked or prepared: unplugged at the source, then plugged at the target, then the machine moves."""
+
+    @property
+    def bound(self) -> bool:
+        """Whether there is a passive binding before the plug."""
+        return self in {Trigger.REST, Trigger.BOUND}
 
 
 class Moment(StrEnum):
@@ -98,7 +107,9 @@ class VmMove:
     pause_ms: float = 0.0
     trigger: Trigger = Trigger.REST
     moment: Moment | None = None
-    """When to switch over; left out, a namespace machine does at ``ready`` and a QEMU guest at ``stopped``."""
+    """When to switch over; left out, it is ``ready``."""
+    copying_ms: float = 0.0
+    """How long it goes on at the source when the target is ready, as if its memory was copied meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Prober:
         self._padding = b"\0" * max(0, size - _PROBE.size)
         self.sent = 0
         self.unsendable = 0
-        self.sequences = array("L")
+        self.sequences = array("Q")
         self.arrivals = array("Q")
         self.latency = array("Q")
         self.departures = array("Q")
@@ -90,8 +90,11 @@ class Prober:
                 self.latency.append(now - sent)
                 self.departures.append(sent)
 
-    def run(self) -> None:
-        """Follow ``go``, ``stop`` and ``finish`` from the standard input; then print the result."""
+    def run(self, trace: str = "") -> None:
+        """Follow ``go``, ``stop`` and ``finish`` from the standard input; then print the result.
+
+        :param trace: a file for what was heard; empty for none.
+        """
         _say(ready=True)
         sending, due = False, 0.0
         while True:
@@ -115,8 +118,16 @@ class Prober:
                         _say(stopped=True)
                     case _:
                         self.hear()
+                        if trace:
+                            self.write(trace)
                         _say(**self.result())
                         return
+
+    def write(self, path: str) -> None:
+        """Write what was heard into a file: number, departure and arrival of each probe, in the order they came."""
+        with open(path, "wb") as trace:  # noqa: PTH123  (pathlib is a third of this program's start)
+            for column in (self.sequences, self.departures, self.arrivals):
+                column.tofile(trace)
 
     def result(self) -> dict[str, Any]:
         """What was sent, and what was heard from the peer."""
@@ -229,10 +240,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--rate", type=float, default=1000.0, help="probes per second")
     parser.add_argument("--size", type=int, default=64, help="bytes of UDP payload")
+    parser.add_argument("--trace", default="", help="a file for the number, departure and arrival of each probe")
     parser.add_argument("--mbit", type=float, default=20.0, help="the stream's rate")
     asked = parser.parse_args()
     if asked.what == "udp":
-        Prober(asked.local, asked.peer, asked.port, 1 / asked.rate, asked.size).run()
+        Prober(asked.local, asked.peer, asked.port, 1 / asked.rate, asked.size).run(asked.trace)
     elif asked.what == "tcp-serve":
         serve_stream(asked.local, asked.port)
     else:

@@ -10,11 +10,12 @@ import select
 import subprocess
 import sys
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from topologies.client import LabClient
 from topologies.errors import LabError, NoSuchNode
@@ -103,6 +104,22 @@ class StreamReport:
     """The connection lived to its end and every byte arrived, in order."""
     longest_stall_ms: float
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Every probe that came in one direction, in the order they came: CLOCK_MONOTONIC, ns."""
+
+    numbers: Sequence[int]
+    departures: Sequence[int]
+    arrivals: Sequence[int]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what :meth:`topologies.probe.Prober.write` has written."""
+        whole = array("Q", path.read_bytes())
+        third = len(whole) // 3
+        return cls(whole[:third], whole[third : 2 * third], whole[2 * third :])
 
 
 class _Process:
@@ -207,17 +224,20 @@ def probing(
     port: int = 7009,
     version: int = 4,
     between: tuple[str, str] | None = None,
+    traces: tuple[Path, Path] | None = None,
 ) -> Iterator[Probe]:
     """Probe between two machines, both ways, as long as the block runs; the report is there after it.
 
     :param rate: probes per second in each direction.
     :param between: their addresses, where those are not their first ones.
+    :param traces: files for what each of them heard, to be read as a :class:`Trace` each.
     """
     here, there = between or (address_of(lab, one, version=version), address_of(lab, other, version=version))
     words = ["--port", str(port), "--rate", str(rate)]
+    files = (["--trace", str(traces[0])], ["--trace", str(traces[1])]) if traces else ([], [])
     with (
-        _running(lab, [(one, ["udp", "--local", here, "--peer", there, *words])]) as (first,),
-        _running(lab, [(other, ["udp", "--local", there, "--peer", here, *words])]) as (second,),
+        _running(lab, [(one, ["udp", "--local", here, "--peer", there, *words, *files[0]])]) as (first,),
+        _running(lab, [(other, ["udp", "--local", there, "--peer", here, *words, *files[1]])]) as (second,),
     ):
         probe = Probe(first, second)
         probe.start()

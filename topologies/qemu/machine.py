@@ -279,12 +279,12 @@ class Machine:
         self._told = [("source", here, here.heard), ("target", there, there.heard)]
         there.execute("migrate-incoming", uri=target.place)
 
-    def move(self, host: str, pause_ms: float, *, stopped: Callable[[], None] | None = None) -> Blackout:
+    def move(self, host: str, pause_ms: float, *, at_stop: Callable[[], None] | None = None) -> Blackout:
         """Migrate to a hypervisor for which all is prepared; returns after RESUME.
 
         :param pause_ms: from STOP to RESUME, at least.
-        :param stopped: done while the guest stands still, before it may run at the target.
-        :raises LabError: if it does not get there (or ``stopped`` raises it); then it runs on where it was.
+        :param at_stop: done while the guest stands still, before it may run at the target.
+        :raises LabError: if it does not get there (or ``at_stop`` raises it); then it runs on where it was.
         """
         source, target = self._running(), self._bodies[host]
         if self._console is None:
@@ -292,7 +292,7 @@ class Machine:
         with self._console.silent():
             try:
                 line = target.line()
-                blackout = self._migrate(source.connect(), target, pause_ms, stopped)
+                blackout = self._migrate(source.connect(), target, pause_ms, at_stop)
             except (LabError, OSError) as wrong:
                 target.kill()
                 self._recover(source)
@@ -301,7 +301,7 @@ class Machine:
         self._active = target
         return blackout
 
-    def _migrate(self, here: Monitor, target: _Body, pause_ms: float, stopped: Callable[[], None] | None) -> Blackout:
+    def _migrate(self, here: Monitor, target: _Body, pause_ms: float, at_stop: Callable[[], None] | None) -> Blackout:
         there = target.connect()
         marks = here.heard, there.heard
         here.execute("migrate", uri=target.place)
@@ -311,8 +311,8 @@ class Machine:
         if told.migration in _LOST:
             raise LabError(f"the migration has {told.migration}")
         stop = here.await_event(marks[0], lambda each: each.name == "STOP", "STOP", _MIGRATE_SECONDS)
-        if stopped is not None:
-            stopped()
+        if at_stop is not None:
+            at_stop()
         time.sleep(max(0.0, pause_ms / 1000 - (time.monotonic_ns() - stop.at) / 1e9))
         here.execute("migrate-continue", state="pre-switchover")
         resume = there.await_event(marks[1], lambda each: each.name == "RESUME", "RESUME", _MIGRATE_SECONDS)
