@@ -122,17 +122,18 @@ class Trace:
         return cls(whole[:third], whole[third : 2 * third], whole[2 * third :])
 
 
-class _Process:
+class Process:
     """A measuring program inside a machine."""
 
-    def __init__(self, lab: LabClient, machine: str, words: Sequence[str]) -> None:
+    def __init__(self, lab: LabClient, machine: str, words: Sequence[str], program: str) -> None:
         self.machine = machine
-        argv = lab.command(machine, [sys.executable, "-I", "-S", _PROGRAM, *words])
+        argv = lab.command(machine, [sys.executable, "-I", "-S", program, *words])
         self._process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
         )
 
     def tell(self, word: str) -> None:
+        """Send a line to the program."""
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.write(word + "\n")
@@ -155,6 +156,7 @@ class _Process:
         return found
 
     def end(self) -> None:
+        """End the program."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
@@ -180,7 +182,7 @@ def address_of(lab: LabClient, machine: str, *, version: int = 4) -> str:
 class Probe:
     """UDP probes under way between two machines."""
 
-    def __init__(self, one: _Process, other: _Process) -> None:
+    def __init__(self, one: Process, other: Process) -> None:
         self._ends = (one, other)
         self.report: ProbeReport | None = None
 
@@ -236,8 +238,8 @@ def probing(
     words = ["--port", str(port), "--rate", str(rate)]
     files = (["--trace", str(traces[0])], ["--trace", str(traces[1])]) if traces else ([], [])
     with (
-        _running(lab, [(one, ["udp", "--local", here, "--peer", there, *words, *files[0]])]) as (first,),
-        _running(lab, [(other, ["udp", "--local", there, "--peer", here, *words, *files[1]])]) as (second,),
+        running(lab, [(one, ["udp", "--local", here, "--peer", there, *words, *files[0]])]) as (first,),
+        running(lab, [(other, ["udp", "--local", there, "--peer", here, *words, *files[1]])]) as (second,),
     ):
         probe = Probe(first, second)
         probe.start()
@@ -249,7 +251,7 @@ def probing(
 class Stream:
     """A TCP stream under way between two machines."""
 
-    def __init__(self, sender: _Process, receiver: _Process) -> None:
+    def __init__(self, sender: Process, receiver: Process) -> None:
         self._sender, self._receiver = sender, receiver
         self.report: StreamReport | None = None
 
@@ -282,10 +284,10 @@ class Stream:
 def streaming(lab: LabClient, one: str, other: str, *, megabits: float = 20.0, port: int = 7010) -> Iterator[Stream]:
     """Stream from one machine to another by TCP as long as the block runs; the report is there after it."""
     here, there = address_of(lab, one), address_of(lab, other)
-    with _running(lab, [(other, ["tcp-serve", "--local", there, "--port", str(port)])]) as (receiver,):
+    with running(lab, [(other, ["tcp-serve", "--local", there, "--port", str(port)])]) as (receiver,):
         receiver.hear()
         words = ["tcp-send", "--local", here, "--peer", there, "--port", str(port), "--mbit", str(megabits)]
-        with _running(lab, [(one, words)]) as (sender,):
+        with running(lab, [(one, words)]) as (sender,):
             sender.hear()
             stream = Stream(sender, receiver)
             yield stream
@@ -294,11 +296,14 @@ def streaming(lab: LabClient, one: str, other: str, *, megabits: float = 20.0, p
 
 
 @contextmanager
-def _running(lab: LabClient, programs: Sequence[tuple[str, Sequence[str]]]) -> Iterator[tuple[_Process, ...]]:
-    started: list[_Process] = []
+def running(
+    lab: LabClient, programs: Sequence[tuple[str, Sequence[str]]], program: str = _PROGRAM
+) -> Iterator[tuple[Process, ...]]:
+    """Run measuring programs inside machines as long as the block runs."""
+    started: list[Process] = []
     try:
         for machine, words in programs:
-            started.append(_Process(lab, machine, words))
+            started.append(Process(lab, machine, words, program))
         yield tuple(started)
     finally:
         for each in started:
