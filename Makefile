@@ -10,7 +10,8 @@ OSKEN_VENV := .venv-osken
 # The real clients and the real Keystone, which must not share their requirements with the product.
 OPENSTACK_VENV := .venv-openstack
 PACKAGES := openvswitch-switch mininet iproute2 iputils-ping iputils-arping tcpdump ethtool iperf3 \
-	python3-venv python3-dev gcc ruby shellcheck udhcpc isc-dhcp-client bind9-dnsutils ndisc6
+	python3-venv python3-dev gcc ruby shellcheck udhcpc isc-dhcp-client bind9-dnsutils ndisc6 \
+	qemu-system-x86 busybox-static
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test test-rootless test-pure test-osken lint lab bench chaos tenants paper docs clean packages
@@ -76,7 +77,7 @@ lint: $(BIN)/vl2
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
-	shellcheck .ci/run
+	shellcheck .ci/run topologies/qemu/init.sh
 
 bench: $(BIN)/vl2
 	$(BIN)/python -m bench

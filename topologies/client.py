@@ -31,6 +31,7 @@ from topologies.orders import (
     Done,
     Down,
     Failure,
+    Kind,
     LabStatus,
     Moment,
     MoveReport,
@@ -45,7 +46,9 @@ from topologies.orders import (
     Trigger,
     VmAdd,
     VmDel,
+    VmExec,
     VmMove,
+    VmRan,
     VmStatus,
     Vswitchd,
     decode,
@@ -63,7 +66,7 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 _LEAVE_SECONDS: Final = 15.0
 _PATH_MAX: Final = 72
 _ANSWERS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind for kind in (Done, Failure, LabStatus, VmStatus, ServerStatus, MoveReport)
+    kind.__name__: kind for kind in (Done, Failure, LabStatus, VmStatus, VmRan, ServerStatus, MoveReport)
 }
 
 
@@ -266,6 +269,7 @@ class LabClient:
         wait: bool = True,
         configure: str = Configure.STATIC,
         vlans: Sequence[tuple[int, str]] = (),
+        qemu: bool = False,
     ) -> VmStatus:
         """Start a virtual machine on a hypervisor; returns when its port is ACTIVE (if ``wait``).
 
@@ -273,6 +277,7 @@ class LabClient:
         :param mac: and ``addresses`` (with prefix length): only in a lab without a controller.
         :param configure: how it gets its addresses, see :class:`~topologies.orders.Configure`.
         :param vlans: its VLANs, each with a port that is a sub-port of its own port's trunk.
+        :param qemu: let it be a QEMU guest with a kernel of its own; returns when that is up.
         """
         order = VmAdd(
             name=name,
@@ -285,6 +290,7 @@ class LabClient:
             wait=wait,
             configure=_chosen(Configure, configure),
             vlans=tuple(vlans),
+            kind=Kind.QEMU if qemu else Kind.NAMESPACE,
         )
         status: VmStatus = self._ask(order, VmStatus)
         return status
@@ -301,7 +307,7 @@ class LabClient:
     ) -> MoveReport:
         """Move a machine; returns when the controller reports the move as settled.
 
-        :param pause_ms: between STOP and RESUME. :param trigger: see :class:`~topologies.orders.Trigger`.
+        :param pause_ms: between STOP and RESUME, at least. :param trigger: see :class:`~topologies.orders.Trigger`.
         :param moment: when a move by REST is activated, see :class:`~topologies.orders.Moment`.
         :param copying_ms: between the target's readiness and what comes next.
         """
@@ -373,9 +379,15 @@ class LabClient:
     def command(self, node: str, argv: Sequence[str]) -> list[str]:
         """``argv`` as it has to be run to run inside a machine, hypervisor or switch.
 
+        A QEMU guest's output comes when the command has ended.
+
         :raises NoSuchNode: if the lab has no such node.
         """
-        return ["mnexec", "-a", str(self._pid(self.status(), node)), *argv]
+        status = self.status()
+        if _is_guest(status, node):
+            here = Path(__file__).with_name("inside.py")
+            return [sys.executable, "-I", "-S", str(here), str(self.directory / SOCKET), node, *argv]
+        return ["mnexec", "-a", str(self._pid(status, node)), *argv]
 
     def environment(self, node: str) -> dict[str, str]:
         """The environment in which ``ovs-vsctl`` and its sisters find the daemons of a switch or hypervisor."""
@@ -387,6 +399,9 @@ class LabClient:
     def run(self, node: str, argv: Sequence[str], *, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a command inside a node and wait for it; on switches and hypervisors ``ovs-*`` finds its daemons."""
         status = self.status()
+        if _is_guest(status, node):
+            ran: VmRan = self._ask(VmExec(node, tuple(argv), seconds), VmRan)
+            return subprocess.CompletedProcess(list(argv), ran.returncode, ran.stdout, ran.stderr)
         env = {**os.environ, **_environment(status, node)}
         words = ["mnexec", "-a", str(self._pid(status, node)), *argv]
         return subprocess.run(
@@ -417,6 +432,10 @@ class LabClient:
             finally:
                 signal.signal(signal.SIGINT, previous)
         _expect(heard, Done)
+
+
+def _is_guest(status: LabStatus, node: str) -> bool:
+    return any(each.name == node and each.kind is Kind.QEMU for each in status.vms)
 
 
 def _environment(status: LabStatus, node: str) -> dict[str, str]:

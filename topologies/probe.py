@@ -7,8 +7,7 @@ library:
   lost, doubled, out of order, and the longest gap between two arrivals;
 * a TCP stream whose bytes are checked by hash at the end: did the connection live, and did every byte arrive?
 
-Of a machine in which no Python runs each asks for an echo instead: of its kernel by ICMP, or of its echo service by
-TCP.  Then a probe is a round trip, and a byte counts when it has come back.
+In a machine in which no Python runs the kernel answers instead (ICMP echo): then a probe is a round trip.
 
 This file is run as a program inside the machines; :mod:`topologies.probing` starts and stops it there.  Times are
 CLOCK_MONOTONIC, which all namespaces of a machine share.
@@ -39,9 +38,6 @@ _SLICE: Final = 0.02
 _SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER: Final = 1 << 22
 _OUTAGES: Final = 100_000
-_ECHO_SECONDS: Final = 30.0
-_UNDER_WAY: Final = 1 << 18
-"""Bytes that are to come back before more are sent: both ends of an echo must never wait for each other."""
 
 
 def _say(**words: Any) -> None:
@@ -286,51 +282,10 @@ def send_stream(local: str, peer: str, port: int, megabits: float) -> None:
     _say(bytes=count, sha256=digest.hexdigest(), intact=theirs == digest.digest(), error=wrong)
 
 
-def echo_stream(local: str, peer: str, port: int, megabits: float) -> None:
-    """Send pseudo-random bytes to an echo service at a rate until told to stop, and compare what comes back."""
-    sent, back = hashlib.sha256(), hashlib.sha256()
-    count, returned, wrong, stall = 0, 0, "", 0
-    noise = random.Random(20090817)  # noqa: S311  (see send_stream)
-    with socket.socket(socket.AF_INET6 if ":" in peer else socket.AF_INET, socket.SOCK_STREAM) as session:
-        session.bind((local, 0))
-        session.settimeout(_ECHO_SECONDS)
-        session.connect((peer, port))
-        _say(ready=True)
-        pause = _CHUNK * 8 / (megabits * 1e6)
-        due = last = time.monotonic()
-        going = True
-        try:
-            while going or returned < count:
-                full = count - returned >= _UNDER_WAY
-                wait = due - time.monotonic() if going and not full else _ECHO_SECONDS
-                readable, _, _ = select.select([session, *([sys.stdin] if going else ())], (), (), max(0.0, wait))
-                now = time.monotonic()
-                if session in readable:
-                    data = session.recv(65536)
-                    if not data:
-                        break
-                    stall, last = max(stall, int((now - last) * 1e9)), now
-                    back.update(data)
-                    returned += len(data)
-                elif not going:
-                    break  # nothing comes any more
-                if sys.stdin in readable:
-                    going = False
-                elif going and not full and now >= due:
-                    data = noise.randbytes(_CHUNK)
-                    session.sendall(data)
-                    sent.update(data)
-                    count += len(data)
-                    due = max(due + pause, time.monotonic() - _SLICE)
-        except OSError as error:
-            wrong = str(error) or type(error).__name__
-    _say(bytes=count, intact=sent.digest() == back.digest(), error=wrong, longest_stall_ns=stall)
-
-
 def main() -> None:
     """Run one end of a measurement."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("what", choices=("udp", "echo", "tcp-serve", "tcp-send", "tcp-echo"))
+    parser.add_argument("what", choices=("udp", "echo", "tcp-serve", "tcp-send"))
     parser.add_argument("--local", required=True)
     parser.add_argument("--peer", default="")
     parser.add_argument("--port", type=int, required=True)
@@ -343,8 +298,6 @@ def main() -> None:
         Prober(asked.local, asked.peer, asked.port, 1 / asked.rate, asked.size).run(asked.trace)
     elif asked.what == "echo":
         Echoing(asked.local, asked.peer, asked.port, 1 / asked.rate, asked.size).run(asked.trace)
-    elif asked.what == "tcp-echo":
-        echo_stream(asked.local, asked.peer, asked.port, asked.mbit)
     elif asked.what == "tcp-serve":
         serve_stream(asked.local, asked.port)
     else:

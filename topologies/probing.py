@@ -123,17 +123,18 @@ class Trace:
         return cls(whole[:third], whole[third : 2 * third], whole[2 * third :])
 
 
-class _Process:
+class Process:
     """A measuring program inside a machine."""
 
-    def __init__(self, lab: LabClient, machine: str, words: Sequence[str]) -> None:
+    def __init__(self, lab: LabClient, machine: str, words: Sequence[str], program: str) -> None:
         self.machine = machine
-        argv = lab.command(machine, [sys.executable, "-I", "-S", _PROGRAM, *words])
+        argv = lab.command(machine, [sys.executable, "-I", "-S", program, *words])
         self._process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
         )
 
     def tell(self, word: str) -> None:
+        """Send a line to the program."""
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.write(word + "\n")
@@ -156,6 +157,7 @@ class _Process:
         return found
 
     def end(self) -> None:
+        """End the program."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
@@ -181,7 +183,7 @@ def address_of(lab: LabClient, machine: str, *, version: int = 4) -> str:
 class Probe:
     """UDP probes under way between two machines."""
 
-    def __init__(self, one: _Process, other: _Process) -> None:
+    def __init__(self, one: Process, other: Process) -> None:
         self._ends = (one, other)
         self.report: ProbeReport | None = None
 
@@ -218,7 +220,7 @@ class Probe:
 class Echo:
     """Echoes asked for, under way."""
 
-    def __init__(self, process: _Process) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
         self.report: Direction | None = None
         process.hear()
@@ -266,8 +268,8 @@ def probing(
     words = ["--port", str(port), "--rate", str(rate)]
     files = (["--trace", str(traces[0])], ["--trace", str(traces[1])]) if traces else ([], [])
     with (
-        _running(lab, [(one, ["udp", "--local", here, "--peer", there, *words, *files[0]])]) as (first,),
-        _running(lab, [(other, ["udp", "--local", there, "--peer", here, *words, *files[1]])]) as (second,),
+        running(lab, [(one, ["udp", "--local", here, "--peer", there, *words, *files[0]])]) as (first,),
+        running(lab, [(other, ["udp", "--local", there, "--peer", here, *words, *files[1]])]) as (second,),
     ):
         probe = Probe(first, second)
         probe.start()
@@ -277,14 +279,14 @@ def probing(
 
 
 @contextmanager
-def echoing(lab: LabClient, one: str, other: str, *, rate: float = 1000.0, trace: Path | None = None) -> Iterator[Echo]:
+def pinging(lab: LabClient, one: str, other: str, *, rate: float = 1000.0, trace: Path | None = None) -> Iterator[Echo]:
     """Let a machine ask another's kernel for echoes as long as the block runs; the report is there after it.
 
     :param other: may be one in which no Python runs. :param trace: a file for a :class:`Trace` of round trips.
     """
     here, there = address_of(lab, one), address_of(lab, other)
     words = ["echo", "--local", here, "--peer", there, "--port", str(_IDENT), "--rate", str(rate)]
-    with _running(lab, [(one, words + (["--trace", str(trace)] if trace else []))]) as (process,):
+    with running(lab, [(one, words + (["--trace", str(trace)] if trace else []))]) as (process,):
         echo = Echo(process)
         yield echo
         if echo.report is None:
@@ -294,16 +296,17 @@ def echoing(lab: LabClient, one: str, other: str, *, rate: float = 1000.0, trace
 class Stream:
     """A TCP stream under way between two machines."""
 
-    def __init__(self, sender: _Process, receiver: _Process | None) -> None:
+    def __init__(self, sender: Process, receiver: Process) -> None:
         self._sender, self._receiver = sender, receiver
         self.report: StreamReport | None = None
 
     def stop(self) -> StreamReport:
         """End the stream and compare."""
         self._sender.tell("stop")
-        sent = heard = self._sender.hear()
-        if self._receiver is not None:
-            heard = {} if sent["error"] else self._receiver.hear()
+        sent = self._sender.hear()
+        heard: dict[str, Any] = {}
+        if not sent["error"]:
+            heard = self._receiver.hear()
         self.report = StreamReport(
             bytes=sent["bytes"],
             intact=sent["intact"] and heard.get("bytes") == sent["bytes"],
@@ -326,10 +329,10 @@ class Stream:
 def streaming(lab: LabClient, one: str, other: str, *, megabits: float = 20.0, port: int = 7010) -> Iterator[Stream]:
     """Stream from one machine to another by TCP as long as the block runs; the report is there after it."""
     here, there = address_of(lab, one), address_of(lab, other)
-    with _running(lab, [(other, ["tcp-serve", "--local", there, "--port", str(port)])]) as (receiver,):
+    with running(lab, [(other, ["tcp-serve", "--local", there, "--port", str(port)])]) as (receiver,):
         receiver.hear()
         words = ["tcp-send", "--local", here, "--peer", there, "--port", str(port), "--mbit", str(megabits)]
-        with _running(lab, [(one, words)]) as (sender,):
+        with running(lab, [(one, words)]) as (sender,):
             sender.hear()
             stream = Stream(sender, receiver)
             yield stream
@@ -338,24 +341,14 @@ def streaming(lab: LabClient, one: str, other: str, *, megabits: float = 20.0, p
 
 
 @contextmanager
-def echoed(lab: LabClient, one: str, other: str, *, megabits: float = 5.0, port: int = 7) -> Iterator[Stream]:
-    """Stream from a machine to another's echo service and back by TCP as long as the block runs."""
-    here, there = address_of(lab, one), address_of(lab, other)
-    words = ["tcp-echo", "--local", here, "--peer", there, "--port", str(port), "--mbit", str(megabits)]
-    with _running(lab, [(one, words)]) as (sender,):
-        sender.hear()
-        stream = Stream(sender, None)
-        yield stream
-        if stream.report is None:
-            stream.stop()
-
-
-@contextmanager
-def _running(lab: LabClient, programs: Sequence[tuple[str, Sequence[str]]]) -> Iterator[tuple[_Process, ...]]:
-    started: list[_Process] = []
+def running(
+    lab: LabClient, programs: Sequence[tuple[str, Sequence[str]]], program: str = _PROGRAM
+) -> Iterator[tuple[Process, ...]]:
+    """Run measuring programs inside machines as long as the block runs."""
+    started: list[Process] = []
     try:
         for machine, words in programs:
-            started.append(_Process(lab, machine, words))
+            started.append(Process(lab, machine, words, program))
         yield tuple(started)
     finally:
         for each in started:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import select
-import socket
-import subprocess
-import sys
-import threading
 
 import pytest
 
 from topologies import probe
 from topologies.probing import Trace
-
-PROGRAM = [sys.executable, "-I", "-S", probe.__file__]
 
 
 def test_a_checksum_makes_its_message_sum_to_nothing():
@@ -39,35 +32,6 @@ def test_a_trace_is_read_as_it_was_written(tmp_path):
         [10, 30, 20],
         [11, 31, 32],
     ]
-
-
-def served(service) -> int:
-    """Serve one connection on the loopback; returns the port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        with listener, listener.accept()[0] as session:
-            while data := session.recv(65536):
-                session.sendall(service(data))
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener.getsockname()[1]
-
-
-@pytest.mark.parametrize(
-    ("service", "intact"), [(lambda data: data, True), (lambda data: data[:-1] + bytes([data[-1] ^ 1]), False)]
-)
-def test_an_echo_is_compared_with_what_was_sent(service, intact):
-    """A stream that comes back as it was sent is intact; one with a bit turned over is not."""
-    words = ["tcp-echo", "--local", "127.0.0.1", "--peer", "127.0.0.1", "--port", str(served(service)), "--mbit", "50"]
-    with subprocess.Popen([*PROGRAM, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdin is not None
-        assert running.stdout is not None
-        assert json.loads(running.stdout.readline()) == {"ready": True}
-        running.stdin.write("stop\n")
-        running.stdin.flush()
-        found = json.loads(running.stdout.readline())
-    assert (found["intact"], found["error"]) == (intact if found["bytes"] else True, "")
 
 
 @pytest.mark.root
