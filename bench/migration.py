@@ -27,7 +27,8 @@ from bench.silence import Effect, Stretch, effects
 from bench.strategies import COMPARED, VL2, Duplicator, Strategy
 from topologies.client import LabClient
 from topologies.orders import MoveReport
-from topologies.probing import Trace, probing
+from topologies.probing import Trace, pinging, probing
+from topologies.transfers import echoing
 
 NAME: Final = "migration"
 PAUSES: Final = (0.0, 50.0, 300.0)
@@ -47,6 +48,9 @@ STRATEGIES: Final = f"Strategies compared: namespace machines, pause {COMPARED_P
 FIRST: Final = "The first move of a machine, and later ones, pause 0 ms"
 CROWDED: Final = f"While {LOAD} ports per second are created by REST, pause 0 ms"
 SPREAD: Final = "With more hypervisors that have to follow, pause 0 ms"
+GUESTS: Final = "QEMU guests, live migration: round trips of 1 kHz echoes"
+GUESTS_COMPARED: Final = f"Strategies compared: QEMU guests, pause {COMPARED_PAUSE:g} ms"
+TRANSFERS: Final = "QEMU guests: a TCP stream to the guest and back during each move"
 PHASES: Final = "Time per phase"
 
 _BEFORE_SECONDS: Final = 0.3
@@ -87,6 +91,24 @@ NAMESPACE: Final = Kind(
 )
 
 
+@contextmanager
+def _there_and_back(lab: LabClient, peer: str, name: str) -> Iterator[Callable[[], Sequence[Trace]]]:
+    """A thousand echoes a second of the machine's kernel, since no program of ours runs in it."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "echoes")
+        traces: list[Trace] = []
+        with pinging(lab, peer, name, trace=file):
+            yield lambda: traces
+        traces.append(Trace.read(file))
+
+
+QEMU: Final = Kind(
+    "QEMU guest",
+    lambda place, name, host, network: place.lab.vm_add(name, host, network=network, project=PROJECT, qemu=True),
+    _there_and_back,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A row of the results."""
@@ -99,6 +121,11 @@ class Case:
     wanted: Mapping[str, str] = field(default_factory=dict)
 
 
+ONE: Final = {
+    "lost": "p50 0, p99 ≤ 1",
+    "duplicated": "0",
+    "network's contribution": "p50 < 5 ms, p99 < 50 ms",
+}
 NOTHING: Final = {"lost": "0", "duplicated": "0", "network's contribution": "p50 < 5 ms, p99 < 50 ms"}
 OUTAGE: Final = {"duplicated": "0", "alive after RESUME": "p99 < 20 ms"}
 
@@ -290,6 +317,33 @@ def crowded(scene: Scene, count: int) -> None:
         scene.book.note(f"{len(crowd.refused)} ports were refused, the first with: {crowd.refused[0]}")
 
 
+def guests(scene: Scene, count: int) -> None:
+    """QEMU guests, as quickly as they move and by all strategies."""
+    scene.idle(GUESTS, count)
+    scene.series(Case(GUESTS, "vl2", wanted=ONE), count)
+    for strategy in COMPARED:
+        wanted = ONE if strategy is VL2 else {}
+        few = count if strategy is VL2 else max(1, count * 2 // 5)
+        scene.series(Case(GUESTS_COMPARED, strategy.name, strategy, COMPARED_PAUSE, COPYING_MS, wanted), few)
+
+
+def transfers(scene: Scene, count: int) -> None:
+    """A TCP stream to the guest and back during each move, whose bytes are compared."""
+    book, lab = scene.book, scene.place.lab
+    host = next(vm for vm in lab.status().vms if vm.name == "moves").host
+    for number in range(count):
+        host = scene.elsewhere(host)
+        with echoing(lab, "moves", "stays") as stream:
+            lab.vm_move("moves", host)
+        found = stream.result()
+        book.take(TRANSFERS, VL2.name, "survived", "", int(found.intact), "1")
+        book.take(TRANSFERS, VL2.name, "transferred", "MB", found.bytes / 1e6)
+        book.take(TRANSFERS, VL2.name, "longest stall", "ms", found.longest_stall_ms)
+        if not found.intact:
+            book.note(f"transfer {number + 1} of {count} did not survive: {found.error or 'other bytes came back'}")
+    book.say(f"{TRANSFERS}: {count} moves")
+
+
 IN_ONE_LAB: Final[Mapping[str, Callable[[Scene, int], None]]] = {
     "planned": planned,
     "unplanned": unplanned,
@@ -298,15 +352,21 @@ IN_ONE_LAB: Final[Mapping[str, Callable[[Scene, int], None]]] = {
     "crowded": crowded,
 }
 """The parts that share a lab; the last one leaves it full of ports."""
-PARTS: Final = (*IN_ONE_LAB, "peers")
+OF_GUESTS: Final[Mapping[str, Callable[[Scene, int], None]]] = {"guests": guests, "transfers": transfers}
+"""The parts that need QEMU."""
+PARTS: Final = (*IN_ONE_LAB, "peers", *OF_GUESTS)
 
 
-def shared(book: Notebook, count: int, parts: Sequence[str]) -> None:
-    """The parts that share a lab."""
+def shared(  # noqa: PLR0917
+    book: Notebook, kind: Kind, runs: Mapping[str, Callable[[Scene, int], None]], count: int, parts: Sequence[str]
+) -> None:
+    """Run those of some parts that were asked for, in one lab."""
+    if not set(runs) & set(parts):
+        return
     with bed("migration", "vl2", {}, {"overlay": {"grace_seconds": GRACE}}) as place:
-        scene = Scene(book, place)
+        scene = Scene(book, place, kind)
         scene.start("moves")
-        for part, run in IN_ONE_LAB.items():
+        for part, run in runs.items():
             if part in parts:
                 run(scene, count)
 
@@ -328,6 +388,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.migration", description=__doc__)
     parser.add_argument("--moves", type=int, default=50, help="of each case (up to 1000)")
     parser.add_argument("--quick", action="store_true", help=f"{_SHORT} moves of the essential cases; writes nothing")
+    parser.add_argument("--transfers", action="store_const", const=["transfers"], dest="only", help="TCP alone")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part, or several; writes nothing")
     given = parser.parse_args(argv)
     if not 1 <= given.moves <= 1000:
@@ -337,10 +398,10 @@ def main(argv: list[str] | None = None) -> int:
     book = Notebook(NAME, "What does a move cost the traffic of the machine that moves?")
     book.parameters = {"moves of each case": count, "topology": "vl2", "probes per second, each way": 1000}
     book.parameters |= {"grace [s]": GRACE, "copying where strategies are compared [ms]": COPYING_MS}
-    if set(IN_ONE_LAB) & set(parts):
-        shared(book, count, parts)
+    shared(book, NAMESPACE, IN_ONE_LAB, count, parts)
     if "peers" in parts:
         spread(book, count)
+    shared(book, QEMU, OF_GUESTS, count, parts)
     if not (given.quick or given.only):
         book.close()
         return 0
