@@ -357,7 +357,7 @@ OF_GUESTS: Final[Mapping[str, Callable[[Scene, int], None]]] = {"guests": guests
 PARTS: Final = (*IN_ONE_LAB, "peers", *OF_GUESTS)
 
 
-def shared(  # noqa: PLR0917
+def shared(
     book: Notebook, kind: Kind, runs: Mapping[str, Callable[[Scene, int], None]], count: int, parts: Sequence[str]
 ) -> None:
     """Run those of some parts that were asked for, in one lab."""

@@ -18,6 +18,7 @@ from overlay.pipeline import PIPELINE
 from overlay.tables import arp, forward, guard, services
 from overlay.tables.names import IN_LANE, NETWORK, OUT_LANE
 from topologies.errors import LabError
+from topologies.nic import QUEUE
 from topologies.orders import Moment, Trigger
 
 
@@ -27,6 +28,7 @@ class Strategy:
 
     :param after: what makes the switches send to the target, in the page's words.
     :param like: who does so.
+    :param cost: where what it costs comes from.
     :param duplicating: whether both hosts get every frame from the target's readiness to the end.
     """
 
@@ -34,6 +36,7 @@ class Strategy:
     trigger: Trigger
     after: str
     like: str
+    cost: str = ""
     moment: Moment | None = None
     duplicating: bool = False
 
@@ -41,24 +44,34 @@ class Strategy:
 VL2: Final = Strategy(
     "vl2",
     Trigger.REST,
-    "activated when the target is ready, before STOP; the source turns round what still comes",
+    "a passive binding, activated when the target is ready, before STOP; the source turns round what still comes",
     "VL2",
+    "what comes between the source's hairpin and RESUME waits in the target's tap, so it comes late and is not lost",
     Moment.READY,
 )
-STOP: Final = Strategy(
-    "switchover", Trigger.REST, "activated at STOP, as who hears of it does", "VL2 behind Nova's events", Moment.STOPPED
+SWITCHOVER: Final = Strategy(
+    "switchover",
+    Trigger.REST,
+    "a passive binding, activated at STOP",
+    "VL2, told by who hears of QEMU's STOP",
+    "what reaches the source between STOP and its hairpin lies in a tap that nobody reads any more",
+    Moment.STOPPED,
 )
 RARP: Final = Strategy(
     "rarp",
     Trigger.BOUND,
-    "a passive binding at the target, activated by the machine's announcement",
+    "a passive binding, activated by the machine's announcement",
     "OVN's multichassis port with activation-strategy=rarp",
+    "all that is sent to the machine in its pause, and until the announcement has been acted upon, goes to the source,"
+    " where nobody is; what the machine sends meanwhile is dropped at the target",
 )
 RESUME: Final = Strategy(
     "resume",
     Trigger.REST,
-    "activated when the machine runs at the target",
-    "OVN's requested-chassis, Neutron's Open vSwitch agent after post-migration",
+    "a passive binding, activated when the machine runs at the target",
+    "OVN's requested-chassis, set when the migration has ended",
+    "all that is sent to the machine in its pause, and until the request has been acted upon, goes to the source, where"
+    " nobody is; what the machine sends meanwhile is dropped at the target",
     Moment.RESUMED,
 )
 DUPLICATE: Final = Strategy(
@@ -66,6 +79,8 @@ DUPLICATE: Final = Strategy(
     Trigger.REST,
     "from the target's readiness on all hosts send to both, and both may send",
     "OVN's multichassis port without an activation strategy",
+    "while the memory is copied the machine gets every frame at the source, and the copies wait in the target's tap"
+    f" until RESUME; a tap that is full ({QUEUE:,} frames) loses what comes next, so a longer copying loses as well",
     Moment.RESUMED,
     duplicating=True,
 )
@@ -73,9 +88,10 @@ REPLUG: Final = Strategy(
     "replug",
     Trigger.REPLUG,
     "no passive binding: unplugged at the source, plugged at the target, then the machine moves",
-    "whoever knows one place of a port only",
+    "whoever knows but one place of a port",
+    "between the two plugs, and until the port's program is at its new place, it is nowhere",
 )
-COMPARED: Final = (VL2, STOP, RARP, RESUME, DUPLICATE, REPLUG)
+COMPARED: Final = (VL2, SWITCHOVER, RARP, RESUME, DUPLICATE, REPLUG)
 """Those that stand beside each other."""
 
 APPEAR: Final = Strategy(
