@@ -95,7 +95,7 @@ class Service(Protocol):
         """
 
     def await_move(self, port_id: str, host: HostName, timeout: float) -> None:
-        """Wait until the port's move to ``host`` was confirmed by all switches (phase GRACE or SETTLED).
+        """Wait until the port's move to ``host`` was confirmed by both ends (from phase REPOINTING on).
 
         :param timeout: seconds.
         :raises NotConfirmed: when that did not come in time; the move goes on.

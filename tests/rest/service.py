@@ -109,7 +109,7 @@ class WorldService:
 
     def await_move(self, port_id: str, host: HostName, timeout: float) -> None:
         move = self.world.move_of(port_id)
-        if move is not None and move.phase not in {Phase.GRACE, Phase.SETTLED}:
+        if move is not None and move.phase not in {Phase.REPOINTING, Phase.GRACE, Phase.SETTLED}:
             raise NotConfirmed(
                 f"The move of port {port_id} to {host} was not confirmed within {timeout} s", field="host"
             )
