@@ -26,6 +26,7 @@ from bench.record import Metric, Notebook
 from bench.silence import Effect, Stretch, effects
 from bench.strategies import COMPARED, VL2, Duplicator, Strategy
 from topologies.client import LabClient
+from topologies.errors import LabError
 from topologies.orders import MoveReport
 from topologies.probing import Trace, pinging, probing
 from topologies.transfers import echoing
@@ -138,6 +139,7 @@ class Scene:
 
     def __init__(self, book: Notebook, place: Bed, kind: Kind = NAMESPACE, *, hosts: Sequence[str] = ()) -> None:
         self.book, self.place, self.kind = book, place, kind
+        self.failures = 0
         self.hosts = tuple(hosts or place.hosts[1:])
         """Where machines move to."""
         self.network = place.network("moves", "192.168.0.0/16")
@@ -152,8 +154,8 @@ class Scene:
         """Where a machine goes from there: round and round."""
         return self.hosts[(self.hosts.index(host) + 1) % len(self.hosts)]
 
-    def series(self, case: Case, count: int, name: str = "moves") -> list[Effect]:
-        """Move ``count`` times under probes, and write down what became of them."""
+    def series(self, case: Case, count: int, name: str = "moves") -> None:
+        """Move ``count`` times under probes, and write down what became of them; ends early if a move fails."""
         place = self.place
         machine = next(vm for vm in place.lab.status().vms if vm.name == name)
         duplicator = self._duplicator(machine.mac, machine.tap) if case.strategy.duplicating else None
@@ -163,24 +165,29 @@ class Scene:
             for _ in range(count):
                 begun.append(time.monotonic_ns())
                 to = self.elsewhere(host)
-                if duplicator is None:
-                    reports.append(self._move(case, name, to))
-                else:
-                    reports.append(self._duplicated(case, name, host, to, machine.port_id, duplicator))
+                try:
+                    if duplicator is None:
+                        reports.append(self._move(case, name, to))
+                    else:
+                        reports.append(self._duplicated(case, name, host, to, machine.port_id, duplicator))
+                except (LabError, TimeoutError) as wrong:
+                    # What was measured before it is worth keeping, and the failure is a result as well.
+                    self.failures += 1
+                    self.book.note(f"{case.table}: {case.name}: move {len(reports) + 1} of {count} failed: {wrong}")
+                    break
                 host = to
                 moves.append(place.rest.ask("GET", f"/v1/moves?port_id={machine.port_id}")["moves"][-1])
                 time.sleep(_BETWEEN_SECONDS)
             begun.append(time.monotonic_ns())
         stretches = [
             Stretch(begin, end, _at(report, report.stopped_ms), _at(report, report.resumed_ms))
-            for (begin, end), report in zip(pairwise(begun), reports, strict=True)
+            for (begin, end), report in zip(pairwise(begun), reports, strict=False)
         ]
         found = effects(read(), stretches)
         for effect, move in zip(found, moves, strict=True):
             self._take(case, effect)
             self._take_move(case, move)
-        self.book.say(f"{case.table}: {case.name}: {count} moves")
-        return found
+        self.book.say(f"{case.table}: {case.name}: {len(reports)} moves")
 
     def _move(self, case: Case, name: str, to: str) -> MoveReport:
         return self.place.lab.vm_move(
@@ -333,8 +340,13 @@ def transfers(scene: Scene, count: int) -> None:
     host = next(vm for vm in lab.status().vms if vm.name == "moves").host
     for number in range(count):
         host = scene.elsewhere(host)
-        with echoing(lab, "moves", "stays") as stream:
-            lab.vm_move("moves", host)
+        try:
+            with echoing(lab, "moves", "stays") as stream:
+                lab.vm_move("moves", host)
+        except LabError as wrong:
+            scene.failures += 1
+            book.note(f"{TRANSFERS}: move {number + 1} of {count} failed: {wrong}")
+            break
         found = stream.result()
         book.take(TRANSFERS, VL2.name, "survived", "", int(found.intact), "1")
         book.take(TRANSFERS, VL2.name, "transferred", "MB", found.bytes / 1e6)
@@ -359,20 +371,22 @@ PARTS: Final = (*IN_ONE_LAB, "peers", *OF_GUESTS)
 
 def shared(
     book: Notebook, kind: Kind, runs: Mapping[str, Callable[[Scene, int], None]], count: int, parts: Sequence[str]
-) -> None:
-    """Run those of some parts that were asked for, in one lab."""
+) -> int:
+    """Run those of some parts that were asked for, in one lab; returns how many moves failed."""
     if not set(runs) & set(parts):
-        return
+        return 0
     with bed("migration", "vl2", {}, {"overlay": {"grace_seconds": GRACE}}) as place:
         scene = Scene(book, place, kind)
         scene.start("moves")
         for part, run in runs.items():
             if part in parts:
                 run(scene, count)
+    return scene.failures
 
 
-def spread(book: Notebook, count: int) -> None:
-    """More hypervisors that send to the machine, each with a machine in its network; one of them probes."""
+def spread(book: Notebook, count: int) -> int:
+    """More hypervisors that send to the machine, each with a machine in its network; returns how many moves failed."""
+    failures = 0
     for peers in PEERS:
         params = {"tors": peers + 2}
         with bed("migration", "vl2", params, {"overlay": {"grace_seconds": GRACE}}) as place:
@@ -380,11 +394,13 @@ def spread(book: Notebook, count: int) -> None:
             for host in place.hosts[1:-2]:
                 place.lab.vm_add(f"on-{host}", host, network=scene.network, project=PROJECT)
             scene.start("moves")
-            scene.series(Case(SPREAD, f"{peers} peer hosts", wanted=NOTHING), count)
+            scene.series(Case(SPREAD, f"peer hosts: {peers}", wanted=NOTHING), count)
+            failures += scene.failures
+    return failures
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure and write down; the status is 1 if a short run has found VL2's own moves to lose or double anything."""
+    """Measure and write down; the status is 1 if a move failed, or if a short run has seen VL2 lose or double anything."""
     parser = argparse.ArgumentParser(prog="bench.migration", description=__doc__)
     parser.add_argument("--moves", type=int, default=50, help="of each case (up to 1000)")
     parser.add_argument("--quick", action="store_true", help=f"{_SHORT} moves of the essential cases; writes nothing")
@@ -398,17 +414,17 @@ def main(argv: list[str] | None = None) -> int:
     book = Notebook(NAME, "What does a move cost the traffic of the machine that moves?")
     book.parameters = {"moves of each case": count, "topology": "vl2", "probes per second, each way": 1000}
     book.parameters |= {"grace [s]": GRACE, "copying where strategies are compared [ms]": COPYING_MS}
-    shared(book, NAMESPACE, IN_ONE_LAB, count, parts)
+    failures = shared(book, NAMESPACE, IN_ONE_LAB, count, parts)
     if "peers" in parts:
-        spread(book, count)
-    shared(book, QEMU, OF_GUESTS, count, parts)
+        failures += spread(book, count)
+    failures += shared(book, QEMU, OF_GUESTS, count, parts)
     if not (given.quick or given.only):
         book.close()
-        return 0
+        return 1 if failures else 0
     broken = missed(book.show().metrics)
     for each in broken:
         book.say(f"{each.case}: {each.name}: up to {max(each.samples):g}, not {each.wanted}")
-    return 1 if broken else 0
+    return 1 if broken or failures else 0
 
 
 def missed(metrics: Iterable[Metric]) -> list[Metric]:
