@@ -118,6 +118,11 @@ class Desk(FabricDesk):
         """The ids of objects that are being made by bulk creations."""
         return self._owner.unfinished
 
+    @property
+    def switching(self) -> bool:
+        """Whether a machine is just being moved over."""
+        return self._owner.switching
+
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it."""
         return self.world.status(port_id)
@@ -135,7 +140,8 @@ class Desk(FabricDesk):
                     return
                 raise Conflict(f"host: the port does not move to {host} any more", field="host")
             if move.phase in _SAFE:
-                eventlet.sleep(_REST_SECONDS)
+                turned = next(at for phase, at in move.timeline if phase is Phase.REPOINTING)
+                eventlet.sleep(min(max(0.0, turned + _REST_SECONDS - time.time()), _REST_SECONDS))
                 return
             if move.phase in _FAILED:
                 raise Conflict(f"host: the move to {host} was given up: {move.reason}", field="host")

@@ -88,6 +88,10 @@ class Service(Protocol):
     def unfinished(self) -> Container[str]:
         """The ids of objects that are being made by bulk creations: they may still be refused, so nobody sees them."""
 
+    @property
+    def switching(self) -> bool:
+        """Whether a machine is just being moved over, so that everything else had better wait a moment."""
+
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it.
 

@@ -104,6 +104,10 @@ class WorldService:
     def submit_all(self, creations: Sequence[Creation]) -> Outcome:
         return apply_all(self.world, creations, self.now)
 
+    @property
+    def switching(self) -> bool:
+        return False
+
     def port_status(self, port_id: str) -> PortStatus:
         return self.world.status(port_id)
 
