@@ -96,9 +96,9 @@ class Console:
         match words:
             case ["ready"]:
                 self._ready = True
-            case ["ack", number]:
+            case ["ack", number] if number.isdigit():
                 self._acknowledged.add(int(number))
-            case ["done", number, code, out, err]:
+            case ["done", number, code, out, err] if number.isdigit():
                 self._done[int(number)] = Ran(int(code), _text(out), _text(err))
             case _:
                 pass  # half a line, of a guest that was not up yet

@@ -83,9 +83,11 @@ class _Body:
             try:
                 self.monitor = Monitor(self.path)
             except OSError as wrong:
-                if self.process.poll() is not None or time.monotonic() > deadline:
+                ended = self.process.poll()
+                if ended is not None or time.monotonic() > deadline:
                     said = self.log.read_text(errors="replace").strip().rpartition("\n")[2]
-                    raise LabError(f"QEMU at {self.host} does not start: {said or wrong}") from wrong
+                    what = "does not start" if ended is None else f"has ended ({ended})"
+                    raise LabError(f"QEMU at {self.host} {what}: {said or wrong}") from wrong
                 time.sleep(_POLL_SECONDS)
         return self.monitor
 
