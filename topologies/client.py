@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar
 from topologies import overrides
 from topologies.errors import KINDS, LabError, NoSuchLab, NoSuchNode, TopologyError
 from topologies.graphs import AnyGraph
+from topologies.inside import inside
 from topologies.lab import design, plan
 from topologies.orders import (
     INTERRUPT,
@@ -385,8 +386,7 @@ class LabClient:
         """
         status = self.status()
         if _is_guest(status, node):
-            here = Path(__file__).with_name("inside.py")
-            return [sys.executable, "-I", "-S", str(here), str(self.directory / SOCKET), node, *argv]
+            return [*inside(self.directory / SOCKET, node), *argv]
         return ["mnexec", "-a", str(self._pid(status, node)), *argv]
 
     def environment(self, node: str) -> dict[str, str]:

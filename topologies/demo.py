@@ -273,7 +273,7 @@ def _lab(name: str, topology: str, *, keep: bool, rest_port: int) -> Iterator[tu
 @click.option("--keep", is_flag=True, help="Leave the lab running (end it with: vl2 lab --name demo down).")
 @click.option("--rest-port", default=0, help="TCP port of the API; by default a free one.")
 @click.pass_context
-def command(  # noqa: PLR0917  (click hands over what the options say)
+def command(
     ctx: click.Context, *, as_json: bool, topology: str, pause_ms: float, qemu: bool, keep: bool, rest_port: int
 ) -> None:
     """Bring a data center up and move a virtual machine under traffic (needs root)."""

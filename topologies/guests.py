@@ -19,9 +19,11 @@ from topologies import leases, namespace
 from topologies.card import Blackout, Card
 from topologies.controlplane import ControlPlane
 from topologies.errors import LabError, NoSuchNode, TopologyError
+from topologies.inside import inside
 from topologies.network import LabNet
-from topologies.nodes import Hypervisor, VirtualMachine
+from topologies.nodes import GuestPlace, Hypervisor, VirtualMachine
 from topologies.orders import (
+    SOCKET,
     Configure,
     Kind,
     Moment,
@@ -177,7 +179,8 @@ class Guests:
         if any(guest.tap == tap for guest in self._guests.values()):
             raise TopologyError(f"port: {wanted.port_id} is another machine's port", "port_id")
         with self._structure:
-            node = self._net.addHost(order.name, cls=VirtualMachine, ip=None)
+            kind = VirtualMachine if booted is None else GuestPlace
+            node = self._net.addHost(order.name, cls=kind, ip=None)
             self._net.hosts.remove(node)  # Mininet's prompt lists it once it can be used
         try:
             card = self._card(order, wanted, node, booted)
@@ -212,19 +215,20 @@ class Guests:
             raise TopologyError("vlans: a QEMU guest has none: its one card is that of its own port", "vlans")
 
     def _number(self, guest: Guest, wanted: _Wanted, configure: Configure) -> None:
-        """Configure the cards of a namespace machine; a guest does that for itself."""
-        if isinstance(guest.card, Machine):
-            return
+        """Configure the cards of a machine; a guest does that for itself, and Mininet is told."""
         static = configure is Configure.STATIC
         guest.node.number(list(wanted.addresses) if static else [], wanted.gateway if static else None)
-        for vlan in wanted.vlans:
-            guest.card.add_vlan(vlan.vid, vlan.mac, vlan.mtu)
-            guest.node.number_vlan(vlan.vid, list(vlan.addresses))
+        if isinstance(guest.card, Card):
+            for vlan in wanted.vlans:
+                guest.card.add_vlan(vlan.vid, vlan.mac, vlan.mtu)
+                guest.node.number_vlan(vlan.vid, list(vlan.addresses))
 
     def _boot(self, guest: Guest, configure: Configure) -> None:
         """Wait for a guest to be up, and for its lease."""
         if isinstance(guest.card, Machine):
             guest.card.await_boot()
+            if isinstance(guest.node, GuestPlace):
+                guest.node.way = inside(self._directory / SOCKET, str(guest.node.name))
             if configure is Configure.DHCP:
                 guest.card.ask()
         elif configure is Configure.DHCP:

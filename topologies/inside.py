@@ -9,9 +9,16 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from pathlib import Path
 from typing import Final
 
-_LONGEST_SECONDS: Final = 86_400
+_LONGEST_SECONDS: Final = 600
+"""How long a command may run there: whoever leaves sooner cannot end it."""
+
+
+def inside(path: Path, guest: str) -> tuple[str, ...]:
+    """The words before a command that bring it into a guest of the lab whose socket it is."""
+    return (sys.executable, "-I", "-S", __file__, str(path), guest)
 
 
 def main() -> int:

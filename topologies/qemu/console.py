@@ -43,7 +43,7 @@ class Console:
     def __init__(self, name: str, line: socket.socket) -> None:
         self._name = name
         self._line = line
-        self._next: socket.socket | None = None
+        self._next = line
         self._woken, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._news = threading.Condition()
         self._speaking = threading.Lock()
@@ -64,41 +64,43 @@ class Console:
                 for line in lines:
                     self._understand(line.decode(errors="replace").split())
                 self._news.notify_all()
-        with self._news:
-            self._ended = True
-            self._news.notify_all()
+        self._note(ended=True)
         os.close(self._woken)
         self._line.close()
 
     def _hear(self) -> bytes | None:
-        """What comes next, whichever socket it comes from; ``None`` at the end."""
+        """What comes next, whichever socket it comes from; ``None`` when the lab hangs up."""
         poller = select.poll()
-        for each in (self._line.fileno(), self._woken):
-            poller.register(each, select.POLLIN)
-        ready = {fd for fd, _event in poller.poll()}
-        if self._line.fileno() in ready:
+        poller.register(self._woken, select.POLLIN)
+        if not self._ended:
+            poller.register(self._line, select.POLLIN)
+        if self._line.fileno() in {fd for fd, _event in poller.poll()}:
+            more = b""
             with suppress(OSError):
-                if more := self._line.recv(65536):
-                    return more
-        elif not os.read(self._woken, 64):
+                more = self._line.recv(65536)
+            if not more:
+                self._note(ended=True)  # of this QEMU; there may be another
+            return more
+        if not os.read(self._woken, 64):
             return None
-        elif self._next is None:
-            return b""
-        with self._news:
-            if self._next is None:
-                return None
-            # The guest stands still while its line is handed over: the old socket has nothing more to say.
-            self._line.close()
-            self._line, self._next = self._next, None
+        # The guest stands still while its line is handed over: the old socket has nothing more to say.
+        self._line.close()
+        self._line = self._next
+        self._note(ended=False)
         return b""
+
+    def _note(self, *, ended: bool) -> None:
+        with self._news:
+            self._ended = ended
+            self._news.notify_all()
 
     def _understand(self, words: list[str]) -> None:
         match words:
             case ["ready"]:
                 self._ready = True
-            case ["ack", number]:
+            case ["ack", number] if number.isdigit():
                 self._acknowledged.add(int(number))
-            case ["done", number, code, out, err]:
+            case ["done", number, code, out, err] if number.isdigit():
                 self._done[int(number)] = Ran(int(code), _text(out), _text(err))
             case _:
                 pass  # half a line, of a guest that was not up yet
@@ -148,8 +150,7 @@ class Console:
 
     def hand_over(self, line: socket.socket) -> None:
         """Go on with the guest's line at another QEMU; the guest is stopped, or runs there already."""
-        with self._news:
-            self._next = line
+        self._next = line
         os.write(self._waker, b"n")
 
     def close(self) -> None:

@@ -62,8 +62,15 @@ perform() {
     rm -f "$here.sh" "$here.out" "$here.err"
 }
 
-say ready
-while read -r id seconds script <&3; do
-    say "ack $id"
-    perform "$id" "$seconds" "$script" &
-done
+# The shell begins a line anew when a child ends while it reads: whoever reads must have none.  So each command is a
+# grandchild, whose end only the first process hears of.
+follow() {
+    say ready
+    while read -r id seconds script <&3; do
+        say "ack $id"
+        (perform "$id" "$seconds" "$script" &)
+    done
+}
+
+follow &
+while :; do sleep 1000; done

@@ -83,9 +83,11 @@ class _Body:
             try:
                 self.monitor = Monitor(self.path)
             except OSError as wrong:
-                if self.process.poll() is not None or time.monotonic() > deadline:
+                ended = self.process.poll()
+                if ended is not None or time.monotonic() > deadline:
                     said = self.log.read_text(errors="replace").strip().rpartition("\n")[2]
-                    raise LabError(f"QEMU at {self.host} does not start: {said or wrong}") from wrong
+                    what = "does not start" if ended is None else f"has ended ({ended})"
+                    raise LabError(f"QEMU at {self.host} {what}: {said or wrong}") from wrong
                 time.sleep(_POLL_SECONDS)
         return self.monitor
 
@@ -149,14 +151,14 @@ class Machine:
         mac = b"\xfe" + bytes.fromhex(self._card.mac.replace(":", ""))[1:]
         try:
             fd = open_tap(pid, tap, mac, self._card.mtu, workshop=self._workshop)
+            body = self._start(host, pid, fd)
+            self._bodies[host] = body
+            if self._active is None:
+                self._active = body
+                set_flags(fd, IFF_UP | IFF_PROMISC)
+                return
         except OSError as wrong:
-            raise LabError(f"{self.name}: no tap at {host}: {wrong}") from wrong
-        body = self._start(host, pid, fd)
-        self._bodies[host] = body
-        if self._active is None:
-            set_flags(fd, IFF_UP | IFF_PROMISC)
-            self._active = body
-            return
+            raise LabError(f"{self.name}: cannot be attached at {host}: {wrong}") from wrong
         # Step by step, with time for the switch to get over each (topologies.nic).
         time.sleep(CALM_MS / 1000)
         with suppress(OSError):  # its hypervisor has gone meanwhile, and the tap with it
