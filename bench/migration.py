@@ -186,7 +186,8 @@ class Scene:
         for effect, move in zip(found, moves, strict=True):
             self._take(case, effect)
             self._take_move(case, move)
-        self.book.say(f"{case.table}: {case.name}: {len(reports)} moves")
+        if count > 1:
+            self.book.say(f"{case.table}: {case.name}: {len(reports)} moves")
 
     def _move(self, case: Case, name: str, to: str) -> MoveReport:
         return self.place.lab.vm_move(
