@@ -13,7 +13,7 @@ from bench.migration import COMPARED_PAUSE, GUESTS_COMPARED, IDLE, PLANNED, STRA
 from bench.record import Metric, Record
 from bench.report import number
 from bench.silence import steps
-from bench.strategies import COMPARED, VL2, Strategy
+from bench.strategies import COMPARED, DUPLICATE, VL2, Strategy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +45,14 @@ def page(record: Record) -> str:
         found = list(_compared(record, table))
         if found:
             lines += [f"#### {title}, pause {COMPARED_PAUSE:g} ms", "", *found, ""]
+    waking = metric(record, GUESTS_COMPARED, DUPLICATE.name, ADDED)
+    if waking is not None:
+        lines += [
+            "A guest that has moved runs in a new QEMU, which has to translate its code anew before it answers (no KVM",
+            "here). Where both hosts have the machine from the start, so that the network has nothing to do at RESUME,",
+            f"that alone added {_shown(waking)} ms. It is in every figure of QEMU guests.",
+            "",
+        ]
     floor = metric(record, PLANNED, IDLE, ADDED)
     if floor is not None:
         quiet = f"Where nothing moves, the silence around an arbitrary moment is {_shown(floor)} ms here"

@@ -125,7 +125,7 @@ def section(record: Record) -> Iterator[str]:
         yield str(_explaining(record.measurement).page(record)).strip()
         yield ""
         for picture in sorted(PLOTS.glob(f"{record.measurement}*.svg")):
-            yield f"![{picture.stem.replace('_', ', ')}]({PLOTS.name}/{picture.name})"
+            yield f"![{picture.stem.replace('_', ' ')}]({PLOTS.name}/{picture.name})"
             yield ""
 
 
