@@ -40,6 +40,11 @@ class Strategy:
     moment: Moment | None = None
     duplicating: bool = False
 
+    @property
+    def awaited(self) -> bool:
+        """Whether frames for the machine wait at the target when it runs again."""
+        return self.duplicating or self.moment in {Moment.READY, Moment.STOPPED}
+
 
 VL2: Final = Strategy(
     "vl2",

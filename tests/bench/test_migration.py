@@ -82,6 +82,16 @@ def test_the_page_says_what_the_figures_bear():
     assert not [line for line in lines if line.startswith("- **replug**")]
 
 
+def test_a_guests_waking_is_told_from_the_networks_part():
+    """Where a guest's first word was heard, the page says how long it took and what the network added beside it."""
+    book = compared()
+    book.take(migration.GUESTS_COMPARED, "vl2", migration.WAKING, "ms", [20, 20])
+    book.take(migration.GUESTS_COMPARED, "vl2", migration.BEYOND, "ms", [3, 3])
+    page = migration_page.page(book.record())
+    assert "first word came 20 ms after RESUME" in page
+    assert "the network added 3 ms" in page
+
+
 def test_a_table_that_was_not_measured_has_no_words():
     """Where nothing was measured nothing is said."""
     page = migration_page.page(Notebook("migration", "What?", {"moves": 0}).record())
