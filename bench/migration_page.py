@@ -49,8 +49,8 @@ def page(record: Record) -> str:
     if waking is not None and beyond is not None:
         lines += [
             "A guest that has moved runs in a new QEMU, which has to translate its code anew before it answers (no KVM",
-            f"here): with {VL2.name} its first word came {_shown(waking)} ms after RESUME, though frames waited for it at",
-            f"its tap. That is in every figure of QEMU guests; without it the network added {_shown(beyond)} ms.",
+            f"here): with {VL2.name} its first word came {_shown(waking)} ms after RESUME, though frames waited for",
+            f"it at its tap. That is in every figure of QEMU guests; without it the network added {_shown(beyond)} ms.",
             "",
         ]
     floor = metric(record, PLANNED, IDLE, ADDED)
