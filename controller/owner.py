@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final
 
@@ -21,9 +22,11 @@ import eventlet.queue
 
 from controller import turns
 from controller.bulk import SLICE, Bulk, Creation
+from controller.bulletin import Bulletin
 from controller.channel import Counted, ReadBack
 from controller.counting import UNWATCHED, PortsCounted, Watch
 from controller.discovery import Announcer
+from controller.drops import Drops
 from controller.events import (
     FabricEvent,
     FabricReachable,
@@ -169,6 +172,8 @@ class Owner:
         self.roster = Roster() if roster is None else roster
         """Who may call, from the store; changed by :meth:`enrol` only."""
         self.hypervisors = Hypervisors(world, spawn=self.spawn, sink=self.put, lost_after=lost_after)
+        self.drops = Drops(world, met_at=self.hypervisors.met_at, spawn=self.spawn)
+        """What was dropped at ports."""
         self.underlay = Underlay(
             fabric,
             announcer,
@@ -184,6 +189,8 @@ class Owner:
         self.questions = Questions(ANSWERERS)
         """What machines ask of their networks."""
         self.journal = Journal()
+        self.bulletin = Bulletin(uuid.uuid4().hex[:12])
+        """What has just happened, for whoever wants to hear of it."""
         self.failures = 0
         self._undone = Outcome()
         """What the store could not take yet."""
@@ -520,6 +527,7 @@ class Owner:
                 self._store.commit(self._undone.documents)
             self._undone = Outcome()
             self.stuck = False
+            self.bulletin.tell(outcome.notices, self.world, self._clock())
             self._notify(outcome)
             if not outcome.dirty and not outcome.waits:
                 break
@@ -533,6 +541,7 @@ class Owner:
             if notice.kind is NoticeKind.PORT_STATUS and notice.detail == PortStatus.ACTIVE:
                 self.querier.activated(notice.id)
                 self.advertiser.activated(notice.id)
+        self.drops.noticed(outcome.notices)
         if any(notice.kind in {NoticeKind.MOVE_PHASE, NoticeKind.PORT_STATUS} for notice in outcome.notices):
             watchers, self._watchers = self._watchers, set()
             for watcher in watchers:

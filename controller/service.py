@@ -10,6 +10,7 @@ from collections.abc import Container, Sequence
 from typing import ClassVar, Protocol
 
 from controller.bulk import Creation
+from controller.bulletin import Bulletin
 from controller.fabric.changes import Order
 from controller.fabric.drawing import Format
 from controller.fabric.plan import PortRef
@@ -65,6 +66,10 @@ class Service(Protocol):
     @property
     def roster(self) -> Roster:
         """Who may call, for its questions only; whatever changes it goes through :meth:`enrol`."""
+
+    @property
+    def bulletin(self) -> Bulletin:
+        """What has just happened, for those who want to hear of it."""
 
     def enrol(self, change: Enrolment) -> None:
         """Make a project or a token, or take it away; returns when it is stored.

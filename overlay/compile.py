@@ -217,7 +217,7 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     cookie = provenance(CookieKind.PORT, port.id)
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
     meters = _meters(world, port, tap)
-    yield from policy_flows.of_tap(world.policy, tap.lane, port, meters.beginning)
+    yield from policy_flows.of_tap(world.policy, tap, port, meters.beginning)
     network, dscp = world.networks[port.network_id], world.limits_of(port).dscp
     yield from classify.from_tap(cookie, tap, network.vni, meters.sending, dscp, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap, meters.receiving)

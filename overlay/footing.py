@@ -29,11 +29,13 @@ class Tap(NamedTuple):
     """A plugged interface of the port that gets a program.
 
     :param passive: whether it must be silent.
+    :param moved: whether its machine comes, or came, from another host, with connections that this one has not seen.
     """
 
     host: HostName
     plug: Plug
     passive: bool
+    moved: bool = False
 
     @property
     def ofport(self) -> int:
@@ -80,27 +82,36 @@ class Footing(NamedTuple):
 NOWHERE: Final = Footing()
 
 
-def footing(home: HostName | None, move: Move | None, places: dict[HostName, Plug], *, up: bool = True) -> Footing:
+def footing(
+    home: HostName | None,
+    move: Move | None,
+    places: dict[HostName, Plug],
+    *,
+    up: bool = True,
+    travelled: bool = False,
+) -> Footing:
     """Work out where a port stands.
 
     :param home: its active binding.
     :param move: its live move.
     :param places: where it is plugged, and how.
     :param up: whether it is administratively up, and its network.
+    :param travelled: whether it came to its home by a move.
     """
     if home is None:
         return NOWHERE
     if not up:
         return Footing((home,) if move is None else (move.source, move.target))
     if move is None:
-        taps = (Tap(home, places[home], passive=False),) if home in places else ()
+        taps = (Tap(home, places[home], False, travelled),) if home in places else ()
         return Footing((home,), taps, (home,), None, home, (home,))
     doing = PHASES[move.phase]
     hosts = (move.source, move.target)
     passive = {move.source: False, move.target: move.phase not in SWITCHING}
+    moved = {move.source: travelled, move.target: True}
     return Footing(
         hosts,
-        tuple(Tap(host, places[host], passive[host]) for host in hosts if host in places),
+        tuple(Tap(host, places[host], passive[host], moved[host]) for host in hosts if host in places),
         tuple(host for host, delivers in zip(hosts, (doing.source, doing.target), strict=True) if delivers),
         None if doing.source else move.source,
         move.target if doing.others else move.source,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from overlay.values import HostName
+from overlay.values import HostName, Profile
 
 
 class Phase(StrEnum):
@@ -34,6 +34,15 @@ class Trigger(StrEnum):
     PASSIVE_BINDING = "passive_binding"
     REBIND = "rebind"
     APPEARED = "appeared"
+
+
+class Activation(StrEnum):
+    """What said that the machine is about to run at the target, or runs there."""
+
+    REQUEST = "request"
+    ANNOUNCEMENT = "announcement"
+    REBIND = "rebind"
+    UNPLUGGED = "unplugged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,8 @@ class Move:
     :param timeline: when (seconds, the owner's clock) each phase was entered; the last one is the present phase.
     :param reason: why the present phase was entered.
     :param stale: a host where a leftover tap of the port is still plugged, which must not begin another move.
+    :param activation: what activated it, or will as soon as it is ready; of those that did, the first.
+    :param profile: what an orchestrator notes at the binding that is not the active one.
     """
 
     id: str
@@ -97,6 +108,8 @@ class Move:
     automatic: bool = False
     reason: str = ""
     stale: HostName | None = None
+    activation: Activation | None = None
+    profile: Profile = ()
 
     @property
     def phase(self) -> Phase:
@@ -117,6 +130,11 @@ class Move:
     def live(self) -> bool:
         """Whether it is still under way."""
         return self.phase in LIVE
+
+    @property
+    def activated(self) -> bool:
+        """Whether it got as far as having the machine at its target."""
+        return any(phase in SWITCHING for phase, _ in self.timeline)
 
     @property
     def number(self) -> int:
@@ -202,7 +220,12 @@ ARROWS: Final[tuple[Arrow, ...]] = (
     Arrow(Phase.READY, Phase.FAILED, _vanished_before, "target gone before activation"),
     Arrow(Phase.READY, Phase.FAILED, _expired, "timed out"),
     Arrow(Phase.READY, Phase.PREPARING, _unprepared, "target unplugged"),
-    Arrow(Phase.READY, Phase.HAIRPINNING, _activated, "activated by announcement, rebind or unplugged source"),
+    Arrow(
+        Phase.READY,
+        Phase.HAIRPINNING,
+        _activated,
+        "activated by announcement, rebind, unplugged source or earlier request",
+    ),
     Arrow(Phase.HAIRPINNING, Phase.FAILED, _fallen_back, "target lost, source still there"),
     Arrow(Phase.HAIRPINNING, Phase.REPOINTING, _both_done, "source and target confirmed"),
     Arrow(Phase.REPOINTING, Phase.FAILED, _fallen_back, "target lost, source still there"),

@@ -69,9 +69,9 @@ class Recorder:
         self._documents.pop((document.kind, document.id), None)
         self._documents[document.kind, document.id] = document
 
-    def tell(self, kind: NoticeKind, subject: str, detail: str) -> None:
+    def tell(self, kind: NoticeKind, subject: str, detail: str = "", port: Port | None = None) -> None:
         """Have something told."""
-        self._notices.append(Notice(kind, subject, detail))
+        self._notices.append(Notice(kind, subject, detail, port))
 
     def touch(self, ports: Iterable[str]) -> None:
         """Have these ports' moves and statuses looked at before the change is over."""

@@ -29,6 +29,7 @@ from controller.rest import (
     documents,
     drops,
     errors,
+    events,
     identities,
     intended,
     lookup,
@@ -111,6 +112,8 @@ def build(
     authenticators: Sequence[Authenticator] = (),
     limits: RateLimits | None = None,
     activation_seconds: float = bindings.ACTIVATION_SECONDS,
+    event_clients: int = events.CLIENTS,
+    event_seconds: float = events.ALIVE_SECONDS,
 ) -> OpenAPI:
     """Build the WSGI application.
 
@@ -119,6 +122,8 @@ def build(
     :param authenticators: further ways to show who one is.
     :param limits: how many requests a project may send.
     :param activation_seconds: how long an activation may take until it is answered 504.
+    :param event_clients: how many may follow events at once.
+    :param event_seconds: after how much silence they are told that there is none.
     """
     books = (IssuedTokens(service), ConfiguredTokens(operator, projects))
     rates = RateLimits() if limits is None else limits
@@ -165,6 +170,7 @@ def build(
         quotas.blueprint(service),
         lookup.blueprint(service),
         operations.blueprint(service),
+        events.blueprint(service, event_clients, event_seconds),
         metrics.blueprint(service),
         multicast.blueprint(service),
         topology.blueprint(service),

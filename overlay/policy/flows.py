@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from typing import Final
 
 from overlay.flow import FieldValue, Flow, Meter
+from overlay.footing import Tap
 from overlay.policy.clauses import ETHERTYPES, Clause, Piece, conditions_of
 from overlay.policy.index import Policies
 from overlay.policy.presence import Spot
@@ -26,14 +27,14 @@ _SIDES: Final = {Direction.EGRESS: SENDER, Direction.INGRESS: RECEIVER}
 _REFUSED: Final = {Direction.EGRESS: CookieKind.REFUSED_OUT, Direction.INGRESS: CookieKind.REFUSED_IN}
 
 
-def of_tap(policy: Policies, lane: int, port: Port, beginning: Meter | None) -> Iterator[Flow]:
+def of_tap(policy: Policies, tap: Tap, port: Port, beginning: Meter | None) -> Iterator[Flow]:
     """Which clauses a tap is a member of; nothing for one whose groups allow everything.
 
     :param beginning: how many connections it may begin, if that is limited.
     """
     if not port.filtered:
         return
-    cookie = provenance(CookieKind.PORT, port.id)
+    cookie, lane = provenance(CookieKind.PORT, port.id), tap.lane
     members, free = _clauses(policy, port)
     judged = [family for family in ETHERTYPES if not all(family in families for families in free.values())]
     if not judged:
@@ -51,6 +52,8 @@ def of_tap(policy: Policies, lane: int, port: Port, beginning: Meter | None) -> 
             yield side.allow_all(cookie, lane, ETHERTYPES[family])
         if members[direction]:
             yield side.member(cookie, lane, members[direction])
+        for family in sorted(set(judged) - free[direction]) if tap.moved else ():
+            yield side.pick_up(cookie, lane, ETHERTYPES[family])
         yield side.count(provenance(_REFUSED[direction], port.id), lane)
 
 

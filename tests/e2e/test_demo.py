@@ -9,7 +9,7 @@ import pytest
 
 from topologies.client import labs
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 PROMISED = {
     "probes_sent": int,

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.scene import Net, Scene
 from topologies.probing import Direction, probing, streaming
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 TOPOLOGY, PARAMS = "leafspine", {"spines": 2, "leaves": 3}
 MOVES = 20

@@ -22,6 +22,7 @@ from topologies.client import LabClient
 from topologies.orders import VmStatus
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.root,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces"),

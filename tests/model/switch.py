@@ -107,8 +107,17 @@ _ICMP = {1: ("icmpv4_type", {8: 0, 13: 14, 15: 16, 17: 18}), 58: ("icmpv6_type",
 """Of ICMP and ICMPv6 the field of the type, and which request is answered by what."""
 
 
+SYN, RST, ACK = 0x02, 0x04, 0x10
+
+
 def _begins(packet: Packet) -> bool:
-    """Whether a packet may be the first of a connection: all but ICMP messages that are no requests."""
+    """Whether a packet may be the first that the tracker sees of a connection.
+
+    All but ICMP messages that are no requests, and TCP's answer to an opening (``tcp_valid_new`` of Open vSwitch); a
+    packet without flags is an opening.
+    """
+    if packet.get("ip_proto") == 6 and packet.get("tcp_flags", SYN) & (SYN | ACK) == SYN | ACK:
+        return False
     field, answers = _ICMP.get(packet.get("ip_proto", 0), ("", {}))
     return not field or packet.get(field) in answers
 
