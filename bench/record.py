@@ -176,10 +176,14 @@ class Notebook:
             round(time.monotonic() - self._began, 1),
         )
 
-    def close(self) -> None:
-        """Write the file, and print the tables."""
+    def show(self) -> Record:
+        """Print the tables, and write nothing."""
         from bench.report import tables  # noqa: PLC0415  (the report reads records)
 
         record = self.record()
-        record.write()
         print("\n".join(tables(record)))
+        return record
+
+    def close(self) -> None:
+        """Write the file, and print the tables."""
+        self.show().write()

@@ -6,10 +6,13 @@ marks is made by it.  What every page of results says alike, of the machine and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from bench.pictures import save
 from bench.record import RESULTS, Metric, Record
 
 README: Final = Path(__file__).with_name("README.md")
@@ -19,7 +22,7 @@ ORDER: Final = (
     "failover",
     "chaos",
     "tenants",
-    "moves",
+    "migration",
     "networks",
     "first_packet",
     "policy",
@@ -29,8 +32,13 @@ ORDER: Final = (
     "compile",
 )
 """The measurements, as the report goes through them."""
-LONG: Final = frozenset({"chaos", "tenants"})
+LONG: Final = frozenset({"chaos", "tenants", "migration"})
 """Those that ``python -m bench`` leaves out, since they take ten minutes and more."""
+SHORT: Final[Mapping[str, tuple[str, ...]]] = {"migration": ("--quick",)}
+"""Those of them that it runs in a short form, which writes nothing but says what is wrong."""
+EXPLAINED: Final[Mapping[str, str]] = {"migration": "bench.migration_page"}
+"""Those whose figures are followed by words and pictures: the module that makes both of a record."""
+PLOTS: Final = Path(__file__).with_name("plots")
 
 _MANY: Final = 20
 """From so many samples on a 99th percentile is worth printing."""
@@ -114,6 +122,24 @@ def section(record: Record) -> Iterator[str]:
         yield f"- {note}"
     if record.notes:
         yield ""
+    if record.measurement in EXPLAINED:
+        yield str(_explaining(record.measurement).page(record)).strip()
+        yield ""
+        for picture in sorted(PLOTS.glob(f"{record.measurement}*.svg")):
+            yield f"![{picture.stem.replace('_', ' ')}]({PLOTS.name}/{picture.name})"
+            yield ""
+
+
+def _explaining(measurement: str) -> Any:
+    return import_module(EXPLAINED[measurement])
+
+
+def draw(directory: Path = RESULTS) -> None:
+    """Draw all pictures anew."""
+    for name in EXPLAINED:
+        file = directory / f"{name}.json"
+        if file.exists():
+            save(_explaining(name).plots(Record.read(file)), PLOTS, file)
 
 
 def report(directory: Path = RESULTS) -> str:
@@ -138,7 +164,11 @@ def rewritten(text: str, directory: Path = RESULTS) -> str:
 
 
 def main() -> None:
-    """Rewrite the README."""
+    """Draw the pictures and rewrite the README."""
+    try:
+        draw()
+    except ImportError:
+        print("matplotlib is not installed: the pictures stay as they are", file=sys.stderr)
     README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
 
 

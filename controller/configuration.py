@@ -69,6 +69,11 @@ class Section:
         self._asked.append(key)
         return self._table.get(key)
 
+    @property
+    def name(self) -> str:
+        """How a complaint calls this table."""
+        return self._name
+
     def end(self) -> None:
         """Refuse keys that nobody asked for."""
         for key in self._table:
@@ -89,6 +94,15 @@ class Section:
             # Not shown: it may be a token.
             raise SettingsError(f"{self._key(key)}: must be a table; write [{key}]")
         return Section(value, self._key(key))
+
+    def tables(self, key: str) -> tuple[Section, ...]:
+        """The tables of an array; none when it is not there."""
+        value = self._get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+            raise SettingsError(f"{self._key(key)}: must be tables; write [[{key}]]")
+        return tuple(Section(table, f"{self._key(key)}[{number}]") for number, table in enumerate(value))
 
     def text(self, key: str, default: str) -> str:
         """A string."""

@@ -7,11 +7,14 @@ holds, as frozen views.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
+
+import eventlet
 
 from controller import framework
 from controller.bulk import Creation
+from controller.bulletin import Bulletin
 from controller.channel import Channel
 from controller.fabric.elephants import BIN_MASK
 from controller.fabric.load import MBIT, LinkLoad, balances, link_loads
@@ -22,11 +25,10 @@ from controller.identity.roster import Enrolment, Roster
 from controller.openflow.tally import Tally
 from controller.ovsdb.server import HostsServer
 from controller.owner import Owner
-from controller.service import NotConfirmed, NotCounted
+from controller.service import NotConfirmed
 from controller.views import (
     BalanceView,
     ClashView,
-    DropReason,
     DropView,
     EdgePortView,
     ElephantView,
@@ -48,24 +50,23 @@ from controller.views import (
     SwitchCounters,
     TopologyView,
 )
+from controller.webhooks import Webhook
 from overlay.changes import Intent, Outcome
-from overlay.moves import Move, Phase
+from overlay.moves import SWITCHING, Move, Phase
 from overlay.refusals import Conflict, NotFound
-from overlay.tables.names import CookieKind, provenance
+from overlay.tables.names import CookieKind
 from overlay.values import DatapathId, HostName, IpAddress, Mac, PortStatus, Vni
 from overlay.world import World
 
-REASONS: Final[Mapping[CookieKind, DropReason]] = {
-    CookieKind.SPOOFED: "spoofed",
-    CookieKind.SILENCED: "silenced",
-    CookieKind.ROGUE: "rogue",
-    CookieKind.TAGGED: "tagged",
-    CookieKind.REFUSED_OUT: "refused_out",
-    CookieKind.REFUSED_IN: "refused_in",
-}
-"""Why a port's frames are dropped, by the kind of the flow that counts them."""
+_SAFE: Final = frozenset({Phase.REPOINTING, Phase.GRACE, Phase.SETTLED})
+"""From here on nothing that is sent to the machine ends where it was."""
+_REST_SECONDS: Final = 0.003
+"""How long a switch may deliver by its cache after its barrier.
 
-_CONFIRMED: Final = frozenset({Phase.GRACE, Phase.SETTLED})
+A barrier says that the switch's tables are right.  Open vSwitch brings the cache of its datapath after them some
+milliseconds later (its revalidators, ovs-vswitchd(8)): a source may still deliver to a machine that stops as soon as it
+may.
+"""
 _FAILED: Final = frozenset({Phase.CANCELLED, Phase.FAILED})
 
 
@@ -73,12 +74,16 @@ class Desk(FabricDesk):
     """Answers for one owner.
 
     :param version: of the product.
+    :param webhooks: of which the operator has to know what is wrong with them.
     """
 
-    def __init__(self, owner: Owner, hosts: HostsServer, tally: Tally, *, version: str) -> None:
+    def __init__(
+        self, owner: Owner, hosts: HostsServer, tally: Tally, *, version: str, webhooks: Sequence[Webhook] = ()
+    ) -> None:
         super().__init__(owner, hosts)
         self._tally = tally
         self._version = version
+        self._webhooks = webhooks
         self._started_at = time.time()
 
     @property
@@ -90,6 +95,11 @@ class Desk(FabricDesk):
     def roster(self) -> Roster:
         """Who may call, for its questions only."""
         return self._owner.roster
+
+    @property
+    def bulletin(self) -> Bulletin:
+        """What has just happened."""
+        return self._owner.bulletin
 
     def enrol(self, change: Enrolment) -> None:
         """Make a project or a token, or take it away."""
@@ -108,12 +118,20 @@ class Desk(FabricDesk):
         """The ids of objects that are being made by bulk creations."""
         return self._owner.unfinished
 
+    @property
+    def switching(self) -> bool:
+        """Whether a machine is just being moved over."""
+        return self._owner.switching
+
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it."""
         return self.world.status(port_id)
 
     def await_move(self, port_id: str, host: HostName, timeout: float) -> None:
-        """Wait until the port's move to ``host`` was confirmed by all switches."""
+        """Wait until the machine may stop at the source: that turns round what it gets, the target lets it send.
+
+        The other hosts are repointed meanwhile.
+        """
         deadline = time.monotonic() + timeout
         while True:
             move = self.world.move_of(port_id)
@@ -121,7 +139,9 @@ class Desk(FabricDesk):
                 if self.world.port(port_id).host == host:
                     return
                 raise Conflict(f"host: the port does not move to {host} any more", field="host")
-            if move.phase in _CONFIRMED:
+            if move.phase in _SAFE:
+                turned = next(at for phase, at in move.timeline if phase is Phase.REPOINTING)
+                eventlet.sleep(min(max(0.0, turned + _REST_SECONDS - time.time()), _REST_SECONDS))
                 return
             if move.phase in _FAILED:
                 raise Conflict(f"host: the move to {host} was given up: {move.reason}", field="host")
@@ -140,19 +160,7 @@ class Desk(FabricDesk):
 
     def drops(self, port_id: str) -> tuple[DropView, ...]:
         """Ask the switches where a port is plugged what they have dropped there, by reason."""
-        self.world.port(port_id)
-        asked = [provenance(kind, port_id) for kind in REASONS]
-        totals = [DropView(reason, 0, 0) for reason in REASONS.values()]
-        for tap in self.world.footing(port_id).taps:
-            try:
-                counted = self._owner.hypervisors.met_at(tap.host, asked)
-            except (TimeoutError, OSError) as error:
-                raise NotCounted(f"what was dropped at port {port_id} cannot be counted now: {error}") from error
-            totals = [
-                DropView(total.reason, total.packets + met.packets, total.bytes + met.bytes)
-                for total, met in zip(totals, counted, strict=True)
-            ]
-        return tuple(totals)
+        return self._owner.drops.of(port_id)
 
     def topology(self) -> TopologyView:
         """The fabric as it is known now."""
@@ -241,10 +249,10 @@ class Desk(FabricDesk):
 
     def move(self, move_id: str) -> MoveView:
         """Give one move."""
-        for move in self.world.moves():
-            if move.id == move_id:
-                return self._move_view(move)
-        raise NotFound(f"id: there is no move {move_id}", field="id", kind="MoveNotFound")
+        move = self.world.move(move_id)
+        if move is None:
+            raise NotFound(f"id: there is no move {move_id}", field="id", kind="MoveNotFound")
+        return self._move_view(move)
 
     def multicast(self) -> MulticastView:
         """What machines listen to."""
@@ -273,6 +281,7 @@ class Desk(FabricDesk):
         ]
         problems += self.miscabled()
         problems += [f"OVSDB caller {caller}: {problem}" for caller, problem in self._hosts.strangers()]
+        problems += [hook.problem for hook in self._webhooks if hook.problem]
         if self._owner.stuck:
             problems.append("the store fails: changes wait for it, see the log")
         if self._owner.failures:
@@ -309,21 +318,8 @@ class Desk(FabricDesk):
         return PathEnd(host.name, host.la)
 
     def _move_view(self, move: Move) -> MoveView:
-        entered = dict(move.timeline)
         cost = self._owner.journal.of(move.id)
-        began, ended = entered.get(Phase.DELIVERING), entered.get(Phase.GRACE)
-        return MoveView(
-            move.id,
-            move.port_id,
-            move.source,
-            move.target,
-            move.phase,
-            move.trigger,
-            tuple(MoveStep(phase, at) for phase, at in move.timeline),
-            cost.flow_mods,
-            tuple(sorted(cost.switches)),
-            None if began is None or ended is None else (ended - began) * 1000,
-        )
+        return move_view(move, cost.flow_mods, cost.switches)
 
     def _counters(self, channel: Channel, kind: str) -> SwitchCounters:
         tally = self._tally.per_datapath[channel.datapath_id]
@@ -339,6 +335,34 @@ class Desk(FabricDesk):
     def _refusals(self) -> list[tuple[DatapathId, str]]:
         channels = (*self._owner.underlay.channels.values(), *self._owner.hypervisors.channels.values())
         return [(channel.datapath_id, channel.refusals[-1]) for channel in channels if channel.refusals]
+
+
+def move_view(move: Move, flow_mods: int, switches: Iterable[DatapathId]) -> MoveView:
+    """Show a move with its cost."""
+    # A move may be ready several times; what counts is the last time.
+    entered = dict(move.timeline)
+    began = next((at for phase, at in move.timeline if phase in SWITCHING), None)
+    ends = (*(at for _, at in move.timeline[1:]), None)
+    return MoveView(
+        move.id,
+        move.port_id,
+        move.source,
+        move.target,
+        move.phase,
+        move.trigger,
+        tuple(MoveStep(phase, at, _ms(at, end)) for (phase, at), end in zip(move.timeline, ends, strict=True)),
+        flow_mods,
+        tuple(sorted(switches)),
+        activated_in_ms=_ms(began, entered.get(Phase.GRACE)),
+        ready_in_ms=_ms(move.begun, entered.get(Phase.READY)),
+        total_ms=None if move.live else _ms(move.begun, move.since),
+        activation=move.activation or "",
+        reason=move.reason,
+    )
+
+
+def _ms(began: float | None, ended: float | None) -> float | None:
+    return None if began is None or ended is None else (ended - began) * 1000
 
 
 def _link_load_view(load: LinkLoad, epoch: float) -> LinkLoadView:

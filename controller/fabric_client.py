@@ -10,6 +10,8 @@ import http.client
 import json
 import re
 import ssl
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -19,6 +21,7 @@ Json: TypeAlias = dict[str, Any]
 
 TOPOLOGY: Final = "/v1/topology"
 _SECONDS: Final = 60.0
+_RETRY_SECONDS: Final = 1.0
 _DPID: Final = re.compile(r"[0-9a-fA-F]{16}")
 _GOOD: Final = range(200, 300)
 
@@ -32,6 +35,15 @@ class FabricError(Exception):
     def __init__(self, message: str, *, mistake: bool = False) -> None:
         super().__init__(message)
         self.mistake = mistake
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened; without a type it only says where the stream has got to."""
+
+    id: str
+    type: str
+    data: Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +102,37 @@ class FabricClient:
             raise FabricError(f"the controller at {self._url} does not answer: {wrong}") from wrong
         finally:
             connection.close()
-        try:
-            found = json.loads(said) if said else {}
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise FabricError(f"{self._url} is not a controller's API: its answer is no JSON object")
         if answer.status not in _GOOD:
-            error = found.get("NeutronError")
-            message = error.get("message") if isinstance(error, dict) else None
-            raise FabricError(message or f"{method} {path}: {answer.status}", mistake=answer.status < 500)  # noqa: PLR2004
+            raise _refusal(method, path, answer.status, said)
+        found = _object(said)
+        if found is None:
+            raise FabricError(f"{self._url} is not a controller's API: its answer is no JSON object")
         return found
+
+    def follow(self, path: str) -> Iterator[Event]:
+        """Follow events (Server-Sent Events), for as long as whoever asks wants to.
+
+        A stream that ends is taken up again where it ended.
+
+        :raises FabricError: when the controller refuses, or does not answer.
+        """
+        last = ""
+        while True:
+            headers = {"X-Auth-Token": self._token, "Accept": "text/event-stream"}
+            connection = self._connection()
+            try:
+                connection.request("GET", path, headers=headers | ({"Last-Event-ID": last} if last else {}))
+                answer = connection.getresponse()
+                if answer.status not in _GOOD:
+                    raise _refusal("GET", path, answer.status, answer.read())
+                for event in _events(answer):
+                    last = event.id or last
+                    yield event
+            except (OSError, http.client.HTTPException) as wrong:
+                raise FabricError(f"the controller at {self._url} does not answer: {wrong}") from wrong
+            finally:
+                connection.close()
+            time.sleep(_RETRY_SECONDS)
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._trusted is None:
@@ -153,6 +185,32 @@ class FabricClient:
         """The names of switches by datapath id, where the intended topology gives any."""
         switches = self.ask("GET", f"{TOPOLOGY}/switches")["switches"]
         return {shown["datapath_id"]: shown["name"] or shown["datapath_id"] for shown in switches}
+
+
+def _object(said: bytes) -> Json | None:
+    try:
+        found = json.loads(said) if said else {}
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _refusal(method: str, path: str, status: int, said: bytes) -> FabricError:
+    error = (_object(said) or {}).get("NeutronError")
+    message = error.get("message") if isinstance(error, dict) else None
+    return FabricError(message or f"{method} {path}: {status}", mistake=status < 500)  # noqa: PLR2004
+
+
+def _events(lines: Iterable[bytes]) -> Iterator[Event]:
+    """Take a stream of events apart (the HTML standard, section 9.2.6)."""
+    fields = dict.fromkeys(("id", "event", "data"), "")
+    for line in lines:
+        name, _, value = line.decode().rstrip("\r\n").partition(":")
+        if name in fields:
+            fields[name] = value.removeprefix(" ")
+        elif not line.strip():
+            yield Event(fields["id"], fields["event"], json.loads(fields["data"] or "{}"))
+            fields = dict.fromkeys(fields, "")
 
 
 def secret_in(file: Path, option: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final
 
@@ -21,9 +22,11 @@ import eventlet.queue
 
 from controller import turns
 from controller.bulk import SLICE, Bulk, Creation
+from controller.bulletin import Bulletin
 from controller.channel import Counted, ReadBack
 from controller.counting import UNWATCHED, PortsCounted, Watch
 from controller.discovery import Announcer
+from controller.drops import Drops
 from controller.events import (
     FabricEvent,
     FabricReachable,
@@ -57,6 +60,7 @@ from controller.service import NotStored
 from controller.store import Store, StoreError
 from controller.underlay import Onward, Underlay
 from overlay.changes import (
+    Activate,
     Announced,
     DeleteShare,
     Event,
@@ -68,6 +72,7 @@ from overlay.changes import (
     Tick,
 )
 from overlay.direct.changes import EdgeSnapshot
+from overlay.moves import Phase
 from overlay.policy.changes import DeleteSecurityGroup
 from overlay.refusals import Conflict, NotFound, Refusal
 from overlay.values import PortStatus
@@ -83,6 +88,8 @@ _INTENTS: Final = 2 * SLICE
 _THOROUGH_EVERY: Final = 6
 """Every so many audits read a switch's flows instead of counting them."""
 _TICK_SECONDS: Final = 0.1
+_SWITCHING_SECONDS: Final = 0.2
+"""For how long at most a machine that is moved over goes before everybody else."""
 
 
 def not_intended() -> NotFound:
@@ -165,6 +172,8 @@ class Owner:
         self.roster = Roster() if roster is None else roster
         """Who may call, from the store; changed by :meth:`enrol` only."""
         self.hypervisors = Hypervisors(world, spawn=self.spawn, sink=self.put, lost_after=lost_after)
+        self.drops = Drops(world, met_at=self.hypervisors.met_at, spawn=self.spawn)
+        """What was dropped at ports."""
         self.underlay = Underlay(
             fabric,
             announcer,
@@ -180,6 +189,8 @@ class Owner:
         self.questions = Questions(ANSWERERS)
         """What machines ask of their networks."""
         self.journal = Journal()
+        self.bulletin = Bulletin(uuid.uuid4().hex[:12])
+        """What has just happened, for whoever wants to hear of it."""
         self.failures = 0
         self._undone = Outcome()
         """What the store could not take yet."""
@@ -214,7 +225,13 @@ class Owner:
 
         :raises Refusal: when it was turned down.
         """
-        return self._ask(lambda: self.world.apply(intent, self._clock()))
+        return self._ask(lambda: self.world.apply(intent, self._clock()), urgent=isinstance(intent, Activate))
+
+    @property
+    def switching(self) -> bool:
+        """Whether a machine is just being moved over; where a switch does not answer, only for a moment."""
+        turning = [move.since for move in self.world.moves_under_way() if move.phase is Phase.HAIRPINNING]
+        return bool(turning) and self._clock() - max(turning) < _SWITCHING_SECONDS
 
     def submit_all(self, creations: Sequence[Creation]) -> Outcome:
         """Have several objects made in one commit, all or none; blocks the calling greenlet.
@@ -290,9 +307,13 @@ class Owner:
         self.underlay.order(order)
         return Outcome()
 
-    def _ask(self, apply: Callable[[], Outcome]) -> Outcome:
+    def _ask(self, apply: Callable[[], Outcome], *, urgent: bool = False) -> Outcome:
+        """Have something applied in a turn, behind what its project asked for before, or at once."""
         ask = _Ask(apply)
-        self._line_up(ask)
+        if urgent:
+            self._events.put(ask)
+        else:
+            self._line_up(ask)
         outcome: Outcome = ask.done.wait()
         return outcome
 
@@ -327,7 +348,7 @@ class Owner:
         asks: list[_Ask] = []
         outcomes = [self._undone, *(self._taken(item, asks) for item in self._batch(first, until) if item is not _WAKE)]
         made: list[_AskForMany] = []
-        room = _INTENTS
+        room = 1 if self.switching else _INTENTS
         while self._asks and room > 0 and not made:
             who, ask = self._asks.take()
             room -= _cost(ask)
@@ -504,6 +525,7 @@ class Owner:
                 self._store.commit(self._undone.documents)
             self._undone = Outcome()
             self.stuck = False
+            self.bulletin.tell(outcome.notices, self.world, self._clock())
             self._notify(outcome)
             if not outcome.dirty and not outcome.waits:
                 break
@@ -517,6 +539,7 @@ class Owner:
             if notice.kind is NoticeKind.PORT_STATUS and notice.detail == PortStatus.ACTIVE:
                 self.querier.activated(notice.id)
                 self.advertiser.activated(notice.id)
+        self.drops.noticed(outcome.notices)
         if any(notice.kind in {NoticeKind.MOVE_PHASE, NoticeKind.PORT_STATUS} for notice in outcome.notices):
             watchers, self._watchers = self._watchers, set()
             for watcher in watchers:

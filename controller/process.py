@@ -41,6 +41,7 @@ from controller.rest.server import Server
 from controller.settings import OPERATOR, ListenSettings, Settings, load
 from controller.store import SqliteStore, StoreError
 from controller.tokens import operator_token, password, secret
+from controller.webhooks import webhooks
 from overlay.changes import Document, DocumentKind
 from overlay.refusals import Invalid, Refusal
 from overlay.world import Settings as WorldSettings
@@ -85,12 +86,16 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
     if settings.rest.audit_log is not None:
         audit.write_to(settings.rest.audit_log)
     owner = restore(settings, store)
+    hooks = webhooks(settings.webhooks, settings.keystone)
+    for hook in hooks:
+        owner.bulletin.hear(hook.hear)
     stop = eventlet.event.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: eventlet.spawn_after(0, _once, stop))
     tally = Tally()
     hosts = HostsServer(bfd_interval=settings.fabric.bfd_interval)
     loop = eventlet.spawn(owner.run)
+    senders = [eventlet.spawn(hook.run) for hook in hooks]
     plain, secure = _doors(settings.openflow)
     switches = openflow.listen(plain, owner.put, tally, tls=secure, context=for_switches)
     try:
@@ -105,9 +110,16 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
             context=for_switches,
         )
         green.collect_rarely()
-        desk = Desk(owner, hosts, tally, version=product_version())
+        desk = Desk(owner, hosts, tally, version=product_version(), webhooks=hooks)
         limits = RateLimits(settings.rest.rate_limit, settings.rest.rate_burst)
-        app = build(desk, operator, settings.tokens, authenticators=others, limits=limits)
+        app = build(
+            desk,
+            operator,
+            settings.tokens,
+            authenticators=others,
+            limits=limits,
+            event_clients=settings.rest.event_clients,
+        )
         rest = Server(settings.rest.listen, app, for_rest)
         scheme = "https" if rest.endpoint.tls else "http"
         _LOG.info("REST on %s://%s (a page to try it: /docs)", scheme, rest.endpoint)
@@ -118,6 +130,8 @@ def _serve(settings: Settings, store: SqliteStore) -> None:
         hosts.stop()
         switches.stop()
         loop.kill()
+        for sender in senders:
+            sender.kill()
 
 
 def _contexts(settings: Settings) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
@@ -180,6 +194,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             listening=query.patience,
             dns_domain=settings.overlay.dns_domain,
             port_rate_pps=settings.overlay.port_rate_pps,
+            port_connections=settings.overlay.port_connections,
             storm_pps=settings.overlay.storm_pps,
             evacuation_parallel=settings.overlay.evacuation_parallel,
             asking_pps=settings.overlay.asking_pps,

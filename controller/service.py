@@ -10,6 +10,7 @@ from collections.abc import Container, Sequence
 from typing import ClassVar, Protocol
 
 from controller.bulk import Creation
+from controller.bulletin import Bulletin
 from controller.fabric.changes import Order
 from controller.fabric.drawing import Format
 from controller.fabric.plan import PortRef
@@ -66,6 +67,10 @@ class Service(Protocol):
     def roster(self) -> Roster:
         """Who may call, for its questions only; whatever changes it goes through :meth:`enrol`."""
 
+    @property
+    def bulletin(self) -> Bulletin:
+        """What has just happened, for those who want to hear of it."""
+
     def enrol(self, change: Enrolment) -> None:
         """Make a project or a token, or take it away; returns when it is stored.
 
@@ -88,6 +93,10 @@ class Service(Protocol):
     def unfinished(self) -> Container[str]:
         """The ids of objects that are being made by bulk creations: they may still be refused, so nobody sees them."""
 
+    @property
+    def switching(self) -> bool:
+        """Whether a machine is just being moved over, so that everything else had better wait a moment."""
+
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it.
 
@@ -95,7 +104,7 @@ class Service(Protocol):
         """
 
     def await_move(self, port_id: str, host: HostName, timeout: float) -> None:
-        """Wait until the port's move to ``host`` was confirmed by all switches (phase GRACE or SETTLED).
+        """Wait until the port's move to ``host`` was confirmed by both ends (from phase REPOINTING on).
 
         :param timeout: seconds.
         :raises NotConfirmed: when that did not come in time; the move goes on.

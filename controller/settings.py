@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from controller.configuration import Endpoint, Section, SettingsError
 from controller.counting import Watch
@@ -62,6 +63,8 @@ _GROUPS_MOST: Final = 100_000
 _QUOTA_MOST: Final = (1 << 31) - 1
 _RATE_MOST: Final = 100_000
 _BURST_MOST: Final = 1_000_000
+_CLIENTS_MOST: Final = 800
+"""Fewer than connections may be open at once, or nobody else would be answered."""
 _CAPACITY_MAX: Final = 10_000_000
 _BFD_LEAST: Final = 0.01
 _BFD_MOST: Final = 10.0
@@ -98,6 +101,8 @@ class RestSettings:
     """How many requests a second each project may send; 0 is no limit."""
     rate_burst: int
     """How many of them may come at once."""
+    event_clients: int
+    """How many clients may follow events at once; a project half of them."""
     tls: TlsFiles | None = None
     self_made: bool = False
     """Whether the controller makes its certificate itself."""
@@ -125,6 +130,22 @@ class KeystoneSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """A Nova that is told when ports are plugged (``os-server-external-events``).  Times are in seconds.
+
+    ``token_file`` holds what is shown in ``X-Auth-Token``; with ``keystone``, a token of the user of ``[keystone]`` is.
+    ``interval`` is how long events gather until the next request; the first one after a silence goes at once.
+    """
+
+    url: str
+    token_file: Path | None
+    keystone: bool
+    ca: Path | None
+    interval: float
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
 class OverlaySettings:
     """Virtual networks and moves.  Times are in seconds."""
 
@@ -149,6 +170,8 @@ class OverlaySettings:
     """How many IP packets a second each VM port may send; 0 is any number."""
     evacuation_parallel: int
     """How many moves from a host that is being emptied are under way at once, if nobody says so."""
+    port_connections: int
+    """How many connections a second each VM port with security groups may begin; 0 is any number."""
     storm_pps: int
     """How many packets a second each VM port may flood; 0 is any number."""
     asking_pps: int
@@ -197,6 +220,7 @@ class Settings:
     ovsdb: ListenSettings
     rest: RestSettings
     keystone: KeystoneSettings | None
+    webhooks: tuple[WebhookSettings, ...]
     overlay: OverlaySettings
     fabric: FabricSettings
     quotas: Mapping[Countable, int]
@@ -247,6 +271,7 @@ def parse(document: Mapping[str, object]) -> Settings:
     state_dir = top.path("state_dir") or default_state_dir()
     insecure = top.flag("insecure_listen", default=False)
     tls = _tls(top.section("tls"))
+    keystone = _keystone(top.section("keystone"))
     settings = Settings(
         state_dir=state_dir,
         insecure_listen=insecure,
@@ -256,7 +281,8 @@ def parse(document: Mapping[str, object]) -> Settings:
         openflow=_listen(top.section("openflow"), "openflow", "127.0.0.1:6653", tls, insecure=insecure),
         ovsdb=_listen(top.section("ovsdb"), "ovsdb", "127.0.0.1:6640", tls, insecure=insecure),
         rest=_rest(top.section("rest"), insecure=insecure),
-        keystone=_keystone(top.section("keystone")),
+        keystone=keystone,
+        webhooks=tuple(_webhook(table, keystone) for table in top.tables("webhooks")),
         overlay=_overlay(top.section("overlay")),
         fabric=_fabric(top.section("fabric")),
         quotas=_quotas(top.section("quotas")),
@@ -313,6 +339,7 @@ def _rest(section: Section, *, insecure: bool) -> RestSettings:
         audit_log=section.path("audit_log"),
         rate_limit=rate,
         rate_burst=section.whole("rate_burst", max(1, 2 * rate), 1, _BURST_MOST),
+        event_clients=section.whole("event_clients", 100, 0, _CLIENTS_MOST),
         tls=files,
         self_made=bool(kind),
     )
@@ -350,6 +377,39 @@ def _keystone(section: Section) -> KeystoneSettings | None:
     return keystone
 
 
+def _webhook(section: Section, keystone: KeystoneSettings | None) -> WebhookSettings:
+    url = section.text("url", "")
+    if not _is_url(url):
+        raise SettingsError(
+            f"{section.name}.url: is not where a Nova is, like http://127.0.0.1:8774/v2.1/os-server-external-events"
+        )
+    webhook = WebhookSettings(
+        url=url,
+        token_file=section.path("token_file"),
+        keystone=section.flag("keystone", default=False),
+        ca=section.path("ca"),
+        interval=section.seconds("interval", 0.1, zero=True),
+        timeout=section.seconds("timeout", 5.0),
+    )
+    section.end()
+    if webhook.keystone and keystone is None:
+        raise SettingsError(f"{section.name}.keystone: needs the table [keystone]")
+    if webhook.keystone and webhook.token_file is not None:
+        raise SettingsError(f"{section.name}.token_file: is given, but {section.name}.keystone is to give the token")
+    return webhook
+
+
+def _is_url(text: str) -> bool:
+    """Whether it is an address of HTTP, in which no password is written that would be shown."""
+    if not _URL.fullmatch(text):
+        return False
+    parts = urlsplit(text)
+    try:
+        return bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        return False
+
+
 def _keep_in(endpoint: Endpoint, key: str, remedy: str, *, insecure: bool) -> None:
     """Refuse to be reachable from other machines without encryption, unless the operator said so."""
     if not (insecure or endpoint.tls or endpoint.is_loopback):
@@ -376,6 +436,7 @@ def _overlay(section: Section) -> OverlaySettings:
         dns_domain=_domain(section),
         port_rate_pps=section.whole("port_rate_pps", 0, _PPS_LEAST, _PPS_MOST, zero=True),
         evacuation_parallel=section.whole("evacuation_parallel", 16, 1, PARALLEL_MOST),
+        port_connections=section.whole("port_connections", 1000, 1, _PPS_MOST, zero=True),
         storm_pps=section.whole("storm_pps", 1000, 1, _PPS_MOST, zero=True),
         asking_pps=section.whole("asking_pps", 50, 1, _PPS_MOST),
         dhcp_lease_seconds=section.whole("dhcp_lease_seconds", 86_400, _LEASE_LEAST, _LEASE_MOST),

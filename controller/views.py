@@ -370,17 +370,21 @@ class PathsView:
 
 @dataclass(frozen=True, slots=True)
 class MoveStep:
-    """When a move entered a phase (seconds since the epoch)."""
+    """When a move entered a phase (seconds since the epoch), and for how long it was in it; null while it still is."""
 
     phase: str
     at: float
+    ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MoveView:
     """One move of a port from hypervisor to hypervisor, with its cost.
 
-    ``activated_in_ms`` runs from the activation until all switches confirmed, ``None`` while that is not so.
+    ``activation`` is what activated it, or will when it is ready (``request``, ``announcement``, ``rebind``,
+    ``unplugged``), empty while nothing did; ``activated_in_ms`` runs from the activation until all switches confirmed,
+    ``ready_in_ms`` from the beginning until the target was ready, ``total_ms`` until the end: each is ``None`` while
+    that is not so.
     ``flow_mods`` counts what was sent for it so far, to ``switches_touched``.
     """
 
@@ -394,6 +398,9 @@ class MoveView:
     flow_mods: int
     switches_touched: tuple[Dpid, ...]
     activated_in_ms: float | None = None
+    ready_in_ms: float | None = None
+    total_ms: float | None = None
+    activation: str = ""
     reason: str = ""
     """Why the present phase was entered."""
 
@@ -417,9 +424,9 @@ DropReason: TypeAlias = Literal["spoofed", "silenced", "rogue", "tagged", "refus
 
 @dataclass(frozen=True, slots=True)
 class DropView:
-    """What was dropped at a port for one reason, since the port was plugged in or last changed.
+    """What was dropped at a port for one reason, since the port was plugged in or last changed; moves are no change.
 
-    ``spoofed`` is what it sent as somebody else, ``silenced`` what it sent before its move was activated,
+    ``spoofed`` is what it sent as somebody else, ``silenced`` what it sends before its move is activated,
     ``rogue`` is what only a DHCP server or a router would say, ``tagged`` what it sent with a VLAN that is not its own,
     ``refused_out`` what its security groups do not let it send, and ``refused_in`` what they do not let it get.
     """

@@ -110,9 +110,8 @@ RULES: Final[tuple[Cell, ...]] = (
         (Phase.PREPARING,),
         Phase.SETTLED,
         Place.TARGET,
-        "Too early: refused, and nothing changes; the move goes on, and can be activated when it is ready.",
-        answer="PortBindingNotReady",
-        seen=_RESTART,
+        "The wish is stored, and carried out when the target is ready.",
+        seen="tests/e2e/test_nova_order.py::test_activation_without_waiting",
     ),
     *_cells(
         Failure.ACTIVATED,

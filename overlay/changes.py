@@ -30,6 +30,8 @@ from overlay.values import (
     Ipv6Mode,
     Mac,
     Pool,
+    Port,
+    Profile,
     Shareable,
     Vni,
 )
@@ -254,13 +256,15 @@ class CreatePort:
     dns_name: str = ""
     attach: Attach = PLUGGED
     dhcp_options: tuple[DhcpOptionWish, ...] = ()
+    profile: Profile = ()
 
 
 @dataclass(frozen=True, slots=True)
 class UpdatePort:
     """Change what may change of a port; ``None`` keeps a field, :data:`UNCHANGED` keeps the host or the QoS policy.
 
-    A new host for a port that is plugged at its present one is a move that activates by itself.
+    A new host for a port that is plugged at its present one is a move that activates by itself; the host that an
+    activated move goes to is no new one.
     ``host=None`` unbinds.  ``fixed_ips`` replaces all addresses: one that the port has already is kept when it is
     named, and a wish for any address of a subnet keeps one that it has there.  A bound port keeps its MAC.
     ``dhcp_options`` are added, replaced or taken away; those that are not named stay.
@@ -289,6 +293,7 @@ class UpdatePort:
     dns_name: str | None = None
     attach: Attach | None = None
     dhcp_options: tuple[DhcpOptionWish, ...] = ()
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,14 +439,15 @@ class BindPassive:
 
     port_id: str
     host: HostName
+    profile: Profile = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Activate:
-    """Switch a prepared port over to its inactive binding.
+    """Switch a port over to its inactive binding: at once, or as soon as that is ready.
 
-    Refused: ``PortNotFound``, ``PortBindingNotFound`` (404), ``PortBindingNotReady``,
-    ``PortBindingAlreadyActive`` (409).
+    Refused: ``PortNotFound``, ``PortBindingNotFound`` (404), ``PortBindingAlreadyActive`` (409),
+    ``PortMoveInProgress`` (409, back to the source of a move that was activated).
     """
 
     port_id: str
@@ -667,8 +673,11 @@ class NoticeKind(StrEnum):
 
     PORT_STATUS = "port_status"
     PORT_BOUND = "port_bound"
+    PORT_DELETED = "port_deleted"
     MOVE_PHASE = "move_phase"
     HOST_CLASH = "host_clash"
+    HOST_LOST = "host_lost"
+    HOST_BACK = "host_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -677,11 +686,13 @@ class Notice:
 
     :param id: of the port, move or host.
     :param detail: the new status, the host's name, the new phase, or a sentence.
+    :param port: as it was, where it is no more.
     """
 
     kind: NoticeKind
     id: str
     detail: str
+    port: Port | None = None
 
 
 @dataclass(frozen=True, slots=True)

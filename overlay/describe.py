@@ -36,7 +36,7 @@ from overlay.flow import (
 _IPV4: Final = frozenset(
     {"ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa", "tun_ipv4_src", "tun_ipv4_dst"},
 )
-_HEX: Final = frozenset({"eth_type", "nd_reserved", "metadata", "vlan_vid", "ct_state"})
+_HEX: Final = frozenset({"eth_type", "nd_reserved", "metadata", "vlan_vid", "tcp_flags", "ct_state"})
 _PORTS: Final = {PORT_IN: "in_port", PORT_CONTROLLER: "controller", PORT_LOCAL: "local"}
 _FIXED: Final[Mapping[Action, str]] = {
     ToController(): "to controller",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from overlay.values import HostName, Mac
+from overlay.values import HostName, Mac, Profile
 
 
 class Location(NamedTuple):
@@ -30,6 +30,7 @@ class Binding(NamedTuple):
     active: bool
     plugged: bool
     ready: bool
+    profile: Profile
 
 
 class Clash(NamedTuple):

@@ -5,11 +5,12 @@ A :class:`~overlay.changes.Document` holds JSON values only.  Reading trusts wha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any, Final
 
 from overlay.changes import Document, DocumentKind
-from overlay.moves import Move, Phase, Trigger
+from overlay.moves import Activation, Move, Phase, Trigger
 from overlay.values import (
     AddressPair,
     Countable,
@@ -26,6 +27,7 @@ from overlay.values import (
     Network,
     Pool,
     Port,
+    Profile,
     Quota,
     Record,
     Share,
@@ -198,6 +200,8 @@ def write_port(port: Port) -> Document:
         "dns_name": port.dns_name,
         "vnic_type": port.vnic_type.value,
         "local_link": _write_link(port.local_link),
+        "profile": _write_profile(port.profile),
+        "travelled": port.travelled,
         "record": write_record(port.record),
     }
     return Document(DocumentKind.PORT, port.id, body)
@@ -217,6 +221,7 @@ def read_port(port_id: str, body: dict[str, Any]) -> Port:
         "dhcp_options": tuple(DhcpOption(*option) for option in body.get("dhcp_options", ())),
         "vnic_type": VnicType(body.get("vnic_type", VnicType.NORMAL)),
         "local_link": _read_link(body.get("local_link")),
+        "profile": _read_profile(body.get("profile", ())),
         "record": read_record(body),
     }
     return Port(port_id, **{**body, **parsed})
@@ -228,6 +233,14 @@ def _write_link(link: LocalLink | None) -> list[str | int] | None:
 
 def _read_link(written: list[Any] | None) -> LocalLink | None:
     return None if written is None else LocalLink(HostName(written[0]), *written[1:])
+
+
+def _write_profile(profile: Profile) -> list[list[str | bool]]:
+    return [[name, value] for name, value in profile]
+
+
+def _read_profile(written: Iterable[Any]) -> Profile:
+    return tuple((name, value) for name, value in written)
 
 
 def write_host(host: Host) -> Document:
@@ -263,6 +276,8 @@ def write_move(move: Move) -> Document:
         "automatic": move.automatic,
         "reason": move.reason,
         "stale": move.stale,
+        "activation": None if move.activation is None else move.activation.value,
+        "profile": _write_profile(move.profile),
     }
     return Document(DocumentKind.MOVE, move.id, body)
 
@@ -275,5 +290,7 @@ def read_move(move_id: str, body: dict[str, Any]) -> Move:
         "trigger": Trigger(body["trigger"]),
         "timeline": tuple((Phase(phase), when) for phase, when in body["timeline"]),
         "stale": None if body["stale"] is None else HostName(body["stale"]),
+        "activation": None if body.get("activation") is None else Activation(body["activation"]),
+        "profile": _read_profile(body.get("profile", ())),
     }
     return Move(move_id, **{**body, **parsed})

@@ -58,6 +58,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         Field("udp_dst", 16),
         Field("tcp_src", 16),
         Field("tcp_dst", 16),
+        Field("tcp_flags", 12),
         Field("sctp_src", 16),
         Field("sctp_dst", 16),
         Field("icmpv4_type", 8, maskable=False),

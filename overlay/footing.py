@@ -29,11 +29,13 @@ class Tap(NamedTuple):
     """A plugged interface of the port that gets a program.
 
     :param passive: whether it must be silent.
+    :param moved: whether its machine comes, or came, from another host, with connections that this one has not seen.
     """
 
     host: HostName
     plug: Plug
     passive: bool
+    moved: bool = False
 
     @property
     def ofport(self) -> int:
@@ -57,6 +59,7 @@ class Footing(NamedTuple):
     :param hosts: where its network has to be: its home, and the target of its move.
     :param taps: the interfaces that get a program of the port.
     :param local: the hosts that deliver the port's frames to their own tap (if one is plugged).
+    :param floods: the hosts that deliver there what is flooded, or sent to a group that the port has joined.
     :param hairpin: the host that turns frames round to ``pointer``.
     :param pointer: the host that all other hosts send to.
     """
@@ -66,6 +69,7 @@ class Footing(NamedTuple):
     local: tuple[HostName, ...] = ()
     hairpin: HostName | None = None
     pointer: HostName | None = None
+    floods: tuple[HostName, ...] = ()
 
     def tap_at(self, host: HostName) -> Tap | None:
         """The port's tap at a host, if it gets a program there."""
@@ -78,30 +82,40 @@ class Footing(NamedTuple):
 NOWHERE: Final = Footing()
 
 
-def footing(home: HostName | None, move: Move | None, places: dict[HostName, Plug], *, up: bool = True) -> Footing:
+def footing(
+    home: HostName | None,
+    move: Move | None,
+    places: dict[HostName, Plug],
+    *,
+    up: bool = True,
+    travelled: bool = False,
+) -> Footing:
     """Work out where a port stands.
 
     :param home: its active binding.
     :param move: its live move.
     :param places: where it is plugged, and how.
     :param up: whether it is administratively up, and its network.
+    :param travelled: whether it came to its home by a move.
     """
     if home is None:
         return NOWHERE
     if not up:
         return Footing((home,) if move is None else (move.source, move.target))
     if move is None:
-        taps = (Tap(home, places[home], passive=False),) if home in places else ()
-        return Footing((home,), taps, (home,), None, home)
+        taps = (Tap(home, places[home], False, travelled),) if home in places else ()
+        return Footing((home,), taps, (home,), None, home, (home,))
     doing = PHASES[move.phase]
     hosts = (move.source, move.target)
     passive = {move.source: False, move.target: move.phase not in SWITCHING}
+    moved = {move.source: travelled, move.target: True}
     return Footing(
         hosts,
-        tuple(Tap(host, places[host], passive[host]) for host in hosts if host in places),
+        tuple(Tap(host, places[host], passive[host], moved[host]) for host in hosts if host in places),
         tuple(host for host, delivers in zip(hosts, (doing.source, doing.target), strict=True) if delivers),
         None if doing.source else move.source,
         move.target if doing.others else move.source,
+        tuple(host for host, delivers in zip(hosts, (doing.floods, doing.target), strict=True) if delivers),
     )
 
 
@@ -112,9 +126,10 @@ def programs_changed(before: Footing, after: Footing) -> set[HostName]:
 
 def deliveries_changed(before: Footing, after: Footing) -> set[HostName]:
     """The hosts that deliver to another tap of the port now, or do so no more (ADDRESS and NETWORK units)."""
-    return {host for host, _ in _deliveries(before) ^ _deliveries(after)}
+    return {host for host, *_ in _deliveries(before) ^ _deliveries(after)}
 
 
-def _deliveries(at: Footing) -> set[tuple[HostName, Plug | None]]:
+def _deliveries(at: Footing) -> set[tuple[HostName, Plug | None, bool, bool]]:
+    """Who has which tap, and what gets there."""
     taps = {tap.host: tap.plug for tap in at.taps}
-    return {(host, taps.get(host)) for host in at.local}
+    return {(host, taps.get(host), host in at.local, host in at.floods) for host in {*at.local, *at.floods, *taps}}

@@ -500,7 +500,8 @@ class Index:
         """
         before = self.footings.get(port_id, NOWHERE)
         port = self.ports[port_id]
-        after = footing(port.host, self.move_of(port_id), self.places.get(port_id, {}), up=self.is_up(port))
+        places, up = self.places.get(port_id, {}), self.is_up(port)
+        after = footing(port.host, self.move_of(port_id), places, up=up, travelled=port.travelled)
         if after is NOWHERE:
             self.footings.pop(port_id, None)
         else:

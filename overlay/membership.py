@@ -117,6 +117,8 @@ def heard(index: Index, change: HostHeard, record: Recorder) -> None:  # noqa: A
 def lost(index: Index, change: HostLost, record: Recorder) -> None:
     """Nobody waits for a host any more."""
     was_absent = change.host in index.readiness.absent
+    if not index.readiness.is_lost(change.host):
+        record.tell(NoticeKind.HOST_LOST, change.host)
     record.touch(index.readiness.forget(change.host))
     index.returning.discard(change.host)
     record.touch(_standing(index, change.host))
@@ -128,6 +130,7 @@ def back(index: Index, change: HostBack, record: Recorder) -> None:
     """A lost host is there again; its ports are up when it has confirmed what it holds."""
     if index.readiness.is_lost(change.host):
         index.readiness.recall(change.host)
+        record.tell(NoticeKind.HOST_BACK, change.host)
         index.returning.add(change.host)
         record.touch(_standing(index, change.host))
         memberships.heard_again(index, _standing(index, change.host), record.now)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from overlay.values import HostName
+from overlay.values import HostName, Profile
 
 
 class Phase(StrEnum):
@@ -20,7 +20,6 @@ class Phase(StrEnum):
 
     PREPARING = "preparing"
     READY = "ready"
-    DELIVERING = "delivering"
     HAIRPINNING = "hairpinning"
     REPOINTING = "repointing"
     GRACE = "grace"
@@ -38,34 +37,54 @@ class Trigger(StrEnum):
     EVACUATION = "evacuation"
 
 
+class Activation(StrEnum):
+    """What said that the machine is about to run at the target, or runs there."""
+
+    REQUEST = "request"
+    ANNOUNCEMENT = "announcement"
+    REBIND = "rebind"
+    EVACUATION = "evacuation"
+    UNPLUGGED = "unplugged"
+
+
 @dataclass(frozen=True, slots=True)
 class Doing:
     """What the switches do in a phase.
 
     :param source: whether the source's host delivers to its own tap; if not, it turns frames round to the target.
-    :param target: whether the target's host delivers to its own tap, and lets the port send.
+    :param floods: whether it delivers there what is flooded, or sent to a group of which the port is a member.
+    :param target: whether the target's host delivers to its own tap whatever comes from wherever, and lets the port
+        send; if not, it delivers what comes by the tunnel, which nobody sends yet.
     :param others: whether all other hosts send to the target; if not, to the source.
     :param meaning: the same in a sentence.
     """
 
     source: bool
+    floods: bool
     target: bool
     others: bool
     meaning: str
 
 
 PHASES: Final[Mapping[Phase, Doing]] = {
-    Phase.PREPARING: Doing(True, False, False, "the target gets the whole program, passive; floods reach its host"),
-    Phase.READY: Doing(True, False, False, "confirmed everywhere; the VM may move at any moment"),
-    Phase.DELIVERING: Doing(True, True, False, "the target delivers locally and lets the VM send"),
-    Phase.HAIRPINNING: Doing(False, True, False, "the source turns round to the target what still reaches it"),
-    Phase.REPOINTING: Doing(False, True, True, "all other hosts send to the target"),
-    Phase.GRACE: Doing(False, True, True, "the hairpin waits for stragglers"),
+    Phase.PREPARING: Doing(
+        True, True, False, False, "the target gets the whole program, passive; floods reach its host"
+    ),
+    Phase.READY: Doing(True, True, False, False, "confirmed everywhere; the VM may move at any moment"),
+    Phase.HAIRPINNING: Doing(
+        False,
+        True,
+        True,
+        False,
+        "the source turns round to the target what reaches it still, the target lets the VM send",
+    ),
+    Phase.REPOINTING: Doing(False, False, True, True, "all other hosts send to the target"),
+    Phase.GRACE: Doing(False, False, True, True, "the hairpin waits for stragglers"),
 }
 """The phases of a live move."""
 
 LIVE: Final = frozenset(PHASES)
-SWITCHING: Final = frozenset({Phase.DELIVERING, Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE})
+SWITCHING: Final = frozenset({Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE})
 """The phases after activation: there is a new owner of the port's place."""
 
 
@@ -78,6 +97,8 @@ class Move:
     :param timeline: when (seconds, the owner's clock) each phase was entered; the last one is the present phase.
     :param reason: why the present phase was entered.
     :param stale: a host where a leftover tap of the port is still plugged, which must not begin another move.
+    :param activation: what activated it, or will as soon as it is ready; of those that did, the first.
+    :param profile: what an orchestrator notes at the binding that is not the active one.
     """
 
     id: str
@@ -89,6 +110,8 @@ class Move:
     automatic: bool = False
     reason: str = ""
     stale: HostName | None = None
+    activation: Activation | None = None
+    profile: Profile = ()
 
     @property
     def phase(self) -> Phase:
@@ -109,6 +132,11 @@ class Move:
     def live(self) -> bool:
         """Whether it is still under way."""
         return self.phase in LIVE
+
+    @property
+    def activated(self) -> bool:
+        """Whether it got as far as having the machine at its target."""
+        return any(phase in SWITCHING for phase, _ in self.timeline)
 
     @property
     def number(self) -> int:
@@ -168,16 +196,12 @@ def _fallen_back(at: Situation) -> bool:
     return (at.target_gone or at.target_lost) and not at.source_gone and not at.source_lost
 
 
-def _target_done(at: Situation) -> bool:
-    return at.confirmed_target
+def _both_done(at: Situation) -> bool:
+    return at.confirmed_source and at.confirmed_target
 
 
-def _source_done(at: Situation) -> bool:
-    return at.confirmed_source
-
-
-def _source_silent(at: Situation) -> bool:
-    return at.source_silent
+def _target_alone(at: Situation) -> bool:
+    return at.confirmed_target and at.source_silent
 
 
 def _all_done(at: Situation) -> bool:
@@ -205,12 +229,15 @@ ARROWS: Final[tuple[Arrow, ...]] = (
     Arrow(Phase.READY, Phase.FAILED, _vanished_before, "target gone before activation"),
     Arrow(Phase.READY, Phase.FAILED, _expired, "timed out"),
     Arrow(Phase.READY, Phase.PREPARING, _unprepared, "target unplugged"),
-    Arrow(Phase.READY, Phase.DELIVERING, _activated, "activated by announcement, rebind or unplugged source"),
-    Arrow(Phase.DELIVERING, Phase.FAILED, _fallen_back, "target lost, source still there"),
-    Arrow(Phase.DELIVERING, Phase.HAIRPINNING, _target_done, "target confirmed"),
+    Arrow(
+        Phase.READY,
+        Phase.HAIRPINNING,
+        _activated,
+        "activated by announcement, rebind, unplugged source or earlier request",
+    ),
     Arrow(Phase.HAIRPINNING, Phase.FAILED, _fallen_back, "target lost, source still there"),
-    Arrow(Phase.HAIRPINNING, Phase.REPOINTING, _source_done, "source confirmed"),
-    Arrow(Phase.HAIRPINNING, Phase.REPOINTING, _source_silent, "source has no session"),
+    Arrow(Phase.HAIRPINNING, Phase.REPOINTING, _both_done, "source and target confirmed"),
+    Arrow(Phase.HAIRPINNING, Phase.REPOINTING, _target_alone, "target confirmed, source has no session"),
     Arrow(Phase.REPOINTING, Phase.FAILED, _fallen_back, "target lost, source still there"),
     Arrow(Phase.REPOINTING, Phase.GRACE, _all_done, "all hosts confirmed"),
     Arrow(Phase.GRACE, Phase.FAILED, _fallen_back, "target lost, source still there"),
@@ -221,7 +248,7 @@ ARROWS: Final[tuple[Arrow, ...]] = (
 ORDERED: Final[tuple[tuple[Phase, Phase, str], ...]] = (
     (Phase.PREPARING, Phase.CANCELLED, "unbound, port unbound or deleted"),
     (Phase.READY, Phase.CANCELLED, "unbound, port unbound or deleted"),
-    (Phase.READY, Phase.DELIVERING, "activated by request"),
+    (Phase.READY, Phase.HAIRPINNING, "activated by request"),
     *((phase, Phase.CANCELLED, "port deleted") for phase in PHASES if phase in SWITCHING),
 )
 """The arrows that intents take."""

@@ -33,14 +33,14 @@ from overlay.guests import options
 from overlay.guests.names import domain_of, relative
 from overlay.index import Index
 from overlay.mirrors.keeping import drop_mirrors
-from overlay.moves import SWITCHING, Move, Phase, Situation, Trigger, following
+from overlay.moves import SWITCHING, Activation, Move, Phase, Situation, Trigger, following
 from overlay.numbering import check_mac, choose_addresses, choose_mac, default_addresses, follow_mac
 from overlay.policy.ports import by_default, check_security, chosen_groups, chosen_pairs, secured
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid, NotFound
 from overlay.revisions import fresh
 from overlay.sharing import check_guest
-from overlay.values import Countable, HostName, LocalLink, Mac, Port, VnicType
+from overlay.values import Countable, HostName, LocalLink, Mac, Port, Profile, VnicType
 
 HISTORY: Final = 200
 """How many ended moves are kept."""
@@ -86,6 +86,7 @@ def create_port(index: Index, change: CreatePort, record: Recorder) -> None:
         vnic_type=change.attach.vnic_type,
         local_link=wire,
         dhcp_options=options.chosen(change.dhcp_options),
+        profile=change.profile,
     )
     check_security(port)
     index.holdings.charge(Countable.PORT, change.project_id)
@@ -123,6 +124,7 @@ def update_port(index: Index, change: UpdatePort, record: Recorder) -> None:
         qos_policy_id=policy,
         dhcp_options=options.chosen(change.dhcp_options, port.dhcp_options),
         dns_name=port.dns_name if change.dns_name is None else _named(index, port, change.dns_name),
+        profile=port.profile if change.profile is None else change.profile,
     )
     port = secured(index, port, change)
     if to.wires_anew(before):
@@ -153,8 +155,7 @@ class _Destination(NamedTuple):
 def _destination(index: Index, port: Port, change: UpdatePort) -> _Destination:
     """Where a port is to go, if it may go there; a wired port that is unbound has no wire."""
     vnic_type, wire = port.vnic_type, port.local_link
-    here = active_host(port, index.move_of(port.id))
-    stays = isinstance(change.host, Unchanged) or change.host == here != port.host
+    stays = isinstance(change.host, Unchanged) or _goes_there(index, port, change.host)
     asked = None if isinstance(change.host, Unchanged) else change.host
     if change.attach is not None:
         vnic_type, wire = change.attach.vnic_type, link(index, change.attach, port.id)
@@ -164,7 +165,7 @@ def _destination(index: Index, port: Port, change: UpdatePort) -> _Destination:
     to = _Destination(vnic_type, wire, port.host if stays else housed(index, vnic_type, wire, asked))
     if to.wires_anew(port):
         _check_movable(index, port)
-    if not stays and to.host != here:
+    if to.host != port.host or not (stays or active_host(port, index.moves.get(port.id)) == to.host):
         _check_own_place(index, port)
         _known(index, to.host)
         if port.id in index.moves:
@@ -174,6 +175,12 @@ def _destination(index: Index, port: Port, change: UpdatePort) -> _Destination:
     return to
 
 
+def _goes_there(index: Index, port: Port, host: HostName | None) -> bool:
+    """Whether a port's move, activated already, takes it to a host: then nothing is new about that."""
+    move = index.moves.get(port.id)
+    return move is not None and host == move.target and active_host(port, move) == host
+
+
 def _go(index: Index, before: Port, to: _Destination, record: Recorder) -> None:
     """Let a port go where it is to be: by a move from where it is plugged, by another cable at once."""
     anew = to.wires_anew(before)
@@ -181,7 +188,7 @@ def _go(index: Index, before: Port, to: _Destination, record: Recorder) -> None:
         return
     port = index.ports[before.id]
     if not anew and to.host is not None and before.host is not None and not index.gone(before.host, port.id):
-        begin(index, port, to.host, Trigger.REBIND, record, automatic=True)
+        begin(index, port, to.host, Trigger.REBIND, record, Activation.REBIND, profile=port.profile)
         return
     _bind(index, port, to.host, record)
     _wire(index, to.wire, record)
@@ -262,6 +269,7 @@ def delete_port(index: Index, change: DeletePort, record: Recorder) -> None:
     record.lift(change.id)
     drop_mirrors(record, change.id)
     index.drop_port(change.id)
+    record.tell(NoticeKind.PORT_DELETED, port.id, port=port)
     record.store(Document(DocumentKind.PORT, change.id, None))
     record.policy_changed(ports=((port, None),))
     _trim(index, record)
@@ -291,20 +299,20 @@ def bind_passive(index: Index, change: BindPassive, record: Recorder) -> None:
     _check_open(index, change.host)
     if port.host is None:
         raise Conflict(f"binding: port {port.id} has no active binding to move from", field="host", kind="PortNotBound")
-    begin(index, port, change.host, Trigger.PASSIVE_BINDING, record, automatic=False)
+    begin(index, port, change.host, Trigger.PASSIVE_BINDING, record, profile=change.profile)
 
 
 def activate(index: Index, change: Activate, record: Recorder) -> None:
-    """Switch over to the inactive binding."""
+    """Switch over to the inactive binding; if that is not ready yet, as soon as it is."""
     move = _inactive_binding(index, change.port_id, change.host)
-    if move.phase is not Phase.READY:
-        raise Conflict(
-            f"binding: host {change.host} is not ready for port {change.port_id} yet ({move.phase})",
-            field="host",
-            kind="PortBindingNotReady",
-        )
-    record.put_move(move.entering(Phase.DELIVERING, record.now, "activated by request"))
-    record.refoot(change.port_id)
+    if move.phase in SWITCHING:
+        raise _moving(move)
+    asked = replace(move, activation=move.activation or Activation.REQUEST)
+    if move.phase is Phase.READY:
+        _enter(index, move, asked.entering(Phase.HAIRPINNING, record.now, "activated by request"), record)
+        record.refoot(change.port_id)
+    elif not move.automatic:
+        _will_switch(index, asked, record)
 
 
 def unbind(index: Index, change: Unbind, record: Recorder) -> None:
@@ -441,10 +449,15 @@ def announced(index: Index, change: Announced, record: Recorder) -> None:
         and (change.host, change.port_id) in index.attachments
         and not move.automatic
     ):
-        move = replace(move, automatic=True)
-        index.put_move(move)
-        record.store(write_move(move))
-        record.touch([move.port_id])
+        _will_switch(index, replace(move, activation=Activation.ANNOUNCEMENT), record)
+
+
+def _will_switch(index: Index, move: Move, record: Recorder) -> None:
+    """Have a move switch by itself as soon as it is ready."""
+    move = replace(move, automatic=True)
+    index.put_move(move)
+    record.store(write_move(move))
+    record.touch([move.port_id])
 
 
 def appeared(index: Index, host: HostName, port_id: str, record: Recorder) -> None:
@@ -457,7 +470,8 @@ def appeared(index: Index, host: HostName, port_id: str, record: Recorder) -> No
     if port.host is None:
         _bind(index, port, host, record)
     else:
-        begin(index, port, host, Trigger.APPEARED, record, automatic=index.gone(port.host, port_id))
+        activation = Activation.UNPLUGGED if index.gone(port.host, port_id) else None
+        begin(index, port, host, Trigger.APPEARED, record, activation, profile=port.profile)
 
 
 # --- moves -----------------------------------------------------------------------------------------------------
@@ -471,21 +485,51 @@ def _bind(index: Index, port: Port, host: HostName | None, record: Recorder) -> 
     record.refoot(port.id)
 
 
-def house(index: Index, port_id: str, host: HostName | None, record: Recorder) -> None:
-    """Write down where a port's home is, and with it that of its sub-ports."""
+def house(
+    index: Index, port_id: str, host: HostName | None, record: Recorder, *, travelled: bool | None = False
+) -> None:
+    """Write down where a port's home is, and with it that of its sub-ports.
+
+    :param travelled: whether the machine came there by a move; None for as it was.
+    """
     for each in index.trunks.convoy(port_id):
-        if index.ports[each].host != host:
-            record.put_port(replace(index.ports[each], host=host))
+        port = index.ports[each]
+        after = replace(port, host=host, travelled=port.travelled if travelled is None else travelled)
+        if after != port:
+            record.put_port(after)
+        if host != port.host:
             record.tell(NoticeKind.PORT_BOUND, each, host or "")
 
 
-def begin(index: Index, port: Port, target: HostName, trigger: Trigger, record: Recorder, *, automatic: bool) -> None:
-    """Begin a move of a port that has a home to another host."""
+def begin(  # noqa: PLR0917  (all of it is the move)
+    index: Index,
+    port: Port,
+    target: HostName,
+    trigger: Trigger,
+    record: Recorder,
+    activation: Activation | None = None,
+    *,
+    profile: Profile,
+) -> None:
+    """Begin a move, which switches by itself if it is known already what activates it."""
     assert port.host is not None  # noqa: S101  (callers have a home to move from)
     _unstale(index, target, port.id, record)
     timeline = ((Phase.PREPARING, record.now),)
     move_id = f"{port.id}:{index.move_count + 1}"
-    record.put_move(Move(move_id, port.id, port.host, target, trigger, timeline, automatic, trigger.value))
+    record.put_move(
+        Move(
+            move_id,
+            port.id,
+            port.host,
+            target,
+            trigger,
+            timeline,
+            automatic=activation is not None,
+            reason=trigger.value,
+            activation=activation,
+            profile=profile,
+        )
+    )
     record.refoot(port.id)
 
 
@@ -495,12 +539,25 @@ def advance(index: Index, port_id: str, record: Recorder) -> None:
         arrow = following(_situation(index, move, record.now))
         if arrow is None:
             return
-        move = move.entering(arrow.after, record.now, arrow.because)
-        if move.live:
-            record.put_move(move)
-            record.refoot(move.port_id)
+        after = move.entering(arrow.after, record.now, arrow.because)
+        if after.phase in SWITCHING and after.activation is None:
+            after = replace(after, activation=Activation.UNPLUGGED)
+        after = _enter(index, move, after, record)
+        if after.live:
+            record.refoot(after.port_id)
         else:
-            end(index, move, record)
+            end(index, after, record)
+
+
+def _enter(index: Index, before: Move, after: Move, record: Recorder) -> Move:
+    """Let a move enter a phase; where another binding becomes the active one, its profile becomes the port's."""
+    port = index.ports[after.port_id]
+    if (before.phase in SWITCHING) != (after.phase in {*SWITCHING, Phase.SETTLED}) and after.profile != port.profile:
+        record.put_port(replace(port, profile=after.profile))
+        after = replace(after, profile=port.profile)
+    if after.live:
+        record.put_move(after)
+    return after
 
 
 def _situation(index: Index, move: Move, now: float) -> Situation:
@@ -524,10 +581,13 @@ def _situation(index: Index, move: Move, now: float) -> Situation:
 
 
 def end(index: Index, move: Move, record: Recorder) -> None:
-    """End a move: the loser's tap, if it may still be plugged, must not begin another one."""
+    """End a move: the loser's tap, if it may still be plugged, must not begin another one.
+
+    A machine that has run at the target has connections from there, even if it is at the source again.
+    """
     winner, loser = (move.target, move.source) if move.phase is Phase.SETTLED else (move.source, move.target)
     record.put_move(move if index.gone(loser, move.port_id) else replace(move, stale=loser))
-    house(index, move.port_id, winner, record)
+    house(index, move.port_id, winner, record, travelled=True if move.activated else None)
     record.refoot(move.port_id)
     _trim(index, record)
 

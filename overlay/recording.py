@@ -33,7 +33,7 @@ from overlay.trunks.documents import write_trunk
 from overlay.trunks.values import Trunk
 from overlay.values import HostName, Network, Port, Record, Share, Subnet, SubnetPool
 
-_BINDINGS_CHANGE: Final = frozenset(Phase) - {Phase.READY, Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE}
+_BINDINGS_CHANGE: Final = frozenset(Phase) - {Phase.READY, Phase.REPOINTING, Phase.GRACE}
 """The phases whose beginning changes which bindings a port has, or which of them is the active one."""
 
 
@@ -69,9 +69,9 @@ class Recorder:
         self._documents.pop((document.kind, document.id), None)
         self._documents[document.kind, document.id] = document
 
-    def tell(self, kind: NoticeKind, subject: str, detail: str) -> None:
+    def tell(self, kind: NoticeKind, subject: str, detail: str = "", port: Port | None = None) -> None:
         """Have something told."""
-        self._notices.append(Notice(kind, subject, detail))
+        self._notices.append(Notice(kind, subject, detail, port))
 
     def touch(self, ports: Iterable[str]) -> None:
         """Have these ports' moves and statuses looked at before the change is over."""

@@ -317,6 +317,10 @@ class DhcpOption:
     version: int = 4
 
 
+Profile: TypeAlias = tuple[tuple[str, str | bool], ...]
+"""What an orchestrator notes at a binding, by name; sorted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Port:
     """A virtual machine's attachment: the owner of one MAC and some IPs (its AA) in one network.
@@ -326,6 +330,8 @@ class Port:
     :ivar port_security: whether its frames are checked for its addresses, and by its groups.
     :ivar security_groups: sorted; ``()`` allows nothing, ``None`` everything (no policy was ever asked for).
     :ivar local_link: of a port that is wired to an edge switch, which ``host`` is then.
+    :ivar profile: what an orchestrator notes at the active binding; nothing of ours follows from it.
+    :ivar travelled: whether it came to ``host`` by a move, with connections that this host has not seen begin.
     """
 
     id: str
@@ -348,6 +354,8 @@ class Port:
     vnic_type: VnicType = VnicType.NORMAL
     local_link: LocalLink | None = None
     dhcp_options: tuple[DhcpOption, ...] = ()
+    profile: Profile = ()
+    travelled: bool = False
 
     @property
     def filtered(self) -> bool:

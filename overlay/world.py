@@ -391,7 +391,13 @@ class World:
             hosts.append(move.source if move.target == active else move.target)
         ready = move is not None and move.phase is not Phase.PREPARING
         return tuple(
-            Binding(host, host == active, (host, port_id) in self.attachments, host == active or ready)
+            Binding(
+                host,
+                host == active,
+                (host, port_id) in self.attachments,
+                host == active or ready,
+                port.profile if host == active or move is None else move.profile,
+            )
             for host in hosts
         )
 
@@ -512,6 +518,11 @@ class World:
     def is_evacuated(self, host: HostName) -> bool:
         """Whether a host is emptied, or is to be."""
         return host in self._index.evacuations
+
+    def move(self, move_id: str) -> Move | None:
+        """A live move, or one of those that ended and are kept."""
+        live = self._index.moves.get(move_id.rpartition(":")[0])
+        return live if live is not None and live.id == move_id else self._index.history.get(move_id)
 
     @property
     def clashes(self) -> tuple[Clash, ...]:

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -106,9 +108,19 @@ class Card:
         """Remove the tap there."""
         self._order("detach", host=host)
 
-    def move(self, host: str, pause_ms: float, *, announce: bool = True) -> Blackout:
-        """STOP, and RESUME at another hypervisor; returns after RESUME."""
-        answer = self._order("move", host=host, pause_ms=pause_ms, announce=announce)
+    def move(
+        self, host: str, pause_ms: float, *, announce: bool = True, at_stop: Callable[[], None] | None = None
+    ) -> Blackout:
+        """STOP, and RESUME at another hypervisor; returns after RESUME.
+
+        :param at_stop: what is done at STOP, beside the pause.
+        """
+        with ThreadPoolExecutor(1) as aside:
+            # The card stops when it reads this, sooner than anything that is begun now has an effect.
+            moving = aside.submit(self._order, "move", host=host, pause_ms=pause_ms, announce=announce)
+            if at_stop is not None:
+                at_stop()
+            answer = moving.result()
         return Blackout(answer["stopped"], answer["resumed"])
 
     def announce(self) -> None:

@@ -17,7 +17,7 @@ import click
 from topologies import drawing, overrides
 from topologies.client import ROOT, LabClient
 from topologies.errors import LabError, NoSuchLab, NoSuchNode, TopologyError
-from topologies.orders import Configure, LabStatus, ServerStatus, Trigger, VmStatus
+from topologies.orders import Configure, Kind, LabStatus, Moment, ServerStatus, Trigger, VmStatus
 from topologies.registry import TOPOLOGIES, make, parameters
 from topologies.underlay import UnderlayTopo
 
@@ -181,6 +181,7 @@ def vm() -> None:
     help="How it gets its addresses.",
 )
 @click.option("--dhcp", is_flag=True, help="The same as --configure dhcp.")
+@click.option("--qemu", is_flag=True, help="A QEMU guest with a kernel of its own.")
 @click.pass_obj
 def add(  # noqa: PLR0917  (click hands over what the options say)
     lab: LabClient,
@@ -210,11 +211,14 @@ def _vlans(words: tuple[str, ...]) -> list[tuple[int, str]]:
 @click.option("--to", required=True, help="The hypervisor to move to.")
 @click.option("--pause-ms", default=0.0, show_default=True, help="How long the machine stands still.")
 @click.option("--trigger", default=str(Trigger.REST), show_default=True, help=", ".join(Trigger))
+@click.option("--moment", default="", help=f"With rest, when to switch over: {', '.join(Moment)}.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def move(lab: LabClient, name: str, to: str, pause_ms: float, trigger: str, as_json: bool) -> None:  # noqa: PLR0917
+def move(  # noqa: PLR0917  (click hands over what the options say)
+    lab: LabClient, name: str, to: str, pause_ms: float, trigger: str, moment: str, as_json: bool
+) -> None:
     """Move a virtual machine; its processes and connections live on."""
-    report = lab.vm_move(name, to, pause_ms=pause_ms, trigger=trigger)
+    report = lab.vm_move(name, to, pause_ms=pause_ms, trigger=trigger, moment=moment)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))
         return
@@ -337,5 +341,6 @@ def _print_server(server: ServerStatus) -> None:
 
 
 def _print_vm(machine: VmStatus) -> None:
-    addresses = " ".join(machine.addresses)
-    click.echo(f"  vm          {machine.name:<10} at {machine.host}  {machine.mac} {addresses}  port {machine.port_id}")
+    addresses, kind = " ".join(machine.addresses), "  QEMU" if machine.kind is Kind.QEMU else ""
+    at = f"{machine.host}  {machine.mac} {addresses}"
+    click.echo(f"  vm          {machine.name:<10} at {at}  port {machine.port_id}{kind}")

@@ -15,12 +15,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from topologies import overrides
 from topologies.errors import KINDS, LabError, NoSuchLab, NoSuchNode, TopologyError
 from topologies.graphs import AnyGraph
+from topologies.inside import inside
 from topologies.lab import design, plan
 from topologies.orders import (
     INTERRUPT,
@@ -30,7 +32,9 @@ from topologies.orders import (
     Done,
     Down,
     Failure,
+    Kind,
     LabStatus,
+    Moment,
     MoveReport,
     Prompt,
     ServerAdd,
@@ -43,7 +47,9 @@ from topologies.orders import (
     Trigger,
     VmAdd,
     VmDel,
+    VmExec,
     VmMove,
+    VmRan,
     VmStatus,
     Vswitchd,
     decode,
@@ -56,10 +62,12 @@ from topologies.rest import Rest
 ROOT: Final = Path("/run/vl2")
 """Where labs keep their state, one directory each."""
 
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
 _LEAVE_SECONDS: Final = 15.0
 _PATH_MAX: Final = 72
 _ANSWERS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind for kind in (Done, Failure, LabStatus, VmStatus, ServerStatus, MoveReport)
+    kind.__name__: kind for kind in (Done, Failure, LabStatus, VmStatus, VmRan, ServerStatus, MoveReport)
 }
 
 
@@ -262,6 +270,7 @@ class LabClient:
         wait: bool = True,
         configure: str = Configure.STATIC,
         vlans: Sequence[tuple[int, str]] = (),
+        qemu: bool = False,
     ) -> VmStatus:
         """Start a virtual machine on a hypervisor; returns when its port is ACTIVE (if ``wait``).
 
@@ -269,11 +278,8 @@ class LabClient:
         :param mac: and ``addresses`` (with prefix length): only in a lab without a controller.
         :param configure: how it gets its addresses, see :class:`~topologies.orders.Configure`.
         :param vlans: its VLANs, each with a port that is a sub-port of its own port's trunk.
+        :param qemu: let it be a QEMU guest with a kernel of its own; returns when that is up.
         """
-        try:
-            chosen = Configure(configure)
-        except ValueError:
-            raise TopologyError(f"configure: {configure!r} is not one of {', '.join(Configure)}", "configure") from None
         order = VmAdd(
             name=name,
             host=host,
@@ -283,22 +289,33 @@ class LabClient:
             mac=mac,
             addresses=tuple(addresses),
             wait=wait,
-            configure=chosen,
+            configure=_chosen(Configure, configure),
             vlans=tuple(vlans),
+            kind=Kind.QEMU if qemu else Kind.NAMESPACE,
         )
         status: VmStatus = self._ask(order, VmStatus)
         return status
 
-    def vm_move(self, name: str, to: str, *, pause_ms: float = 0.0, trigger: str = "rest") -> MoveReport:
+    def vm_move(
+        self,
+        name: str,
+        to: str,
+        *,
+        pause_ms: float = 0.0,
+        trigger: str = "rest",
+        moment: str | None = None,
+        copying_ms: float = 0.0,
+    ) -> MoveReport:
         """Move a machine; returns when the controller reports the move as settled.
 
-        :param pause_ms: between STOP and RESUME. :param trigger: ``rest``, ``appear`` or ``rarp``.
+        :param pause_ms: between STOP and RESUME, at least. :param trigger: see :class:`~topologies.orders.Trigger`.
+        :param moment: when a move by REST is activated, see :class:`~topologies.orders.Moment`.
+        :param copying_ms: between the target's readiness and what comes next.
         """
-        try:
-            chosen = Trigger(trigger)
-        except ValueError:
-            raise TopologyError(f"trigger: {trigger!r} is not one of {', '.join(Trigger)}", "trigger") from None
-        report: MoveReport = self._ask(VmMove(name, to, pause_ms, chosen), MoveReport)
+        order = VmMove(name, to, pause_ms, _chosen(Trigger, trigger), copying_ms=copying_ms)
+        if moment is not None:
+            order = replace(order, moment=_chosen(Moment, moment))
+        report: MoveReport = self._ask(order, MoveReport)
         return report
 
     def vm_del(self, name: str) -> None:
@@ -363,9 +380,14 @@ class LabClient:
     def command(self, node: str, argv: Sequence[str]) -> list[str]:
         """``argv`` as it has to be run to run inside a machine, hypervisor or switch.
 
+        A QEMU guest's output comes when the command has ended.
+
         :raises NoSuchNode: if the lab has no such node.
         """
-        return ["mnexec", "-a", str(self._pid(self.status(), node)), *argv]
+        status = self.status()
+        if _is_guest(status, node):
+            return [*inside(self.directory / SOCKET, node), *argv]
+        return ["mnexec", "-a", str(self._pid(status, node)), *argv]
 
     def environment(self, node: str) -> dict[str, str]:
         """The environment in which ``ovs-vsctl`` and its sisters find the daemons of a switch or hypervisor."""
@@ -377,6 +399,9 @@ class LabClient:
     def run(self, node: str, argv: Sequence[str], *, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a command inside a node and wait for it; on switches and hypervisors ``ovs-*`` finds its daemons."""
         status = self.status()
+        if _is_guest(status, node):
+            ran: VmRan = self._ask(VmExec(node, tuple(argv), seconds), VmRan)
+            return subprocess.CompletedProcess(list(argv), ran.returncode, ran.stdout, ran.stderr)
         env = {**os.environ, **_environment(status, node)}
         words = ["mnexec", "-a", str(self._pid(status, node)), *argv]
         return subprocess.run(
@@ -409,6 +434,10 @@ class LabClient:
         _expect(heard, Done)
 
 
+def _is_guest(status: LabStatus, node: str) -> bool:
+    return any(each.name == node and each.kind is Kind.QEMU for each in status.vms)
+
+
 def _environment(status: LabStatus, node: str) -> dict[str, str]:
     directories = {each.name: each.directory for each in status.switches}
     directories |= {each.name: each.directory for each in status.hypervisors}
@@ -435,6 +464,18 @@ def labs(root: Path = ROOT) -> tuple[str, ...]:
     with suppress(OSError):
         return tuple(sorted(each.name for each in root.iterdir() if Manifest.read(each) is not None))
     return ()
+
+
+def _chosen(kind: type[_Choice], given: str) -> _Choice:
+    """The value of that name.
+
+    :raises TopologyError: if there is none; it names the field.
+    """
+    try:
+        return kind(given)
+    except ValueError:
+        field = kind.__name__.lower()
+        raise TopologyError(f"{field}: {given!r} is not one of {', '.join(kind)}", field) from None
 
 
 def _tell(daemon: subprocess.Popen[bytes], line: bytes) -> bytes:

@@ -24,7 +24,7 @@ from topologies.nodes import OPENFLOW_PORT, OVSDB_PORT
 from topologies.orders import ControllerStatus
 from topologies.overrides import merge, search_path, write
 from topologies.pki import Pki
-from topologies.rest import Rest
+from topologies.rest import SECONDS, Rest
 from topologies.wiring import UNDERLAY_MTU
 
 _HEALTHY_SECONDS: Final = 30.0
@@ -82,9 +82,9 @@ class ControlPlane:
             made = merge(made, pki.settings())
         _write_private(self.config, write(merge(made, overrides)))
 
-    def rest(self) -> Rest:
-        """A new connection to the API, with the operator's token."""
-        return Rest((_LOOPBACK, self.rest_port), self.operator, self._cacert)
+    def rest(self, seconds: float = SECONDS) -> Rest:
+        """A new connection to the API, with the operator's token; an answer may take so many seconds."""
+        return Rest((_LOOPBACK, self.rest_port), self.operator, self._cacert, seconds)
 
     @property
     def running(self) -> bool:

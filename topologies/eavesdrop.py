@@ -19,7 +19,8 @@ from typing import Final
 
 from topologies import namespace
 from topologies.client import LabClient
-from topologies.errors import NoSuchNode
+from topologies.errors import NoSuchNode, TopologyError
+from topologies.orders import Kind
 
 _ETH_P_ALL: Final = 3
 _PACKET_HOST: Final = 0
@@ -59,6 +60,9 @@ class Eavesdropping:
                 unknown = [name for name in names if name not in machines]
                 if unknown:
                     raise NoSuchNode(f"there is no virtual machine {unknown[0]!r}", "name")
+                guests = [name for name in names if machines[name].kind is Kind.QEMU]
+                if guests:
+                    raise TopologyError(f"tenants: {guests[0]} is a QEMU guest, into which nobody can look", "tenants")
                 addresses = [machines[name].addresses[0].partition("/")[0] for name in names]
                 for name in names:
                     with namespace.inside(machines[name].pid):

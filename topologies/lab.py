@@ -39,6 +39,7 @@ from topologies.orders import (
     SwitchStatus,
     VmAdd,
     VmDel,
+    VmExec,
     VmMove,
     Vswitchd,
 )
@@ -192,7 +193,7 @@ class Lab:
         :raises LabError: if it cannot be followed.
         """
         match order:
-            case VmAdd() | VmMove() | VmDel() | ServerAdd() | ServerDel():
+            case VmAdd() | VmMove() | VmExec() | VmDel() | ServerAdd() | ServerDel():
                 return self._machine(order)
             case SwitchPower():
                 self._switch_power(order)
@@ -208,12 +209,14 @@ class Lab:
                 return self.status()
         return Done()
 
-    def _machine(self, order: VmAdd | VmMove | VmDel | ServerAdd | ServerDel) -> Any:
+    def _machine(self, order: VmAdd | VmMove | VmExec | VmDel | ServerAdd | ServerDel) -> Any:
         match order:
             case VmAdd():
                 return self.guests.add(order)
             case VmMove():
                 return self.guests.move(order)
+            case VmExec():
+                return self.guests.execute(order)
             case VmDel():
                 self.guests.delete(order.name)
             case ServerAdd():

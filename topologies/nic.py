@@ -37,7 +37,7 @@ QUEUE: Final = 1000
 """Frames that a tap holds while nobody reads it."""
 
 ANNOUNCE_AFTER_MS: Final = (0, 50, 200, 450, 800)
-_CALM_MS: Final = 50.0
+CALM_MS: Final = 50.0
 """What ovs-vswitchd takes at most to see a change of a link and to look through its datapath after it."""
 _BURST: Final = 64
 _CATCH_UP: Final = 32
@@ -46,7 +46,8 @@ _TUNGETIFF: Final = 0x800454D2
 _TUNGETDEVNETNS: Final = 0x54E3
 _IFF_TAP_NO_PI: Final = 0x0002 | 0x1000
 _SIOCSIFFLAGS, _SIOCSIFMTU, _SIOCSIFHWADDR, _SIOCSIFTXQLEN = 0x8914, 0x8922, 0x8924, 0x8943
-_IFF_UP, _IFF_PROMISC = 1, 0x100
+IFF_UP: Final = 1
+IFF_PROMISC: Final = 0x100
 _RTM_NEWLINK, _NLM_F_REQUEST_ACK, _IFLA_NET_NS_PID = 16, 5, 19
 _ARPHRD_ETHER: Final = 1
 _HEADERS: Final = 64
@@ -80,7 +81,7 @@ def open_tap(pid: int, name: str, mac: bytes, mtu: int, *, workshop: int | None 
             fcntl.ioctl(control, _SIOCSIFMTU, request + struct.pack("i20x", mtu))
             fcntl.ioctl(control, _SIOCSIFTXQLEN, request + struct.pack("i20x", QUEUE))
         if workshop is None:
-            set_flags(fd, _IFF_UP)
+            set_flags(fd, IFF_UP)
         else:
             move_link(name, workshop, pid)
     except OSError:
@@ -259,7 +260,7 @@ class Nic:
         self.taps[host] = tap
         self.note("ATTACH", host)
         if self.active is None:
-            set_flags(tap.fd, _IFF_UP | _IFF_PROMISC)
+            set_flags(tap.fd, IFF_UP | IFF_PROMISC)
             self.active = tap
             self.resume(tap)
             done()
@@ -267,10 +268,10 @@ class Nic:
 
         def raise_it() -> None:
             with suppress(OSError):  # its hypervisor has gone meanwhile, and the tap with it
-                set_flags(tap.fd, _IFF_UP | _IFF_PROMISC)
-            self.later(_CALM_MS, done)
+                set_flags(tap.fd, IFF_UP | IFF_PROMISC)
+            self.later(CALM_MS, done)
 
-        self.later(_CALM_MS, raise_it)
+        self.later(CALM_MS, raise_it)
 
     def detach(self, host: str, done: Callable[[], None]) -> None:
         """Take the tap down, and remove it (and tell ``done``) when the switch has got over that (:func:`open_tap`).
@@ -290,7 +291,7 @@ class Nic:
             self.note("DETACH", host)
             done()
 
-        self.later(_CALM_MS, remove)
+        self.later(CALM_MS, remove)
 
     def stop(self) -> int:
         """Stop reading; what the active tap already held is still delivered, as the guest had received it."""

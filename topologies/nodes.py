@@ -7,6 +7,7 @@ namespaces too, whose one network card belongs to a NIC process as QEMU would ha
 from __future__ import annotations
 
 import ipaddress
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from topologies.machine import Datapath
 from topologies.mn import Node, Switch
 from topologies.ovs import OvsNode
 from topologies.pki import Pki
-from topologies.wiring import FABRIC_MTU, GuestIntf
+from topologies.wiring import FABRIC_MTU, FixedIntf, GuestIntf
 
 _DISCOVERS: Final = 10
 """How often a machine asks for an address, once a second."""
@@ -246,6 +247,30 @@ class VirtualMachine(Node):  # type: ignore[misc]
         told = str(self.cmd("; ".join(script))).strip()
         if told:
             raise LabError(f"{self.name}: {told}")
+
+
+class GuestPlace(VirtualMachine):
+    """The namespace beside a QEMU guest: its taps are made there, and nothing else is in it.
+
+    What is typed for the guest at Mininet's prompt is run in the guest.
+    """
+
+    way: tuple[str, ...] = ()
+    """The words before a command that bring it into the guest."""
+
+    def number(self, addresses: list[str], gateway: str | None) -> None:  # noqa: ARG002
+        """Tell Mininet the address that the guest gives itself."""
+        card = FixedIntf("eth0", node=self, port=0, moveIntfFn=lambda *_: None)
+        first = next((each for each in addresses if ":" not in each), None)
+        if first:
+            card.ip, card.prefixLen = first.split("/")
+
+    def sendCmd(self, *words: Any, **options: Any) -> None:  # noqa: N802  (Mininet's name)
+        """Start a command."""
+        if self.way:
+            flat = [str(each) for word in words for each in (word if isinstance(word, list | tuple) else [word])]
+            words = (shlex.join([*self.way, "sh", "-c", " ".join(flat)]),)
+        super().sendCmd(*words, **options)
 
 
 def keep_shaping(intfs: list[Any]) -> list[str]:

@@ -20,10 +20,39 @@ class Trigger(StrEnum):
 
     REST = "rest"
     """As Nova does: passive binding, plug, activate, then the machine moves."""
+    BOUND = "bound"
+    """A passive binding and the plug; what activates it is the machine's announcement."""
     APPEAR = "appear"
     """Nothing is asked; the port appears at the target, and later vanishes at the source."""
     RARP = "rarp"
     """Nothing is asked; the port appears at the target and announces itself; the source is unplugged later."""
+    REPLUG = "replug"
+    """Nothing is asked or prepared: unplugged at the source, then plugged at the target, then the machine moves."""
+
+    @property
+    def bound(self) -> bool:
+        """Whether there is a passive binding before the plug."""
+        return self in {Trigger.REST, Trigger.BOUND}
+
+
+class Moment(StrEnum):
+    """When, in a move by REST, the lab asks the controller to switch over to the target."""
+
+    READY = "ready"
+    """As soon as the target is ready, while the machine still runs."""
+    STOPPED = "stopped"
+    """When the machine stands still; it goes on when the controller has confirmed."""
+    RESUMED = "resumed"
+    """When the machine runs at the target."""
+
+
+class Kind(StrEnum):
+    """What a virtual machine is."""
+
+    NAMESPACE = "namespace"
+    """A namespace with a network card that outlives every move: nothing starts quicker, nothing needs less."""
+    QEMU = "qemu"
+    """A QEMU guest with a kernel of its own, which moves by live migration."""
 
 
 class Configure(StrEnum):
@@ -66,6 +95,7 @@ class VmAdd:
     vlans: tuple[tuple[int, str], ...] = ()
     """VLANs that the machine has on its card (``eth0.100``), each with its port: a sub-port of the card's port."""
     configure: Configure = Configure.STATIC
+    kind: Kind = Kind.NAMESPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +106,19 @@ class VmMove:
     to: str
     pause_ms: float = 0.0
     trigger: Trigger = Trigger.REST
+    moment: Moment | None = None
+    """When to switch over; left out, it is ``ready``."""
+    copying_ms: float = 0.0
+    """How long it goes on at the source when the target is ready, as if its memory was copied meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmExec:
+    """Run a command in a QEMU guest, which ends it after so many seconds. Answer: :class:`VmRan`."""
+
+    name: str
+    words: tuple[str, ...]
+    seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +195,7 @@ _KINDS: Final = (
     Status,
     VmAdd,
     VmMove,
+    VmExec,
     VmDel,
     ServerAdd,
     ServerDel,
@@ -220,9 +264,21 @@ class VmStatus:
     mac: str
     addresses: tuple[str, ...]
     pid: int
+    """A process in its namespace; of a QEMU guest, the QEMU process."""
     from_guest: int = 0
     to_guest: int = 0
     dropped: int = 0
+    """Frames that its network card has counted; a QEMU's counts none."""
+    kind: Kind = Kind.NAMESPACE
+
+
+@dataclass(frozen=True, slots=True)
+class VmRan:
+    """What came of a command in a QEMU guest."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +366,11 @@ class MoveReport:
     """STOP to RESUME, as it was."""
     started_ns: int
     """CLOCK_MONOTONIC at the first action."""
+    kind: Kind = Kind.NAMESPACE
+    moment: Moment | None = None
+    """When the controller was asked to switch over, with the trigger ``rest``."""
+    told: tuple[tuple[str, float], ...] = ()
+    """What the two QEMUs told of a guest's migration (``source STOP``, ``target RESUME``), and when."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,8 @@ def _spelled(value: object, name: tuple[str, ...]) -> str:
             return repr(value)
         case list() | tuple():
             return f"[{', '.join(_spelled(one, name) for one in value)}]"
+        case Mapping():
+            return f"{{{', '.join(f'{_key(key)} = {_spelled(one, (*name, key))}' for key, one in value.items())}}}"
         case _:
             raise TopologyError(f"{FIELD}: {'.'.join(name)}: {value!r} is no value for a setting", FIELD)
 

@@ -1,11 +1,13 @@
 """Does traffic between two machines suffer, and by how much?
 
-Two measurements that run inside the machines, in processes of their own that need nothing but Python's standard
+Measurements that run inside the machines, in processes of their own that need nothing but Python's standard
 library:
 
 * UDP probes in both directions at once, usually 1,000 a second, with sequence numbers and times: how many were sent,
   lost, doubled, out of order, and the longest gap between two arrivals;
 * a TCP stream whose bytes are checked by hash at the end: did the connection live, and did every byte arrive?
+
+In a machine in which no Python runs the kernel answers instead (ICMP echo): then a probe is a round trip.
 
 This file is run as a program inside the machines; :mod:`topologies.probing` starts and stops it there.  Times are
 CLOCK_MONOTONIC, which all namespaces of a machine share.
@@ -29,6 +31,8 @@ from typing import Any, Final
 
 _PROBE: Final = struct.Struct("!4sIQ")
 _MAGIC: Final = b"vl2p"
+_ECHO: Final = struct.Struct("!BBHHH")
+_ECHO_REQUEST, _ECHO_REPLY = 8, 0
 _CHUNK: Final = 16384
 _SLICE: Final = 0.02
 _SO_RCVBUFFORCE: Final = 33
@@ -48,27 +52,39 @@ class Prober:
     """
 
     def __init__(self, local: str, peer: str, port: int, interval: float, size: int) -> None:
-        family = socket.AF_INET6 if ":" in peer else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-        self._socket.bind((local, port))
-        self._socket.setblocking(False)
+        self.socket = self.open(local, port)
+        self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+        self.socket.setblocking(False)
         self._peer = (peer, port)
         self._interval = interval
         self._padding = b"\0" * max(0, size - _PROBE.size)
         self.sent = 0
         self.unsendable = 0
-        self.sequences = array("L")
+        self.sequences = array("Q")
         self.arrivals = array("Q")
         self.latency = array("Q")
         self.departures = array("Q")
+
+    def open(self, local: str, port: int) -> socket.socket:
+        """Open what it sends from and hears by."""
+        opened = socket.socket(socket.AF_INET6 if ":" in local else socket.AF_INET, socket.SOCK_DGRAM)
+        opened.bind((local, port))
+        return opened
+
+    def wrapped(self, probe: bytes) -> bytes:
+        """A probe as it is given to the socket."""
+        return probe
+
+    def unwrapped(self, data: bytes) -> bytes:
+        """What the socket gave, without what is not the probe's; empty if it is none."""
+        return data
 
     def send(self) -> None:
         """Send the next probe."""
         probe = _PROBE.pack(_MAGIC, self.sent, time.monotonic_ns()) + self._padding
         self.sent += 1
         try:
-            self._socket.sendto(probe, self._peer)
+            self.socket.sendto(self.wrapped(probe), self._peer)
         except OSError:
             # A peer that has stopped listening answers by ICMP, which shows up here: it counts as lost.
             self.unsendable += 1
@@ -77,12 +93,13 @@ class Prober:
         """Take in all probes that have arrived."""
         while True:
             try:
-                data = self._socket.recv(65535)
+                data = self.socket.recv(65535)
             except BlockingIOError:
                 return
             except OSError:
                 continue
             now = time.monotonic_ns()
+            data = self.unwrapped(data)
             if len(data) >= _PROBE.size and data[:4] == _MAGIC:
                 _magic, sequence, sent = _PROBE.unpack_from(data)
                 self.sequences.append(sequence)
@@ -90,8 +107,11 @@ class Prober:
                 self.latency.append(now - sent)
                 self.departures.append(sent)
 
-    def run(self) -> None:
-        """Follow ``go``, ``stop`` and ``finish`` from the standard input; then print the result."""
+    def run(self, trace: str = "") -> None:
+        """Follow ``go``, ``stop`` and ``finish`` from the standard input; then print the result.
+
+        :param trace: a file for what was heard; empty for none.
+        """
         _say(ready=True)
         sending, due = False, 0.0
         while True:
@@ -103,8 +123,8 @@ class Prober:
                     due = now  # the machine stood still for long: do not catch up in one burst
                 continue
             wait = due - now if sending else None
-            readable, _, _ = select.select([self._socket, sys.stdin], (), (), wait)
-            if self._socket in readable:
+            readable, _, _ = select.select([self.socket, sys.stdin], (), (), wait)
+            if self.socket in readable:
                 self.hear()
             if sys.stdin in readable:
                 match sys.stdin.readline().strip():
@@ -115,8 +135,16 @@ class Prober:
                         _say(stopped=True)
                     case _:
                         self.hear()
+                        if trace:
+                            self.write(trace)
                         _say(**self.result())
                         return
+
+    def write(self, path: str) -> None:
+        """Write what was heard into a file: number, departure and arrival of each probe, in the order they came."""
+        with open(path, "wb") as trace:  # noqa: PTH123  (pathlib is a third of this program's start)
+            for column in (self.sequences, self.departures, self.arrivals):
+                column.tofile(trace)
 
     def result(self) -> dict[str, Any]:
         """What was sent, and what was heard from the peer."""
@@ -150,6 +178,40 @@ class Prober:
             "latency_p50_ns": ordered[heard // 2] if heard else 0,
             "latency_max_ns": ordered[-1] if heard else 0,
         }
+
+
+class Echoing(Prober):
+    """A prober that is both ends: the peer's kernel sends back what it gets (ICMP echo, RFC 792)."""
+
+    def open(self, local: str, port: int) -> socket.socket:
+        """Open a raw socket, which hears all ICMP of the machine.
+
+        :param port: the identifier by which several on one machine know their own.
+        """
+        opened = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        opened.bind((local, 0))
+        self._ident = port
+        return opened
+
+    def wrapped(self, probe: bytes) -> bytes:
+        """An echo request."""
+        head = _ECHO.pack(_ECHO_REQUEST, 0, 0, self._ident, self.sent & 0xFFFF)
+        return _ECHO.pack(_ECHO_REQUEST, 0, checksum(head + probe), self._ident, self.sent & 0xFFFF) + probe
+
+    def unwrapped(self, data: bytes) -> bytes:
+        """The payload of an answer; a raw socket gives the IP header as well."""
+        at = (data[0] & 0xF) * 4
+        kind, _code, _checksum, ident, _number = _ECHO.unpack_from(data, at)
+        return data[at + _ECHO.size :] if (kind, ident) == (_ECHO_REPLY, self._ident) else b""
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071)."""
+    data += b"\0" * (len(data) % 2)
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
 
 
 def stretches(departures: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
@@ -223,16 +285,19 @@ def send_stream(local: str, peer: str, port: int, megabits: float) -> None:
 def main() -> None:
     """Run one end of a measurement."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("what", choices=("udp", "tcp-serve", "tcp-send"))
+    parser.add_argument("what", choices=("udp", "echo", "tcp-serve", "tcp-send"))
     parser.add_argument("--local", required=True)
     parser.add_argument("--peer", default="")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--rate", type=float, default=1000.0, help="probes per second")
     parser.add_argument("--size", type=int, default=64, help="bytes of UDP payload")
+    parser.add_argument("--trace", default="", help="a file for the number, departure and arrival of each probe")
     parser.add_argument("--mbit", type=float, default=20.0, help="the stream's rate")
     asked = parser.parse_args()
     if asked.what == "udp":
-        Prober(asked.local, asked.peer, asked.port, 1 / asked.rate, asked.size).run()
+        Prober(asked.local, asked.peer, asked.port, 1 / asked.rate, asked.size).run(asked.trace)
+    elif asked.what == "echo":
+        Echoing(asked.local, asked.peer, asked.port, 1 / asked.rate, asked.size).run(asked.trace)
     elif asked.what == "tcp-serve":
         serve_stream(asked.local, asked.port)
     else:

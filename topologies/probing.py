@@ -10,16 +10,18 @@ import select
 import subprocess
 import sys
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from topologies.client import LabClient
 from topologies.errors import LabError, NoSuchNode
 
 _ANSWER_SECONDS: Final = 60.0
+_IDENT: Final = 0x564C
 _PROGRAM: Final = str(Path(__file__).with_name("probe.py"))
 
 
@@ -105,17 +107,34 @@ class StreamReport:
     error: str
 
 
-class _Process:
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Every probe that came in one direction, in the order they came: CLOCK_MONOTONIC, ns."""
+
+    numbers: Sequence[int]
+    departures: Sequence[int]
+    arrivals: Sequence[int]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what :meth:`topologies.probe.Prober.write` has written."""
+        whole = array("Q", path.read_bytes())
+        third = len(whole) // 3
+        return cls(whole[:third], whole[third : 2 * third], whole[2 * third :])
+
+
+class Process:
     """A measuring program inside a machine."""
 
-    def __init__(self, lab: LabClient, machine: str, words: Sequence[str]) -> None:
+    def __init__(self, lab: LabClient, machine: str, words: Sequence[str], program: str) -> None:
         self.machine = machine
-        argv = lab.command(machine, [sys.executable, "-I", "-S", _PROGRAM, *words])
+        argv = lab.command(machine, [sys.executable, "-I", "-S", program, *words])
         self._process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
         )
 
     def tell(self, word: str) -> None:
+        """Send a line to the program."""
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.write(word + "\n")
@@ -138,6 +157,7 @@ class _Process:
         return found
 
     def end(self) -> None:
+        """End the program."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
@@ -163,7 +183,7 @@ def address_of(lab: LabClient, machine: str, *, version: int = 4) -> str:
 class Probe:
     """UDP probes under way between two machines."""
 
-    def __init__(self, one: _Process, other: _Process) -> None:
+    def __init__(self, one: Process, other: Process) -> None:
         self._ends = (one, other)
         self.report: ProbeReport | None = None
 
@@ -197,6 +217,35 @@ class Probe:
         return self.report
 
 
+class Echo:
+    """Echoes asked for, under way."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.report: Direction | None = None
+        process.hear()
+        process.tell("go")
+
+    def stop(self, drain_seconds: float = 0.3) -> Direction:
+        """Stop asking, give what is under way ``drain_seconds`` to come back, and count."""
+        self._process.tell("stop")
+        self._process.hear()
+        time.sleep(drain_seconds)
+        self._process.tell("finish")
+        heard = self._process.hear()
+        self.report = _direction(heard, heard)
+        return self.report
+
+    def result(self) -> Direction:
+        """The report on round trips.
+
+        :raises LabError: if they have not been stopped yet.
+        """
+        if self.report is None:
+            raise LabError("the probe is still running")
+        return self.report
+
+
 @contextmanager
 def probing(
     lab: LabClient,
@@ -207,17 +256,20 @@ def probing(
     port: int = 7009,
     version: int = 4,
     between: tuple[str, str] | None = None,
+    traces: tuple[Path, Path] | None = None,
 ) -> Iterator[Probe]:
     """Probe between two machines, both ways, as long as the block runs; the report is there after it.
 
     :param rate: probes per second in each direction.
     :param between: their addresses, where those are not their first ones.
+    :param traces: files for what each of them heard, to be read as a :class:`Trace` each.
     """
     here, there = between or (address_of(lab, one, version=version), address_of(lab, other, version=version))
     words = ["--port", str(port), "--rate", str(rate)]
+    files = (["--trace", str(traces[0])], ["--trace", str(traces[1])]) if traces else ([], [])
     with (
-        _running(lab, [(one, ["udp", "--local", here, "--peer", there, *words])]) as (first,),
-        _running(lab, [(other, ["udp", "--local", there, "--peer", here, *words])]) as (second,),
+        running(lab, [(one, ["udp", "--local", here, "--peer", there, *words, *files[0]])]) as (first,),
+        running(lab, [(other, ["udp", "--local", there, "--peer", here, *words, *files[1]])]) as (second,),
     ):
         probe = Probe(first, second)
         probe.start()
@@ -226,10 +278,25 @@ def probing(
             probe.stop()
 
 
+@contextmanager
+def pinging(lab: LabClient, one: str, other: str, *, rate: float = 1000.0, trace: Path | None = None) -> Iterator[Echo]:
+    """Let a machine ask another's kernel for echoes as long as the block runs; the report is there after it.
+
+    :param other: may be one in which no Python runs. :param trace: a file for a :class:`Trace` of round trips.
+    """
+    here, there = address_of(lab, one), address_of(lab, other)
+    words = ["echo", "--local", here, "--peer", there, "--port", str(_IDENT), "--rate", str(rate)]
+    with running(lab, [(one, words + (["--trace", str(trace)] if trace else []))]) as (process,):
+        echo = Echo(process)
+        yield echo
+        if echo.report is None:
+            echo.stop()
+
+
 class Stream:
     """A TCP stream under way between two machines."""
 
-    def __init__(self, sender: _Process, receiver: _Process) -> None:
+    def __init__(self, sender: Process, receiver: Process) -> None:
         self._sender, self._receiver = sender, receiver
         self.report: StreamReport | None = None
 
@@ -262,10 +329,10 @@ class Stream:
 def streaming(lab: LabClient, one: str, other: str, *, megabits: float = 20.0, port: int = 7010) -> Iterator[Stream]:
     """Stream from one machine to another by TCP as long as the block runs; the report is there after it."""
     here, there = address_of(lab, one), address_of(lab, other)
-    with _running(lab, [(other, ["tcp-serve", "--local", there, "--port", str(port)])]) as (receiver,):
+    with running(lab, [(other, ["tcp-serve", "--local", there, "--port", str(port)])]) as (receiver,):
         receiver.hear()
         words = ["tcp-send", "--local", here, "--peer", there, "--port", str(port), "--mbit", str(megabits)]
-        with _running(lab, [(one, words)]) as (sender,):
+        with running(lab, [(one, words)]) as (sender,):
             sender.hear()
             stream = Stream(sender, receiver)
             yield stream
@@ -274,11 +341,14 @@ def streaming(lab: LabClient, one: str, other: str, *, megabits: float = 20.0, p
 
 
 @contextmanager
-def _running(lab: LabClient, programs: Sequence[tuple[str, Sequence[str]]]) -> Iterator[tuple[_Process, ...]]:
-    started: list[_Process] = []
+def running(
+    lab: LabClient, programs: Sequence[tuple[str, Sequence[str]]], program: str = _PROGRAM
+) -> Iterator[tuple[Process, ...]]:
+    """Run measuring programs inside machines as long as the block runs."""
+    started: list[Process] = []
     try:
         for machine, words in programs:
-            started.append(_Process(lab, machine, words))
+            started.append(Process(lab, machine, words, program))
         yield tuple(started)
     finally:
         for each in started:

@@ -17,7 +17,8 @@ from urllib.parse import quote, urlencode
 
 from topologies.errors import LabError
 
-_SECONDS = 30.0
+SECONDS = 30.0
+"""How long an answer may take, if whoever asks does not say."""
 
 
 class RestError(LabError):
@@ -73,16 +74,17 @@ class Rest:
     :param address: host and port.
     :param token: the value of ``X-Auth-Token``.
     :param cacert: a file with the authority of the controller's certificate; without it the API is asked in plain text.
+    :param seconds: how long an answer may take.
     """
 
-    def __init__(self, address: tuple[str, int], token: str, cacert: str = "") -> None:
+    def __init__(self, address: tuple[str, int], token: str, cacert: str = "", seconds: float = SECONDS) -> None:
         if cacert:
             trusted = ssl.create_default_context(cafile=cacert)
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                *address, timeout=_SECONDS, context=trusted
+                *address, timeout=seconds, context=trusted
             )
         else:
-            self._connection = http.client.HTTPConnection(*address, timeout=_SECONDS)
+            self._connection = http.client.HTTPConnection(*address, timeout=seconds)
         self._token = token
 
     def __enter__(self) -> Self:

@@ -18,8 +18,8 @@ from typing import Final, Self, TypeAlias
 
 from topologies import namespace
 from topologies.client import LabClient
-from topologies.errors import LabError, NoSuchNode
-from topologies.orders import LabStatus
+from topologies.errors import LabError, NoSuchNode, TopologyError
+from topologies.orders import Kind, LabStatus
 from topologies.probing import address_of
 
 Place: TypeAlias = tuple[str, str]
@@ -182,6 +182,8 @@ def trace(lab: LabClient, one: str, other: str, *, seconds: float = 0.5, tries: 
     for name in (one, other):
         if name not in machines:
             raise NoSuchNode(f"there is no virtual machine {name!r}", "name")
+    if machines[one].kind is Kind.QEMU:
+        raise TopologyError(f"one: {one} is a QEMU guest, from which nobody can send a packet of his own", "one")
     destination = address_of(lab, other)
     cables: dict[Place, Place] = {}
     for link in status.links:

@@ -7,20 +7,15 @@ says with ``page`` and ``plots``, pure functions of its record, what of it is sh
 
 from __future__ import annotations
 
-import hashlib
-import io
-import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from bench.pictures import save
 from bench.record import RESULTS, Metric, Record
 from bench.report import heading, number, surroundings, tables
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 HERE: Final = Path(__file__).parent
 README: Final = HERE / "README.md"
@@ -113,17 +108,6 @@ def without(record: Record, *hidden: str) -> list[str]:
     return list(tables(Record(**(fields | {"metrics": shown}))))
 
 
-def digest(path: Path) -> str:
-    """What a picture says of the file that it was drawn from."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-
-
-def drawn_from(picture: Path) -> str:
-    """The digest of the results that a picture was drawn from; empty if it does not say."""
-    found = re.search(r"<!-- drawn from ([0-9a-f]{32}) -->", picture.read_text(encoding="utf-8"))
-    return found[1] if found else ""
-
-
 def section(experiment: Experiment, record: Record) -> Iterator[str]:
     """One experiment, line by line."""
     title = f"## {experiment.title} ({experiment.section})"
@@ -146,21 +130,9 @@ def readme() -> str:
 
 def draw() -> None:
     """Draw all pictures anew, the same from the same results."""
-    import matplotlib as mpl  # noqa: PLC0415  (only for whoever wants pictures)
-
-    mpl.rcParams["svg.hashsalt"] = "vl2"
-    mpl.rcParams["path.simplify_threshold"] = 0.5
-    PLOTS.mkdir(exist_ok=True)
     for experiment in EXPERIMENTS:
-        if not experiment.file.exists():
-            continue
-        figures: Mapping[str, Figure] = experiment.module.plots(Record.read(experiment.file))
-        for name, figure in figures.items():
-            text = io.StringIO()
-            figure.savefig(text, format="svg", metadata={"Date": None})
-            lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
-            mark = f"<!-- drawn from {digest(experiment.file)} -->"
-            (PLOTS / name).write_text(f"{lines}\n{mark}\n", encoding="utf-8")
+        if experiment.file.exists():
+            save(experiment.module.plots(Record.read(experiment.file)), PLOTS, experiment.file)
 
 
 def write() -> None:

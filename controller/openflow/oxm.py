@@ -68,6 +68,7 @@ _NUMBERS: Final = {
             ("ipv6_nd_sll", 32),
             ("ipv6_nd_tll", 33),
             ("tunnel_id", 38),
+            ("tcp_flags", 42),
         )
     },
     "ip_frag": (_NICIRA1, 26),

@@ -30,6 +30,7 @@ from controller.rest import (
     drops,
     errors,
     evacuations,
+    events,
     identities,
     intended,
     lookup,
@@ -112,6 +113,8 @@ def build(
     authenticators: Sequence[Authenticator] = (),
     limits: RateLimits | None = None,
     activation_seconds: float = bindings.ACTIVATION_SECONDS,
+    event_clients: int = events.CLIENTS,
+    event_seconds: float = events.ALIVE_SECONDS,
 ) -> OpenAPI:
     """Build the WSGI application.
 
@@ -120,11 +123,13 @@ def build(
     :param authenticators: further ways to show who one is.
     :param limits: how many requests a project may send.
     :param activation_seconds: how long an activation may take until it is answered 504.
+    :param event_clients: how many may follow events at once.
+    :param event_seconds: after how much silence they are told that there is none.
     """
     books = (IssuedTokens(service), ConfiguredTokens(operator, projects))
     rates = RateLimits() if limits is None else limits
     access = Access((ByToken(books), ByPassword(books), *(Sparing(other, rates) for other in authenticators)))
-    turnstile = Turnstile()
+    turnstile = Turnstile(lambda: service.switching)
     app = OpenAPI(
         "controller.rest",
         info=Info(title="VL2", version=product_version(), description=_DESCRIPTION),
@@ -166,6 +171,7 @@ def build(
         quotas.blueprint(service),
         lookup.blueprint(service),
         operations.blueprint(service),
+        events.blueprint(service, event_clients, event_seconds),
         metrics.blueprint(service),
         multicast.blueprint(service),
         topology.blueprint(service),
@@ -190,7 +196,9 @@ def build(
             if not rule.admits(who):
                 _see(service)
                 raise policy.refusal(rule, who)
-        begin(turnstile, _NOBODY if who is None else None if who.is_operator else who.project)
+        whose = _NOBODY if who is None else None if who.is_operator else who.project
+        # A machine stands still until its move is activated.
+        begin(turnstile, whose, urgent=rule.action == "activate")
         if request.method in {"POST", "PUT"}:
             _check_body()
 

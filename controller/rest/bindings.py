@@ -1,19 +1,25 @@
 """How does an orchestrator move a port without losing a packet?
 
 Neutron's extension ``binding-extended``: a passive binding prepares the second host, ``activate`` switches over and
-returns when every switch has confirmed, ``DELETE`` of the passive binding cancels.  All of it is the operator's.
+returns when the machine may stop and go on at the other host, ``DELETE`` of the passive binding cancels.  All of it is
+the operator's.
+
+Nova may activate before the target is ready: it does so when the guest is paused, whether it has waited for anything
+or not, and it takes a 409 for "is active already".  So an early activation is kept and carried out as soon as the
+target is ready; the answer comes then, or is 504 when it takes too long.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Final, Literal
 
 from flask_openapi3.blueprint import APIBlueprint
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from controller.rest import answers
-from controller.rest.direct_forms import Kind, ProfileShown, profile, vif_details, vif_type
-from controller.rest.fields import Body, HostText, Maybe, Shown, empty
+from controller.rest.direct_forms import Kind, NovaWish, ProfileShown, profile, vif_details, vif_type
+from controller.rest.errors import bad_request
+from controller.rest.fields import Body, HostText, Maybe, Shown
 from controller.rest.listing import Attributes, Collection, FieldsQuery, Json, ListQuery, PageLinks, Values
 from controller.rest.port_forms import PortPath
 from controller.rest.sight import Sight
@@ -22,8 +28,6 @@ from overlay.changes import Activate, BindPassive, Unbind
 from overlay.directory import Binding
 from overlay.refusals import NotFound
 from overlay.values import HostName, Port
-
-Profile = Annotated[dict[str, Any], empty("a binding that is prepared has no profile")]
 
 ACTIVATION_SECONDS: Final = 30.0
 """How long an activation may take until it is answered 504."""
@@ -34,7 +38,7 @@ class BindingCreate(Body):
 
     host: HostText
     vnic_type: Literal["normal"] = "normal"
-    profile: Profile = Field(default_factory=dict)
+    profile: Maybe[NovaWish] = None
 
 
 class BindingCreateBody(Body):
@@ -47,7 +51,7 @@ class BindingUpdate(Body):
     """What a client may say again of a binding: of each there is one value only."""
 
     vnic_type: Maybe[Literal["normal"]] = None
-    profile: Maybe[Profile] = None
+    profile: Maybe[NovaWish] = None
 
 
 class BindingUpdateBody(Body):
@@ -103,7 +107,7 @@ def _attributes(port: Port) -> Attributes[Binding]:
         "vif_type": lambda _: vif_type(port),
         "vif_details": lambda _: vif_details(port),
         "vnic_type": lambda _: port.vnic_type.value,
-        "profile": lambda _: profile(port),
+        "profile": lambda binding: profile(port) if binding.active else dict(binding.profile),
     }
 
 
@@ -156,7 +160,8 @@ def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) 
     def create_binding(path: PortPath, body: BindingCreateBody) -> tuple[Json, int]:
         """Prepare a host for a port: a passive binding."""
         bindings.of(path.port_id)
-        service.submit(BindPassive(path.port_id, body.binding.host))
+        wish = body.binding.profile
+        service.submit(BindPassive(path.port_id, body.binding.host, () if wish is None else wish.noted))
         return show(path.port_id, body.binding.host), 201
 
     @api.get("/<port_id>/bindings/<host>", responses=answers.ok(BindingAnswer))
@@ -165,13 +170,16 @@ def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) 
         return show(path.port_id, path.host, query)
 
     @api.put("/<port_id>/bindings/<host>", responses=answers.changed(BindingAnswer))
-    def update_binding(path: BindingPath, body: BindingUpdateBody) -> Json:  # noqa: ARG001  (its models say it all)
+    def update_binding(path: BindingPath, body: BindingUpdateBody) -> Json:
         """Say again of a binding what it is; nothing of it can be otherwise."""
+        wish = body.binding.profile
+        if wish is not None and wish.noted != bindings.found(path.port_id, path.host).profile:
+            raise bad_request("profile", "it stays as the binding was made with; the port's own can be changed there")
         return show(path.port_id, path.host)
 
     @api.put("/<port_id>/bindings/<host>/activate", responses=answers.changed(BindingAnswer, 504))
     def activate_binding(path: BindingPath) -> Json:
-        """Move a port to its passive binding; returns when every switch has confirmed."""
+        """Move a port to its passive binding, once that is ready; returns when its machine may go on there."""
         host = bindings.found(path.port_id, path.host).host
         service.submit(Activate(path.port_id, host))
         service.await_move(path.port_id, host, activation_seconds)

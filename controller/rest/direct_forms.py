@@ -2,21 +2,22 @@
 
 ``binding:vnic_type`` and ``binding:profile`` as Ironic and Neutron write them: one entry of ``local_link_information``
 names the edge switch and its interface, ``vlan`` the tag; a virtual function's ``pci_slot`` and ``physical_network``
-are kept and shown.
+are kept and shown.  Of a machine that a hypervisor plugs, what Nova notes there in the course of a live migration
+(:class:`NovaWish`) is kept and shown as well.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from controller.rest.access import require_operator_for
 from controller.rest.errors import bad_request
-from controller.rest.fields import Body, Count, Maybe, Shown, refused
+from controller.rest.fields import Body, Count, HostText, Maybe, Shown, refused
 from overlay.direct.changes import Attach
 from overlay.direct.values import VIDS
-from overlay.values import LocalLink, Port, VnicType
+from overlay.values import LocalLink, Port, Profile, VnicType
 
 Kind: TypeAlias = Literal["normal", "direct", "baremetal"]
 
@@ -43,8 +44,20 @@ class LinkWish(Body):
         return self.switch_info or self.switch_id or ""
 
 
-class ProfileWish(Body):
-    """Where a machine is wired to; nothing of it for a machine that is not."""
+class NovaWish(Body):
+    """What Nova notes at a binding in the course of a live migration; nothing follows from it here."""
+
+    migrating_to: Maybe[HostText] = Field(None, description="Where the machine is about to go.")
+    os_vif_delegation: Maybe[StrictBool] = Field(None, description="Whether os-vif makes the interface.")
+
+    @property
+    def noted(self) -> Profile:
+        """What is to be kept."""
+        return tuple((name, getattr(self, name)) for name in sorted(_NOTED & self.model_fields_set))
+
+
+class ProfileWish(NovaWish):
+    """Where a machine is wired to, nothing of it for a machine that is not; and what Nova notes."""
 
     local_link_information: list[LinkWish] = Field(default_factory=list, max_length=1)
     vlan: Annotated[Count, Field(ge=VIDS.start, lt=VIDS.stop)] = Field(0, description="0 for frames without a tag.")
@@ -53,7 +66,7 @@ class ProfileWish(Body):
 
     @model_validator(mode="after")
     def _whole(self) -> ProfileWish:
-        if not self.local_link_information and self.model_fields_set - {"local_link_information"}:
+        if not self.local_link_information and self.model_fields_set - {"local_link_information"} - _NOTED:
             raise refused(
                 "needs local_link_information: without an edge switch and its interface it is unknown where the"
                 " machine is"
@@ -70,12 +83,18 @@ class LinkShown(Shown):
 
 
 class ProfileShown(Shown):
-    """Where a machine is wired to."""
+    """Where a machine is wired to, and what Nova notes."""
+
+    migrating_to: Maybe[str] = None
+    os_vif_delegation: Maybe[bool] = None
 
     local_link_information: Maybe[list[LinkShown]] = None
     vlan: Maybe[int] = None
     pci_slot: Maybe[str] = None
     physical_network: Maybe[str] = None
+
+
+_NOTED: Final = frozenset(NovaWish.model_fields)
 
 
 def attach(kind: Kind | None, profile: ProfileWish | None, port: Port | None = None) -> Attach | None:
@@ -96,7 +115,7 @@ def attach(kind: Kind | None, profile: ProfileWish | None, port: Port | None = N
         return Attach(vnic_type)
     if vnic_type is VnicType.NORMAL:
         raise bad_request(
-            "binding:profile", "of binding:vnic_type normal it must be empty: a hypervisor plugs the port"
+            "binding:profile", "of binding:vnic_type normal it names no edge switch: a hypervisor plugs the port"
         )
     link = profile.local_link_information[0]
     return Attach(vnic_type, link.switch, link.port_id, profile.vlan, profile.pci_slot, profile.physical_network)
@@ -109,11 +128,12 @@ def _again(vnic_type: VnicType, link: LocalLink | None) -> Attach:
 
 
 def profile(port: Port) -> dict[str, object]:
-    """Show where a port is wired to."""
+    """Show where a port is wired to, and what Nova notes at its active binding."""
     link = port.local_link
     if link is None:
-        return {}
+        return dict(port.profile)
     found: dict[str, object] = {
+        **dict(port.profile),
         "local_link_information": [
             {"switch_info": str(link.switch), "switch_id": str(link.switch), "port_id": link.interface}
         ],

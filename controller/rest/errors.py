@@ -102,6 +102,19 @@ class TooManyRequests(Refusal):
         self.after = after
 
 
+class TooManyEventClients(Refusal):
+    """As many clients follow events as may.
+
+    :param after: whole seconds after which one more may try again.
+    """
+
+    status = 503
+
+    def __init__(self, message: str, after: int) -> None:
+        super().__init__(message)
+        self.after = after
+
+
 class WrongMediaType(Refusal):
     """The body is not declared to be JSON."""
 
@@ -187,7 +200,7 @@ def install(app: Flask) -> None:
         if isinstance(refusal, Unauthorized):
             # HTTP basic is taken but not asked for: see controller.rest.authenticators.ByPassword.
             response.headers["WWW-Authenticate"] = 'X-Auth-Token realm="vl2"'
-        if isinstance(refusal, TooManyRequests):
+        if isinstance(refusal, TooManyRequests | TooManyEventClients):
             response.headers["Retry-After"] = str(refusal.after)
         return response
 

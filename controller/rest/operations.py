@@ -62,6 +62,9 @@ class OwnMove(BaseModel):
     trigger: str
     timeline: tuple[MoveStep, ...]
     activated_in_ms: float | None
+    ready_in_ms: float | None
+    total_ms: float | None
+    activation: str
     reason: str
 
 

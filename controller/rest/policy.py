@@ -199,6 +199,7 @@ RULES: Final = (
     _reads("multicast", "show", _READER, Scope.OWN, "multicast.show_multicast"),
     _reads("move", "list", _READER, Scope.OWN, "operations.list_moves"),
     _reads("move", "show", _READER, Scope.OWN, "operations.show_move"),
+    _reads("event", "follow", _READER, Scope.OWN, "events.follow_events"),
     _reads("drop", "list those of a port", _READER, Scope.OWN, "drops.list_drops"),
     _reads("host", "list", _ADMIN, Scope.ALL, "operations.list_hosts"),
     _changes("evacuation", "begin", _ADMIN, Scope.ALL, "evacuations.evacuate_host"),
@@ -237,6 +238,7 @@ OPERATORS: Final[Mapping[str, frozenset[str]]] = {
     "network": frozenset({"provider:network_type", "provider:segmentation_id", "provider:physical_network"}),
     "port": frozenset({"binding:host_id", "binding:vif_type", "binding:vif_details", "binding:profile"}),
     "move": frozenset({"source", "target", "flow_mods", "switches_touched"}),
+    "event": frozenset({"host", "source", "target"}),
 }
 """The attributes that only the operator sees and may set, by resource.  ``project_id`` is everybody's to see, and the
 operator's to set to another project than one's own."""

@@ -101,7 +101,7 @@ class PortCreate(Body):
         None, alias="binding:vnic_type", description="Another than normal: wired to an edge switch. Operator only."
     )
     profile: Maybe[ProfileWish] = Field(
-        None, alias="binding:profile", description="Where a port that is not normal is wired to. Operator only."
+        None, alias="binding:profile", description="Where a port that is not normal is wired to; what Nova notes."
     )
 
 
@@ -128,7 +128,7 @@ class PortUpdate(Body):
         None, alias="binding:vnic_type", description="Another than normal: wired to an edge switch. Operator only."
     )
     profile: Maybe[ProfileWish] = Field(
-        None, alias="binding:profile", description="Where a port that is not normal is wired to. Operator only."
+        None, alias="binding:profile", description="Where a port that is not normal is wired to; what Nova notes."
     )
 
 

@@ -125,6 +125,7 @@ def blueprint(service: Service) -> APIBlueprint:
                 dhcp_options=_options(given),
                 qos_policy_id=given.qos_policy_id if given.says("qos_policy_id") else UNCHANGED,
                 attach=attach(given.vnic_type, given.profile, port),
+                profile=None if given.profile is None else given.profile.noted,
             )
         )
         return {"port": show(port.id)}
@@ -295,6 +296,7 @@ def _creation(given: PortCreate, network: Network) -> CreatePort:
         dhcp_options=_options(given),
         qos_policy_id=given.qos_policy_id,
         attach=attach(given.vnic_type, given.profile) or PLUGGED,
+        profile=() if given.profile is None else given.profile.noted,
     )
 
 

@@ -5,6 +5,7 @@ The application under ``eventlet.wsgi``: a greenlet for each connection, bounded
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
 from collections.abc import Callable
@@ -70,6 +71,14 @@ class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet h
         # eventlet ends the stream where the chunks end; without this word the framework would not read one.
         environ["wsgi.input_terminated"] = environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
         return environ
+
+    def finish(self) -> None:
+        try:
+            super().finish()
+        finally:  # who hung up in the middle of an answer leaves files that cannot be flushed, and keep the socket open
+            for file in (self.wfile, self.rfile):
+                with contextlib.suppress(OSError):
+                    file.close()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the standard library's name)
         _LOG.debug(format, *args)

@@ -16,7 +16,7 @@ from overlay.evacuation.documents import write_evacuation
 from overlay.evacuation.spreading import spread
 from overlay.evacuation.values import Advance, Census, Evacuation
 from overlay.index import Index
-from overlay.moves import SWITCHING, Move, Phase, Trigger
+from overlay.moves import SWITCHING, Activation, Move, Phase, Trigger
 from overlay.placement import begin, end
 from overlay.recording import Recorder
 from overlay.refusals import Conflict, Invalid, NotFound
@@ -128,7 +128,8 @@ def step(index: Index, before: Evacuation, record: Recorder) -> None:
     loads = _loads(index, evacuation) if counted.waiting and room > 0 else {}
     moving = dict(evacuation.moving)
     for port_id, target in zip(counted.waiting[: max(room, 0)], spread(loads), strict=False):
-        begin(index, index.ports[port_id], target, Trigger.EVACUATION, record, automatic=evacuation.activate)
+        port, activation = index.ports[port_id], Activation.EVACUATION if evacuation.activate else None
+        begin(index, port, target, Trigger.EVACUATION, record, activation, profile=port.profile)
         moving[port_id] = index.moves[port_id].id
     evacuation = replace(evacuation, moving=moving, done=tuple(each for each in evacuation.done if each not in moving))
     if evacuation != before:

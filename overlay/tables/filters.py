@@ -6,6 +6,13 @@ begins one, or goes on with one in its first direction, passes if a rule allows 
 rule goes that let it in, and no other does.  It is marked then, and its answers stop as well.  Rules are conjunctive
 matches (ovs-fields(7)), see ``overlay.policy.clauses``.
 
+A machine that comes by a move brings connections that the tracker of its new host has not seen begin.  At its port a
+TCP segment from the middle of a connection that is unknown, and that no rule allows in its direction, is taken for an
+answer: had the connection begun in this direction, a rule would allow it.  The tracker picks it up, so for it the
+connection begins there: the mark says that the direction is the other one.  What goes in the direction of the pick-up
+passes from then on as answers do, and what comes back is judged by the rules of the moment.  Only a segment that
+begins a connection (SYN without ACK) never passes so.
+
 Only the first fragment of an IP packet has ports.  The tracker puts packets together, each time that it is asked, and
 lets fragments go on when it has all of them.  So later fragments pass without a look at the rules, but take the same
 way through the tracker as a first one that is allowed: of a packet whose first one is refused they wait there in vain.
@@ -17,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from overlay.flow import Action, Conjunction, FieldValue, Flow, Table, Track
+from overlay.flow import Action, Conjunction, FieldValue, Flow, Meter, Table, Track
 from overlay.tables.names import (
     ICMPV6,
     IN_LANE,
@@ -34,6 +41,7 @@ from overlay.tables.names import (
     REDIRECT,
     ROUTER_ADVERTISEMENT,
     ROUTER_SOLICITATION,
+    TCP,
     UDP,
 )
 
@@ -46,7 +54,18 @@ TRACKED: Final = 0x20
 """The bits of ``ct_state`` (ovs-fields(7), "Connection Tracking Fields")."""
 
 ENDED: Final = 1
-"""The mark of a connection that no rule allows any more."""
+"""Marks a connection that no rule allows any more."""
+PICKED: Final = 2
+"""Marks a connection that was picked up in its middle by an answer: it began in the other direction."""
+BEGUN: Final = 4
+"""Marks a connection that is remembered: one that nobody answers stays new for the tracker, whatever follows."""
+
+_SYN: Final = 0x02
+_RST: Final = 0x04
+_ACK: Final = 0x10
+_BEGINS: Final = (_SYN, _SYN | _ACK)
+_IN_THE_MIDDLE: Final = (_ACK, _SYN | _RST | _ACK)
+"""Of ``tcp_flags``: what opens a connection in a machine (RFC 9293, 3.10.7.2), and what never does."""
 
 FAMILIES: Final = (IPV4, IPV6)
 
@@ -56,6 +75,7 @@ JUDGED: Final = 20
 
 _PLAIN: Final = 30
 _RULE: Final = 20
+_PICKED_UP: Final = 15
 _GOES_ON: Final = 10
 _MISS: Final = 0
 
@@ -125,30 +145,64 @@ class Filter:
             yield self.first.flow(FREE, match, cookie=cookie, goto=self.onward)
         yield self.first.flow(_MISS, {}, cookie=cookie, goto=self.onward)
         invalid = {"ct_state": (TRACKED | INVALID, TRACKED | INVALID)}
-        yield self.state.flow(40, invalid, cookie=cookie, goto=self.refused.name)
+        yield self.state.flow(60, invalid, cookie=cookie, goto=self.refused.name)
+        yield from self._picked(cookie)
         for belongs in (REPLY, REPLY | RELATED), (RELATED, REPLY | RELATED), (REPLY | RELATED, REPLY | RELATED):
             state = tuple(TRACKED | bits for bits in belongs)
             answer: dict[str, FieldValue] = {"ct_state": (state[0], state[1])}
-            yield self.state.flow(30, {**answer, "ct_mark": ENDED}, cookie=cookie, goto=self.refused.name)
+            yield self.state.flow(30, {**answer, "ct_mark": (ENDED, ENDED)}, cookie=cookie, goto=self.refused.name)
             yield self.state.flow(20, answer, cookie=cookie, goto=self.onward)
         for family in FAMILIES:
             later: dict[str, FieldValue] = {"eth_type": family, "ip_frag": (_LATER, _LATER)}
             yield self.state.flow(10, later, cookie=cookie, goto=self.verdict.name)
         yield self.state.flow(_MISS, {}, cookie=cookie, goto=self.rules.name)
         for family in FAMILIES:
-            known: dict[str, FieldValue] = {"eth_type": family, "ct_state": (ESTABLISHED, ESTABLISHED)}
-            end = Track(self.lane, commit=True, mark=ENDED)
-            yield self.rules.flow(
-                _GOES_ON, {**known, "ct_mark": 0}, cookie=cookie, actions=(end,), goto=self.refused.name
-            )
-            begun: dict[str, FieldValue] = {"eth_type": family, "ct_state": (NEW, NEW)}
-            begin = Track(self.lane, commit=True)
+            begun: dict[str, FieldValue] = {"eth_type": family, "ct_state": (NEW, NEW), "ct_mark": 0}
+            begin = Track(self.lane, commit=True, mark=BEGUN)
             yield self.verdict.flow(20, begun, cookie=cookie, actions=(begin,), goto=self.onward)
-            again = {**known, "ct_mark": ENDED}
-            revive = Track(self.lane, commit=True, mark=0)
-            yield self.verdict.flow(10, again, cookie=cookie, actions=(revive,), goto=self.onward)
+            yield from self._goes_on(cookie, {"eth_type": family}, 0)
+            yield from self._goes_on(cookie, {"eth_type": family, "ct_state": (REPLY, REPLY)}, PICKED)
+            anew: dict[str, FieldValue] = {"eth_type": family, "ct_state": (0, REPLY), "ct_mark": (PICKED, PICKED)}
+            yield self.verdict.flow(10, anew, cookie=cookie, actions=(begin,), goto=self.onward)
         yield self.rules.flow(_MISS, {}, cookie=cookie, goto=self.refused.name)
         yield self.verdict.flow(_MISS, {}, cookie=cookie, goto=self.onward)
+
+    def _goes_on(self, cookie: int, which: dict[str, FieldValue], picked: int) -> Iterator[Flow]:
+        """Connections in the direction in which they began end when no rule allows them any more, and revive."""
+        alive = {**which, "ct_mark": (BEGUN | picked, BEGUN | ENDED | PICKED)}
+        end, revive = (Track(self.lane, commit=True, mark=mark | picked) for mark in (ENDED, BEGUN))
+        yield self.rules.flow(_GOES_ON, alive, cookie=cookie, actions=(end,), goto=self.refused.name)
+        ended = {**which, "ct_mark": (ENDED | picked, ENDED | PICKED)}
+        yield self.verdict.flow(10, ended, cookie=cookie, actions=(revive,), goto=self.onward)
+
+    def _picked(self, cookie: int) -> Iterator[Flow]:
+        """Connections that were picked up: what is about to begin there, and what comes back, asks the rules."""
+        there = {"ct_state": (TRACKED, TRACKED | RELATED | REPLY), "ct_mark": (PICKED, PICKED | ENDED)}
+        back = {"ct_state": (TRACKED | REPLY, TRACKED | RELATED | REPLY), "ct_mark": (PICKED, PICKED)}
+        for family in FAMILIES:
+            later: dict[str, FieldValue] = {**back, "eth_type": family, "ip_frag": (_LATER, _LATER)}
+            yield self.state.flow(55, later, cookie=cookie, goto=self.verdict.name)
+            begins: dict[str, FieldValue] = {**there, "eth_type": family, "ip_proto": TCP, "tcp_flags": _BEGINS}
+            yield self.state.flow(50, begins, cookie=cookie, goto=self.rules.name)
+        yield self.state.flow(50, back, cookie=cookie, goto=self.rules.name)
+        yield self.state.flow(45, there, cookie=cookie, goto=self.onward)
+
+    def pick_up(self, cookie: int, lane: int, family: int) -> Flow:
+        """A segment of a connection that a port has brought along, and that answers in it, begins its tracking.
+
+        Of a fragmented one it does not: the tracker would be asked once for each fragment, with a mark or without.
+        """
+        match: dict[str, FieldValue] = {
+            self.lane: lane,
+            "eth_type": family,
+            "ip_proto": TCP,
+            "ip_frag": 0,
+            "tcp_flags": _IN_THE_MIDDLE,
+            "ct_state": (NEW, NEW),
+            "ct_mark": 0,
+        }
+        remember = Track(self.lane, commit=True, mark=PICKED | BEGUN)
+        return self.rules.flow(_PICKED_UP, match, cookie=cookie, actions=(remember,), goto=self.onward)
 
     def judged(self, cookie: int, lane: int, family: int) -> Flow:
         """A port's packets of a family go by its policy."""
@@ -180,6 +234,14 @@ class Filter:
         """All conditions of a clause have come together."""
         return self.rules.flow(_RULE, {"conj_id": number}, cookie=cookie, goto=self.verdict.name)
 
+    def begins(self, cookie: int, lane: int, meter: Meter) -> Iterator[Flow]:
+        """A port begins connections, no more than its meter lets pass: each costs the tracker memory."""
+        for family in FAMILIES:
+            begun: dict[str, FieldValue] = {"eth_type": family, "ct_state": (NEW, NEW), "ct_mark": 0}
+            match = {self.lane: lane, **begun}
+            begin = Track(self.lane, commit=True, mark=BEGUN)
+            yield self.verdict.flow(30, match, cookie=cookie, actions=(begin,), goto=self.onward, meter=meter.meter_id)
+
     def count(self, cookie: int, lane: int) -> Flow:
         """What a port's policy refuses is dropped, and counted here."""
         return self.refused.flow(_RULE, {self.lane: lane}, cookie=cookie)
@@ -204,22 +266,35 @@ def _make(side: str, lane: str, onward: str, peer: str, words: tuple[str, str]) 
         ),
         Table(
             state,
-            f"Lets pass what answers a connection of the {whom}, and asks the rules about all else.",
-            matches=("ct_state", "ct_mark", "eth_type", "ip_frag"),
+            f"Lets pass what answers a connection of the {whom}, and asks the rules about all else; where an answer has"
+            " picked a connection up, the other way round.",
+            matches=("ct_state", "ct_mark", "eth_type", "ip_frag", "ip_proto", "tcp_flags"),
             nexts=(rules, verdict, refused, onward),
         ),
         Table(
             rules,
-            f"The rules of the {whom}'s security groups, as conjunctions of port, remote end and service.",
-            matches=(lane, NETWORK, "eth_type", *addresses, *_SERVICES, "ct_state", "ct_mark", "conj_id"),
+            f"The rules of the {whom}'s security groups, as conjunctions of port, remote end and service; picks up the"
+            " connections that a machine has brought from another host.",
+            matches=(
+                lane,
+                NETWORK,
+                "eth_type",
+                *addresses,
+                *_SERVICES,
+                "ip_frag",
+                "tcp_flags",
+                "ct_state",
+                "ct_mark",
+                "conj_id",
+            ),
             writes=("ct_mark",),
-            nexts=(verdict, refused),
+            nexts=(verdict, refused, onward),
             miss=f"{refused}: no rule allows it; a connection that it belonged to is marked as ended",
         ),
         Table(
             verdict,
-            "Remembers a connection that begins, and one that is allowed again.",
-            matches=("eth_type", "ct_state", "ct_mark"),
+            "Remembers a connection that begins, so many a second, and one that is allowed again.",
+            matches=(lane, "eth_type", "ct_state", "ct_mark"),
             writes=("ct_mark",),
             nexts=(onward,),
         ),

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from bench.pictures import digest, drawn_from
 from bench.record import Record
 from bench.vl2_paper import isolation, pages
 from bench.vl2_paper.__main__ import in_turn
@@ -144,7 +145,7 @@ def test_the_pictures_are_fresh(experiment):
     pictures = list(pages.PLOTS.glob(f"{experiment.name}*.svg"))
     assert pictures
     for picture in pictures:
-        assert pages.drawn_from(picture) == pages.digest(experiment.file), "run: python -m bench.vl2_paper.pages"
+        assert drawn_from(picture) == digest(experiment.file), "run: python -m bench.vl2_paper.pages"
 
 
 def test_a_slot_is_counted_from_its_beginning():

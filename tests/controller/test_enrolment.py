@@ -39,7 +39,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         stores.append(store)
         owner = restore(parse({"state_dir": str(tmp_path)}), store)
 
-        def ask(apply):
+        def ask(apply, **_):
             outcome = apply()
             error = owner._settle(outcome)
             if error is not None:

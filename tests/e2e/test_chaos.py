@@ -16,7 +16,7 @@ from bench.story import ALARM, BUSY, CUT, UNEXPLAINED
 from bench.tidings import Tidings
 from bench.verdict import Outcome
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.root, pytest.mark.slow]
 
 TOPOLOGY, PARAMS = "vl2", {"intermediates": 2, "aggregations": 3, "tors": 3}
 SECONDS = 20.0

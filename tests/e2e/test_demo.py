@@ -1,6 +1,7 @@
 """The demo shows what it promises, to people and to programs."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 
 from topologies.client import labs
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 PROMISED = {
     "probes_sent": int,
@@ -80,4 +81,49 @@ def test_a_topology_that_does_not_exist_is_a_mistake():
     assert done.returncode == 2
     assert "donut" in done.stderr.splitlines()[-1]
     assert done.stdout == ""
+    assert "demo" not in labs()
+
+
+@pytest.fixture(scope="module")
+def real_demo():
+    """One run of the demo with real guests."""
+    if "demo" in labs():
+        pytest.fail("somebody's demo lab is up: vl2 lab --name demo down")
+    return subprocess.run(
+        [sys.executable, "-m", "controller", "demo", "--qemu", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def test_real_guests_survive_the_demo(real_demo):
+    """With ``--qemu`` one guest moves to another rack and back, and every transfer with it is intact at both ends."""
+    assert real_demo.returncode == 0, real_demo.stderr
+    seen = json.loads(real_demo.stdout)
+    assert (seen["download_intact"], seen["echo_intact"], seen["files_intact"], seen["same_boot"]) == (True,) * 4
+    assert seen["download_bytes"] == 16 << 20
+    assert seen["echo_bytes"] > 0
+    assert seen["files_fetched"] > 0
+    there, back = seen["moves"]
+    assert (there["source"], there["target"]) == (back["target"], back["source"])
+    for move in (there, back):
+        assert move["ready_ms"] < move["stopped_ms"] < move["resumed_ms"] < move["settled_ms"]
+        assert "target RESUME" in dict(move["told"])
+    assert "demo" not in labs()
+
+
+def test_a_demo_without_qemu_says_what_to_install(tmp_path):
+    """Where QEMU and busybox are not installed, ``--qemu`` is refused with their packages' names before a lab is up."""
+    done = subprocess.run(
+        [sys.executable, "-m", "controller", "demo", "--qemu"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "qemu-system-x86 busybox-static" in done.stderr.splitlines()[-1]
     assert "demo" not in labs()

@@ -21,6 +21,7 @@ from topologies import namespace
 from topologies.client import LabClient
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.root,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces"),

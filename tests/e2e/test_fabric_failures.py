@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.scene import Net, Scene, wait
 from topologies.probing import ProbeReport, probing
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 # With four aggregation switches, tor1 (agg1, agg2) and tor3 (agg3, agg4) meet at the intermediates only.
 TOPOLOGY, PARAMS = "vl2", {"intermediates": 2, "aggregations": 4, "tors": 3}

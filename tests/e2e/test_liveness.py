@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.scene import Net, Scene, wait
 from topologies.probing import ProbeReport, probing
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 TOPOLOGY, PARAMS = "vl2", {"intermediates": 2, "aggregations": 2, "tors": 2}
 VICTIM = "agg1"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.scene import Net, Scene, wait
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.root, pytest.mark.slow]
 
 BW = 20
 TOPOLOGY, PARAMS = "leafspine", {"spines": 2, "leaves": 2, "hypervisors_per_edge": 2, "bw": BW}

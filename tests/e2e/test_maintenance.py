@@ -14,7 +14,7 @@ from tests.e2e.scene import Net, Scene, wait
 from topologies import drawing
 from topologies.probing import ProbeReport, probing
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 TOPOLOGY, PARAMS = "vl2", {"intermediates": 2, "aggregations": 4, "tors": 3}
 

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.scene import Net, Scene
 from topologies.probing import Direction, probing, streaming
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 TOPOLOGY, PARAMS = "leafspine", {"spines": 2, "leaves": 3}
 MOVES = 20
@@ -77,6 +77,34 @@ def test_a_move_that_nobody_announced_to_the_controller(scene: Scene, trigger: s
     assert found.duplicated == 0, found
     assert found.longest_gap_ms < 500, found
     assert max(found.there.lost, found.back.lost) < 3 * 500
+
+
+@pytest.mark.usefixtures("net")
+def test_a_move_activated_at_the_stop_loses_what_comes_before_the_hairpin(scene: Scene) -> None:
+    """Activated while the machine stands still, a move loses what reaches the source until it turns frames round."""
+    with probing(scene.lab, "stays", "moves") as probe:
+        report = scene.lab.vm_move("moves", elsewhere(scene), pause_ms=200, moment="stopped")
+    found = probe.result()
+    assert report.activated_ms is not None
+    assert report.stopped_ms < report.activated_ms < report.resumed_ms
+    assert (found.back.lost, found.duplicated) == (0, 0), (found, report)
+    assert found.there.lost < 100, (found, report)
+    assert one_stretch(found.there), found
+
+
+@pytest.mark.usefixtures("net")
+@pytest.mark.parametrize(
+    ("trigger", "moment", "least"), [("rest", "resumed", 25), ("bound", None, 25), ("replug", None, 1)]
+)
+def test_a_move_activated_late_loses_one_stretch(scene: Scene, trigger: str, moment: str | None, least: int) -> None:
+    """Activated after RESUME, a move loses what is sent to the machine in its pause; replugged, until it is found."""
+    with probing(scene.lab, "stays", "moves") as probe:
+        report = scene.lab.vm_move("moves", elsewhere(scene), pause_ms=50, trigger=trigger, moment=moment)
+    found = probe.result()
+    assert scene.vms()["moves"].host == report.target
+    assert found.duplicated == 0, found
+    assert found.there.lost >= least, found
+    assert one_stretch(found.there), found
 
 
 @pytest.mark.usefixtures("net")

@@ -19,7 +19,7 @@ from topologies import namespace
 from topologies.orders import VmStatus
 from topologies.probing import probing
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 TOPOLOGY, PARAMS = "linear", {"switches": 3}
 VIDS = {"green": 100, "blue": 200}

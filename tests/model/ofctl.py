@@ -33,7 +33,7 @@ _SPELLING = {
     "tun_ipv4_src": "tun_src",
 }
 
-_FRAGMENTS = {(2, 2): "later"}
+_FRAGMENTS = {(2, 2): "later", (0, None): "no"}
 
 _FIRST = {"eth_type", "ip_proto", "icmpv4_type", "icmpv6_type"}  # what others depend on
 

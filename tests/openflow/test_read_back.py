@@ -86,6 +86,8 @@ MATCHES = {
     "any tag": {"vlan_vid": (VLAN_PRESENT, VLAN_PRESENT)},
     "dscp": IPV4 | {"ip_dscp": 46},
     "later fragment": IPV4 | {"ip_frag": (2, 2)},
+    "no fragment": IPV6 | {"ip_frag": 0},
+    "in the middle": IPV4 | {"ip_proto": 6, "ip_frag": 0, "tcp_flags": (0x10, 0x16), "ct_mark": (0, 1)},
     "sctp": IPV6 | {"ip_proto": 132, "sctp_src": 1, "sctp_dst": (0x100, 0xFF00)},
     "icmp": IPV4 | {"ip_proto": 1, "icmpv4_type": 3, "icmpv4_code": 4},
     "connection": IPV4 | {"ct_state": (0x2A, 0x2A), "ct_mark": 1},

@@ -25,7 +25,7 @@ from overlay.changes import (
     Unplugged,
     UpdatePort,
 )
-from overlay.moves import ARROWS, PHASES, Phase, diagram
+from overlay.moves import ARROWS, PHASES, Activation, Phase, Trigger, diagram
 from overlay.refusals import Refusal
 from overlay.values import HostName, IpAddress, Mac, PortStatus
 from overlay.world import World
@@ -45,6 +45,13 @@ def ready(lab: Lab) -> None:
     lab.do(BindPassive(A, H2))
     lab.plug(H2, A)
     assert phase(lab) is Phase.READY
+
+
+def settle(lab: Lab) -> None:
+    """Let the time of grace pass."""
+    lab.now += 1.0
+    lab.do(Tick())
+    assert phase(lab) is Phase.SETTLED
 
 
 def test_a_move_is_under_way_until_it_has_ended(lab: Lab) -> None:
@@ -115,13 +122,15 @@ def test_a_port_is_bound_where_its_active_binding_is(lab: Lab) -> None:
         ("settled", Activate(A, H2), 404, "PortBindingNotFound"),
         ("settled", Activate(A, H1), 409, "PortBindingAlreadyActive"),
         ("settled", Unbind(A, H2), 404, "PortBindingNotFound"),
-        ("preparing", Activate(A, H2), 409, "PortBindingNotReady"),
         ("preparing", Activate(A, H1), 409, "PortBindingAlreadyActive"),
         ("preparing", BindPassive(A, H2), 409, "PortBindingAlreadyExists"),
         ("preparing", BindPassive(A, H3), 409, "PortMoveInProgress"),
         ("preparing", UpdatePort(A, host=H3), 409, "PortMoveInProgress"),
         ("preparing", Unbind(A, H3), 404, "PortBindingNotFound"),
         ("activated", Activate(A, H2), 409, "PortBindingAlreadyActive"),
+        ("activated", Activate(A, H1), 409, "PortMoveInProgress"),
+        ("activated", UpdatePort(A, host=H1), 409, "PortMoveInProgress"),
+        ("activated", UpdatePort(A, host=H3), 409, "PortMoveInProgress"),
         ("activated", Unbind(A, H2), 409, "PortBindingAlreadyActive"),
     ],
 )
@@ -138,6 +147,133 @@ def test_refused(lab: Lab, before: str, change: object, status: int, kind: str) 
         lab.change(change)
     assert (refusal.value.status, refusal.value.kind) == (status, kind)
     assert lab.world.documents() == documents
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_activated_before_it_is_ready(lab: Lab, again: bool) -> None:
+    """An activation that comes too early is kept, also over a restart, and carried out as soon as the target is ready.
+
+    To ask for it once more changes nothing.
+    """
+    lab.do(BindPassive(A, H2))
+    lab.do(Activate(A, H2))
+    kept = lab.world.documents()
+    if again:
+        lab.do(Activate(A, H2))
+        assert lab.world.documents() == kept
+    assert (phase(lab), lab.world.active_host(lab.world.port(A))) == (Phase.PREPARING, H1)
+    assert World.restore(kept, lab.now).move_of(A) == lab.world.move_of(A)
+    lab.plug(H2, A)
+    move = lab.world.move_of(A)
+    assert move is not None
+    assert (move.phase, move.activation) == (Phase.GRACE, Activation.REQUEST)
+
+
+def test_an_activation_that_came_too_early_is_called_off(lab: Lab) -> None:
+    """Deleting the passive binding takes an early activation back: the port stays, whatever is plugged later."""
+    lab.do(BindPassive(A, H2))
+    lab.do(Activate(A, H2))
+    lab.do(Unbind(A, H2))
+    assert lab.world.move_of(A) is None
+    lab.plug(H2, A)
+    move = lab.world.move_of(A)
+    assert move is not None
+    assert (move.trigger, move.phase, move.activation) == (Trigger.APPEARED, Phase.READY, None)
+
+
+def test_the_host_that_a_move_goes_to_is_no_new_one(lab: Lab) -> None:
+    """To bind a port to the host that its activated move goes to changes nothing, in the time of grace and after it."""
+    ready(lab)
+    lab.do(Activate(A, H2))
+    before = lab.world.documents()
+    assert lab.change(UpdatePort(A, host=H2)).documents == ()
+    assert (phase(lab), lab.world.documents()) == (Phase.GRACE, before)
+    settle(lab)
+    before = lab.world.documents()
+    lab.do(UpdatePort(A, host=H2))
+    assert (lab.world.move_of(A), lab.world.documents()) == (None, before)
+
+
+def test_each_binding_has_its_profile(lab: Lab) -> None:
+    """What an orchestrator notes at a binding is the port's while that is the active one, and is stored."""
+    here, there = (("migrating_to", "h2"),), (("os_vif_delegation", True),)
+
+    def profiles() -> tuple[object, object]:
+        move = lab.world.move_of(A)
+        return lab.world.port(A).profile, None if move is None else move.profile
+
+    lab.do(UpdatePort(A, profile=here))
+    lab.do(BindPassive(A, H2, there))
+    lab.do(UpdatePort(A, name="renamed"))
+    lab.plug(H2, A)
+    assert profiles() == (here, there)
+    lab.do(Activate(A, H2))
+    assert profiles() == (there, here)
+    assert World.restore(lab.world.documents(), lab.now).documents() == lab.world.documents()
+    settle(lab)
+    assert profiles() == (there, None)
+    lab.do(UpdatePort(A, profile=()))
+    assert profiles() == ((), None)
+
+
+def test_a_move_that_falls_back_takes_the_profile_back(lab: Lab) -> None:
+    """Where the source's binding becomes the active one again, its profile is the port's again."""
+    ready(lab)
+    lab.do(UpdatePort(A, profile=(("migrating_to", "h2"),)))
+    lab.change(Activate(A, H2))
+    assert (phase(lab), lab.world.port(A).profile) == (Phase.HAIRPINNING, ())
+    lab.do(Unplugged(H2, A))
+    assert lab.world.move_of(A) is None
+    assert lab.world.port(A).profile == (("migrating_to", "h2"),)
+
+
+def test_what_activated_a_move(lab: Lab) -> None:
+    """A move tells what activated it: what its ready target had to wait for, or what was known from the beginning."""
+
+    def activation() -> Activation | None:
+        return lab.world.moves()[-1].activation
+
+    lab.do(BindPassive(A, H2))
+    lab.plug(H2, A)
+    assert activation() is None
+    lab.do(Unplugged(H1, A))
+    assert activation() is Activation.UNPLUGGED
+    settle(lab)
+    lab.do(UpdatePort(A, host=H1))
+    assert activation() is Activation.REBIND
+    lab.do(Unbind(A, H1))
+    lab.plug(H3, A)
+    lab.do(Announced(H3, A))
+    assert activation() is Activation.ANNOUNCEMENT
+
+
+def test_a_move_is_found_by_its_id(lab: Lab) -> None:
+    """A move is found while it is under way and after it, and others are not."""
+    ready(lab)
+    (live,) = lab.world.moves_under_way()
+    assert lab.world.move(live.id) is live
+    lab.do(Activate(A, H2))
+    settle(lab)
+    assert lab.world.move(live.id) == lab.world.moves()[-1]
+    assert [lab.world.move(each) for each in (f"{A}:99", "none:1", "none")] == [None, None, None]
+
+
+def test_a_host_is_told_lost_and_back_once(lab: Lab) -> None:
+    """Whoever listens hears once that a host is lost, and once that it is back."""
+
+    def told(change: object) -> list[tuple[NoticeKind, str]]:
+        notices = lab.change(change).notices
+        return [(each.kind, each.id) for each in notices if each.kind in {NoticeKind.HOST_LOST, NoticeKind.HOST_BACK}]
+
+    assert [told(HostLost(H2)), told(HostLost(H2))] == [[(NoticeKind.HOST_LOST, H2)], []]
+    assert [told(HostBack(H2)), told(HostBack(H2))] == [[(NoticeKind.HOST_BACK, H2)], []]
+
+
+def test_a_deleted_port_is_told_as_it_was(lab: Lab) -> None:
+    """Whoever listens hears that a port was deleted, and what it was: nobody could look it up any more."""
+    port = lab.world.port(A)
+    notices = lab.change(DeletePort(A)).notices
+    assert [each.port for each in notices if each.kind is NoticeKind.PORT_DELETED] == [port]
 
 
 def test_rebinding_a_plugged_port_is_a_move(lab: Lab) -> None:
@@ -237,16 +373,16 @@ def test_preparing_times_out(lab: Lab) -> None:
     assert phase(lab) is Phase.FAILED
 
 
-@pytest.mark.parametrize("confirmations", [0, 1, 2])
+@pytest.mark.parametrize("confirmed", [(), (H2,), (H1,), (H2, H1)])
 @pytest.mark.parametrize("how", [Unplugged(H2, A), HostLost(H2)])
-def test_target_lost_while_switching(lab: Lab, confirmations: int, how: object) -> None:
+def test_target_lost_while_switching(lab: Lab, confirmed: tuple[HostName, ...], how: object) -> None:
     """When the target goes before everybody was repointed, and the source is there, everything falls back."""
     before = {host: dict(flows) for host, flows in lab.installed.items()}
     ready(lab)
     lab.change(Activate(A, H2))
-    for host in (H2, H1)[:confirmations]:
+    for host in confirmed:
         lab.confirm(host)
-    assert phase(lab) is (Phase.DELIVERING, Phase.HAIRPINNING, Phase.REPOINTING)[confirmations]
+    assert phase(lab) is (Phase.REPOINTING if len(confirmed) == 2 else Phase.HAIRPINNING)
     lab.do(how)
     assert (phase(lab), lab.world.port(A).host, lab.installed) == (Phase.FAILED, H1, before)
 

@@ -170,6 +170,15 @@ class Lives(RuleBasedStateMachine):
             self.apply(CreatePort(f"port{number}", "p", ("red", "blue")[number % 2], mac=Mac(number + 1), host=host))
             self.apply(Plugged(host, f"port{number}", number + 2))
         self.apply(CreatePort("port4", "p", "red", mac=Mac(5)))
+        self.apply(CreateSecurityGroup("one", "p", ("one-out4", "one-out6")))
+        self.apply(UpdatePort("port0", security_groups=("one",)))
+        self.lab.settle()
+        self.apply(Unplugged(HostName("h1"), "port0"))
+        self.apply(Plugged(HostName("h2"), "port0", 5))
+        self.lab.settle()
+        self.lab.now += 31
+        self.apply(Tick())
+        assert self.lab.world.ports["port0"].travelled
         self.apply(CreateTrunk("trunk0", "p", "port1", sub_ports=(SubPort("port4", 7),)))
 
     def apply(self, change: Change) -> None:

@@ -72,11 +72,31 @@ def test_a_stranger_is_let_in_at_no_moment(lab: Lab) -> None:
         assert lab.send(H3, "stranger", tcp(lab, "stranger", MOVING, (1, 80))) == []
 
 
-def test_what_it_was_answered_by_a_stranger_waits_for_its_next_word(lab: Lab) -> None:
-    """The target does not know the connections of the source: an answer passes there when the machine has spoken."""
+@pytest.mark.parametrize("order", list(itertools.permutations([H1, H2, H3])))
+@pytest.mark.parametrize("target", [H2, H3])
+def test_what_a_stranger_answers_is_lost_at_no_moment(lab: Lab, target: HostName, order: tuple[HostName, ...]) -> None:
+    """The answers to a machine that does not say a word arrive, each once, though no rule lets the other end in."""
     lab.do(CreatePort("open", "p", "net", mac=Mac(9), host=H3))
     lab.plug(H3, "open")
-    asked, answered = tcp(lab, MOVING, "open", (7, 80)), tcp(lab, "open", MOVING, (80, 7))
+    asked = {**tcp(lab, MOVING, "open", (7, 80)), "tcp_flags": 0x10}
+    answered = {**tcp(lab, "open", MOVING, (80, 7)), "tcp_flags": 0x10}
+    assert places(lab.send(H1, MOVING, asked)) == [(H3, "open")]
+    lab.do(BindPassive(MOVING, target))
+    lab.plug(target, MOVING)
+    lab.change(Activate(MOVING, target))
+    for phase in moments(lab, list(order)):
+        arrived = places(lab.send(H3, "open", answered))
+        assert [port_id for _, port_id in arrived] == [MOVING], phase
+    assert places(lab.send(target, MOVING, asked)) == [(H3, "open")]
+
+
+def test_what_a_stranger_answers_but_by_tcp_waits(lab: Lab) -> None:
+    """Of other protocols nobody can tell an answer from a beginning: it passes when the machine has spoken."""
+    lab.do(CreatePort("open", "p", "net", mac=Mac(9), host=H3))
+    lab.plug(H3, "open")
+    head = {"ip_proto": 17, "udp_src": 7, "udp_dst": 80}
+    asked, answered = lab.ipv4(MOVING, "open") | head, lab.ipv4("open", MOVING) | head
+    answered |= {"udp_src": 80, "udp_dst": 7}
     assert places(lab.send(H1, MOVING, asked)) == [(H3, "open")]
     assert places(lab.send(H3, "open", answered)) == [(H1, MOVING)]
     lab.do(BindPassive(MOVING, H2))

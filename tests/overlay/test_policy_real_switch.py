@@ -11,13 +11,24 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
 
-from overlay.changes import Confirmed, CreateNetwork, CreatePort, CreateSubnet, HostSeen, Plugged
+from overlay.changes import (
+    Confirmed,
+    CreateNetwork,
+    CreatePort,
+    CreateSubnet,
+    HostSeen,
+    Plugged,
+    Sent,
+    Tick,
+    Unplugged,
+)
 from overlay.compile import Compiler, Delta, units_of
+from overlay.flow import Meter
 from overlay.pipeline import METERS
 from overlay.policy.changes import CreateSecurityGroup, CreateSecurityRule, DeleteSecurityRule
 from overlay.policy.values import Direction
 from overlay.tables.names import CookieKind
-from overlay.values import DatapathId, Host, Vni
+from overlay.values import DatapathId, Host, HostName, Vni
 from overlay.world import World
 from tests.model import frames
 from tests.model.ofctl import ofctl
@@ -25,7 +36,8 @@ from tests.overlay.test_real_switch import HERE, IP4, IP6, MACS, TAPS, Switch
 
 pytestmark = pytest.mark.root
 
-SYN, ACK = 0x02, 0x10
+SYN, RST, ACK = 0x02, 0x04, 0x10
+THERE = HostName("there")
 RULES = {
     "web": {"direction": Direction.INGRESS, "protocol": 6, "port_min": 80, "port_max": 83},
     "dns": {
@@ -113,6 +125,7 @@ class Place:
         self.switch = switch
         self.world = World()
         self.compiler = Compiler(self.world)
+        self.metered: set[Meter] = set()
         self.do(HostSeen(Host(HERE, IPv4Address("127.0.0.1"), DatapathId(1), 1)))
         self.do(Confirmed(HERE, 0))
         self.do(CreateNetwork("net", "p", vni=Vni(100)))
@@ -127,15 +140,35 @@ class Place:
             self.do(CreateSecurityRule(name, "p", "servers", **rule))
         self.install(self.compiler.refresh(units_of(self.world)).get(HERE, Delta()))
 
-    def do(self, change: object) -> None:
-        """Apply a change and bring the switch up to date."""
-        outcome = self.world.apply(change, 0)
+    def do(self, change: object, now: float = 0.0) -> None:
+        """Apply a change and bring the switch up to date, and what follows when that is confirmed."""
+        outcome = self.world.apply(change, now)
         self.install(self.compiler.refresh(outcome.dirty).get(HERE, Delta()))
+        while outcome.waits:
+            outcome = self.world.apply(Sent(outcome.waits), now)
+            self.install(self.compiler.refresh(outcome.dirty).get(HERE, Delta()))
+
+    def move_about(self, name: str) -> None:
+        """Let a machine go to another host and come back."""
+        self.do(HostSeen(Host(THERE, IPv4Address("127.0.0.2"), DatapathId(2), 1)))
+        self.do(Confirmed(THERE, 0))
+        for time, (source, target) in enumerate(((HERE, THERE), (THERE, HERE)), start=1):
+            self.do(Unplugged(source, name))
+            self.do(Plugged(target, name, TAPS[name]))
+            self.do(Tick(), 100.0 * time)
+        assert self.world.ports[name].host == HERE
+
+    def forget(self, name: str) -> None:
+        """Let the switch forget the connections of a machine, as one has forgotten them where it comes new."""
+        self.switch.run(
+            "ovs-appctl", "-t", f"{self.switch.where}/vs.ctl", "dpctl/flush-conntrack", f"zone={TAPS[name]}"
+        )
 
     def install(self, delta: Delta) -> None:
         """Change flows, as one bundle, after the meters that are new."""
-        for meter in delta.meters:
+        for meter in set(delta.meters) - self.metered:
             self.switch.add(meter)
+        self.metered.update(delta.meters)
         lines = [f"add {ofctl(flow)}" for flow in delta.put]
         lines += [f"delete_strict {ofctl(flow).partition(',actions=')[0]}" for flow in delta.remove]
         lines = [line if line.startswith("add") else re.sub(",cookie=[^,]*", "", line) for line in lines]
@@ -258,3 +291,54 @@ def test_broadcast_passes_the_receivers_policy(place: Place) -> None:
 
     assert place.hears("a", "b", broadcast(udp("a", "b", (4001, 5353))))
     assert not place.hears("a", "b", broadcast(udp("a", "b", (4002, 5354))))
+
+
+def test_what_a_moved_machine_is_told_goes_on(place: Place) -> None:
+    """A segment from the middle of a connection passes at a port that has moved, both ways, and at no other."""
+    place.move_about("b")
+    assert place.hears("a", "b", tcp("a", "b", (9000, 7001), ACK, (100, 500)))
+    assert place.hears("b", "a", tcp("b", "a", (7001, 9000), ACK, (500, 101)))
+    assert place.hears("a", "b", tcp("a", "b", (9000, 7001), ACK, (101, 501)))
+    assert not place.hears("b", "a", tcp("b", "a", (9001, 7001), ACK, (100, 500)))
+
+
+def test_nothing_can_be_begun_with_it(place: Place) -> None:
+    """What opens a connection, or ends one, is none of the middle; nor does it pass because something else did."""
+    for number, flags in enumerate((SYN, SYN | ACK, RST, RST | ACK), start=7010):
+        assert not place.hears("a", "b", tcp("a", "b", (9000, number), flags, (100, 500)))
+    assert not place.hears("a", "b", udp("a", "b", (9000, 7020)))
+    assert place.hears("a", "b", tcp("a", "b", (9000, 7021), ACK, (100, 500)))
+    assert not place.hears("a", "b", tcp("a", "b", (9000, 7021), SYN, (101, 0)))
+    assert place.hears("a", "b", tcp("a", "b", (9000, 7021), ACK, (101, 500)))
+
+
+def test_what_was_brought_along_ends_with_its_rule(place: Place) -> None:
+    """A connection ends when its rule has gone that let the machine begin it, and revives with it."""
+    there, back = tcp("a", "b", (9000, 7031), ACK, (100, 500)), tcp("b", "a", (7031, 9000), ACK, (500, 100))
+    assert place.hears("a", "b", there)
+    assert place.hears("b", "a", back)
+    place.do(DeleteSecurityRule("servers4"))
+    assert place.hears("a", "b", there)  # nobody has asked yet
+    assert not place.hears("b", "a", back)
+    assert not place.hears("a", "b", there)
+    place.do(CreateSecurityRule("servers4", "p", "servers", Direction.EGRESS, 4))
+    assert place.hears("b", "a", back)
+    assert place.hears("a", "b", there)
+
+
+def test_what_a_moved_machine_answers_goes_on(place: Place) -> None:
+    """A machine that may begin nothing goes on answering, as long as a rule lets in what it answers."""
+    place.do(DeleteSecurityRule("servers4"))
+    for source, target, ports, flags, numbers in (
+        ("a", "b", (7041, 80), SYN, (100, 0)),
+        ("b", "a", (80, 7041), SYN | ACK, (500, 101)),
+        ("a", "b", (7041, 80), ACK, (101, 501)),
+    ):
+        assert place.hears(source, target, tcp(source, target, ports, flags, numbers))
+    place.forget("b")
+    there, back = tcp("a", "b", (7041, 80), ACK, (101, 501)), tcp("b", "a", (80, 7041), ACK, (501, 101))
+    assert place.hears("b", "a", back)
+    assert place.hears("a", "b", there)
+    place.do(DeleteSecurityRule("web"))
+    assert not place.hears("a", "b", there)
+    assert not place.hears("b", "a", back)

@@ -125,7 +125,15 @@ def served() -> Iterator[tuple[Stand, Stand, int]]:
     stand: Any = Stand()
     limits: Any = Stand()
     projects = {name: Token(TOKENS[name]) for name in ("blue", "red")}
-    app = build(stand, Token(TOKENS["operator"]), projects, limits=limits, activation_seconds=1)
+    app = build(
+        stand,
+        Token(TOKENS["operator"]),
+        projects,
+        limits=limits,
+        activation_seconds=1,
+        event_clients=4,
+        event_seconds=0.02,
+    )
     ports: list[int] = []
     up = threading.Event()
     stop = threading.Event()

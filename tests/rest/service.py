@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from controller.bulk import Creation, apply_all
-from controller.desk import locations
+from controller.bulletin import Bulletin
+from controller.desk import locations, move_view
 from controller.identity.roster import Enrolment, Roster
 from controller.service import NotConfirmed, NotCounted
 from controller.views import (
@@ -26,7 +27,6 @@ from controller.views import (
     LoadView,
     LocationView,
     LocatorView,
-    MoveStep,
     MoveView,
     MulticastView,
     PathEnd,
@@ -50,6 +50,7 @@ class WorldService:
 
     def __init__(self, *hosts: str) -> None:
         self.world = World()
+        self.bulletin = Bulletin("5a")
         self.roster = Roster({"operator"})
         self.now = 1000.0
         self.ready = True
@@ -64,11 +65,13 @@ class WorldService:
     def apply(self, change: Change) -> Outcome:
         """Apply one change, and say that what it and its consequences call for was sent."""
         outcome = first = self.world.apply(change, self.now)
+        self.bulletin.tell(outcome.notices, self.world, self.now)
         while outcome.waits:
             self._generation += 1
             hosts = sorted({wait.host for wait in outcome.waits})
             sent = Sent(outcome.waits, tuple((host, self._generation) for host in hosts))
             outcome = self.world.apply(sent, self.now)
+            self.bulletin.tell(outcome.notices, self.world, self.now)
         return first
 
     def confirm(self) -> None:
@@ -104,12 +107,16 @@ class WorldService:
     def submit_all(self, creations: Sequence[Creation]) -> Outcome:
         return apply_all(self.world, creations, self.now)
 
+    @property
+    def switching(self) -> bool:
+        return False
+
     def port_status(self, port_id: str) -> PortStatus:
         return self.world.status(port_id)
 
     def await_move(self, port_id: str, host: HostName, timeout: float) -> None:
         move = self.world.move_of(port_id)
-        if move is not None and move.phase not in {Phase.GRACE, Phase.SETTLED}:
+        if move is not None and move.phase not in {Phase.REPOINTING, Phase.GRACE, Phase.SETTLED}:
             raise NotConfirmed(
                 f"The move of port {port_id} to {host} was not confirmed within {timeout} s", field="host"
             )
@@ -161,13 +168,16 @@ class WorldService:
         )
 
     def moves(self) -> tuple[MoveView, ...]:
-        return tuple(map(_move, reversed(self.world.moves())))
+        return tuple(map(self._move, reversed(self.world.moves())))
 
     def move(self, move_id: str) -> MoveView:
-        for move in self.moves():
-            if move.id == move_id:
-                return move
+        move = self.world.move(move_id)
+        if move is not None:
+            return self._move(move)
         raise NotFound(f"Move {move_id} could not be found.", kind="MoveNotFound")
+
+    def _move(self, move: Move) -> MoveView:
+        return move_view(move, 7, [DatapathId(0x564C << 48 | 1)])
 
     def multicast(self) -> MulticastView:
         return MulticastView(groups=2, memberships=3, refused=4, reports=50, unsound=6, asked=70)
@@ -178,18 +188,3 @@ class WorldService:
         return HealthView(
             self.ready, "ryu 4.34", "0.1.0", 1000.0, (counters,), 2, 2, 0, failures=3, questions=questions
         )
-
-
-def _move(move: Move) -> MoveView:
-    return MoveView(
-        id=move.id,
-        port_id=move.port_id,
-        source=move.source,
-        target=move.target,
-        phase=move.phase,
-        trigger=move.trigger,
-        timeline=tuple(MoveStep(phase, at) for phase, at in move.timeline),
-        flow_mods=7,
-        switches_touched=(DatapathId(0x564C << 48 | 1),),
-        reason=move.reason,
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.desk import REASONS
+from controller.drops import REASONS
 
 
 def test_drops_are_told_by_reason(blue, op) -> None:

@@ -71,6 +71,9 @@ def test_a_move_can_be_called_off(op, port: str) -> None:
         ({}, "binding"),
         ({"binding": {"host": "h2", "vnic_type": "direct"}}, "vnic_type"),
         ({"binding": {"host": "h2", "profile": {"a": 1}}}, "profile"),
+        ({"binding": {"host": "h2", "profile": {"os_vif_delegation": "yes"}}}, "os_vif_delegation"),
+        ({"binding": {"host": "h2", "profile": {"migrating_to": 5}}}, "migrating_to"),
+        ({"binding": {"host": "h2", "profile": {"vlan": 5}}}, "vlan"),
         ({"binding": {"host": "h2", "status": "ACTIVE"}}, "status"),
     ],
 )
@@ -101,12 +104,22 @@ def test_activation_of_nothing(op, port: str, unchanged) -> None:
         assert op(method, f"/v2.0/ports/none/bindings/{path}").error["type"] == "PortNotFound"
 
 
-def test_activation_before_it_is_ready(op, port: str, unchanged) -> None:
-    """Activating a binding whose host has not confirmed is answered 409, the active one likewise."""
+def test_activation_before_it_is_ready(op, edge, port: str) -> None:
+    """An activation that comes too early is answered 504, never 409 (Nova would take it for done), and is kept."""
+    path = f"/v2.0/ports/{port}/bindings"
+    op("POST", path, {"binding": {"host": "h2"}})
+    answer = op("PUT", f"{path}/h2/activate")
+    assert (answer.status, answer.error["type"]) == (504, "NotConfirmed")
+    assert _statuses(op, port) == {"h1": "ACTIVE", "h2": "INACTIVE"}
+    edge.service.plug("h2", port, 6)
+    assert _statuses(op, port) == {"h2": "ACTIVE", "h1": "INACTIVE"}
+    assert op("GET", "/v1/moves").body["moves"][0]["activation"] == "request"
+
+
+def test_activation_of_the_active_one(op, port: str, unchanged) -> None:
+    """Activating or deleting the active binding is answered 409 and changes nothing."""
     op("POST", f"/v2.0/ports/{port}/bindings", {"binding": {"host": "h2"}})
     unchanged()
-    answer = op("PUT", f"/v2.0/ports/{port}/bindings/h2/activate")
-    assert (answer.status, answer.error["type"]) == (409, "PortBindingNotReady")
     answer = op("PUT", f"/v2.0/ports/{port}/bindings/h1/activate")
     assert (answer.status, answer.error["type"]) == (409, "PortBindingAlreadyActive")
     assert op("DELETE", f"/v2.0/ports/{port}/bindings/h1").status == 409
@@ -119,7 +132,7 @@ def test_activation_that_is_not_confirmed(op, edge, port: str, monkeypatch) -> N
     monkeypatch.setattr(edge.service, "confirm", lambda: None)
     answer = op("PUT", f"/v2.0/ports/{port}/bindings/h2/activate")
     assert (answer.status, answer.error["type"]) == (504, "NotConfirmed")
-    assert op("GET", "/v1/moves").body["moves"][0]["phase"] == "delivering"
+    assert op("GET", "/v1/moves").body["moves"][0]["phase"] == "hairpinning"
 
 
 def test_a_moves_timeline(op, edge, port: str) -> None:
@@ -138,11 +151,30 @@ def test_a_moves_timeline(op, edge, port: str) -> None:
     assert op("GET", "/v1/moves?host=h1").status == 400
 
 
+def test_how_long_each_phase_took(op, edge, port: str) -> None:
+    """The timeline says how long each phase took, but of the present one, and the move what it took in all, and why."""
+    path = f"/v2.0/ports/{port}/bindings"
+    op("POST", path, {"binding": {"host": "h2"}})
+    edge.service.now += 0.5
+    edge.service.plug("h2", port, 6)
+    (move,) = op("GET", "/v1/moves").body["moves"]
+    assert [(step["phase"], step["ms"]) for step in move["timeline"]] == [("preparing", 500.0), ("ready", None)]
+    assert (move["ready_in_ms"], move["activated_in_ms"], move["total_ms"]) == (500.0, None, None)
+    assert (move["activation"], move["reason"]) == ("", "target plugged, all hosts confirmed")
+    edge.service.now += 0.25
+    op("PUT", f"{path}/h2/activate")
+    edge.service.settle()
+    move = op("GET", f"/v1/moves/{move['id']}").body["move"]
+    assert [step["ms"] for step in move["timeline"]] == [500.0, 250.0, 0.0, 0.0, 10000.0, None]
+    assert (move["activated_in_ms"], move["total_ms"], move["activation"]) == (0.0, 10750.0, "request")
+
+
 def test_a_tenant_sees_its_own_moves(op, blue, red, port: str) -> None:
     """A project sees when its ports move but not between which hosts, and nothing of others' moves."""
     op("POST", f"/v2.0/ports/{port}/bindings", {"binding": {"host": "h2"}})
     (move,) = blue("GET", "/v1/moves").body["moves"]
-    assert set(move) == {"id", "port_id", "phase", "trigger", "timeline", "activated_in_ms", "reason"}
+    assert not {"source", "target", "flow_mods", "switches_touched"} & set(move)
+    assert {"id", "port_id", "phase", "trigger", "timeline", "activation", "total_ms", "reason"} <= set(move)
     assert blue("GET", f"/v1/moves/{move['id']}").body == {"move": move}
     assert red("GET", "/v1/moves").body == {"moves": []}
     assert red("GET", f"/v1/moves/{move['id']}").error["type"] == "MoveNotFound"

@@ -28,6 +28,8 @@ from controller.fabric_cli import command  # noqa: E402
 from controller.rest.server import Server  # noqa: E402
 from controller.settings import parse  # noqa: E402
 from controller.trust import Trust, self_made_files  # noqa: E402
+from hostside.api import Api, where  # noqa: E402
+from hostside.errors import Away  # noqa: E402
 
 
 def _echo(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
@@ -185,3 +187,15 @@ def test_the_command_line_speaks_https(
     assert "--cacert: " in said(*where, "--cacert", str(token))
     monkeypatch.setenv("VL2_CACERT", str(cacert))
     assert refusal not in said(*where)
+
+
+def test_what_runs_beside_a_guest(port: int, cacert: Path, tmp_path: Path) -> None:
+    """Hooks and agents of hypervisors believe only the authority that they are told of, and ask nobody else."""
+    token = tmp_path / "token"
+    token.write_text("operator-0123456789")
+    url = f"https://127.0.0.1:{port}"
+    api = Api(where(url, token, cacert), 10)
+    assert api.bindings("any") == ()
+    api.close()
+    with pytest.raises(Away, match="certificate verify failed"):
+        Api(where(url, token, None), 10).bindings("any")
