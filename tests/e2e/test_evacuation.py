@@ -14,7 +14,7 @@ from controller.host_cli import command
 from tests.e2e.scene import Scene, wait
 from topologies.probing import probing
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.root, pytest.mark.slow]
 
 TOPOLOGY, PARAMS = "leafspine", {"spines": 1, "leaves": 5}
 SETTINGS = {"overlay": {"grace_seconds": 0.3}}

@@ -12,7 +12,7 @@ from tests.e2e.scene import IPV4_SUBNET, IPV6_SUBNET, Scene, wait
 from tests.e2e.test_qos import PAYLOAD, rule, transfer
 from tests.e2e.test_security_groups import Stage, exchanged
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 TOPOLOGY, PARAMS = "linear", {"switches": 2}
 LIMIT = 4000

@@ -24,6 +24,7 @@ from topologies.probing import address_of
 from topologies.transfers import downloading, echoing
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces"),
 ]
