@@ -10,6 +10,8 @@ import time
 from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
+import eventlet
+
 from controller import framework
 from controller.bulk import Creation
 from controller.channel import Channel
@@ -65,7 +67,15 @@ REASONS: Final[Mapping[CookieKind, DropReason]] = {
 }
 """Why a port's frames are dropped, by the kind of the flow that counts them."""
 
-_CONFIRMED: Final = frozenset({Phase.GRACE, Phase.SETTLED})
+_SAFE: Final = frozenset({Phase.REPOINTING, Phase.GRACE, Phase.SETTLED})
+"""From here on nothing that is sent to the machine ends where it was."""
+_REST_SECONDS: Final = 0.003
+"""How long a switch may deliver by its cache after its barrier.
+
+A barrier says that the switch's tables are right.  Open vSwitch brings the cache of its datapath after them some
+milliseconds later (its revalidators, ovs-vswitchd(8)): a source may still deliver to a machine that stops as soon as it
+may.
+"""
 _FAILED: Final = frozenset({Phase.CANCELLED, Phase.FAILED})
 
 
@@ -108,12 +118,20 @@ class Desk(FabricDesk):
         """The ids of objects that are being made by bulk creations."""
         return self._owner.unfinished
 
+    @property
+    def switching(self) -> bool:
+        """Whether a machine is just being moved over."""
+        return self._owner.switching
+
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it."""
         return self.world.status(port_id)
 
     def await_move(self, port_id: str, host: HostName, timeout: float) -> None:
-        """Wait until the port's move to ``host`` was confirmed by all switches."""
+        """Wait until the machine may stop at the source: that turns round what it gets, the target lets it send.
+
+        The other hosts are repointed meanwhile.
+        """
         deadline = time.monotonic() + timeout
         while True:
             move = self.world.move_of(port_id)
@@ -121,7 +139,9 @@ class Desk(FabricDesk):
                 if self.world.port(port_id).host == host:
                     return
                 raise Conflict(f"host: the port does not move to {host} any more", field="host")
-            if move.phase in _CONFIRMED:
+            if move.phase in _SAFE:
+                turned = next(at for phase, at in move.timeline if phase is Phase.REPOINTING)
+                eventlet.sleep(min(max(0.0, turned + _REST_SECONDS - time.time()), _REST_SECONDS))
                 return
             if move.phase in _FAILED:
                 raise Conflict(f"host: the move to {host} was given up: {move.reason}", field="host")
@@ -310,7 +330,7 @@ class Desk(FabricDesk):
     def _move_view(self, move: Move) -> MoveView:
         entered = dict(move.timeline)
         cost = self._owner.journal.of(move.id)
-        began, ended = entered.get(Phase.DELIVERING), entered.get(Phase.GRACE)
+        began, ended = entered.get(Phase.HAIRPINNING), entered.get(Phase.GRACE)
         return MoveView(
             move.id,
             move.port_id,

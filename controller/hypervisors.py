@@ -29,7 +29,6 @@ from controller.reconcile import Contents
 from overlay.changes import Confirmed, Event, HostBack, HostLost, Outcome, Sent
 from overlay.compile import Compiler, units_of
 from overlay.flow import MARK, Resubmit, Set
-from overlay.moves import Move, Phase, Trigger
 from overlay.pipeline import PIPELINE
 from overlay.tables.names import IN_LANE, NETWORK
 from overlay.values import DatapathId, HostName
@@ -37,7 +36,6 @@ from overlay.world import World
 
 _MARK_SHIFT: Final = 48
 _VLAN: Final = 0x8100
-_REST_SECONDS: Final = 0.01
 _WARM_SECONDS: Final = 60.0
 _WARM_SECONDS_FIRST: Final = 0.5
 _WARMER: Final = bytes.fromhex("ffffffffffff 02564c000000 88b5") + bytes(46)
@@ -65,7 +63,6 @@ class Hypervisors:
         self._lost_after = lost_after
         self._sessions: dict[DatapathId, Session] = {}
         self._told: set[HostName] = set()
-        self._resting: set[tuple[HostName, int]] = set()
         self._names = {host.datapath_id: name for name, host in world.hosts.items()}
         self._down_since: dict[HostName, float] = {name: time.monotonic() for name in world.hosts}
         self._lost: set[HostName] = set()
@@ -115,31 +112,11 @@ class Hypervisors:
                     self.channel(name).down(session)
                     self._down_since[name] = time.monotonic()
             case MessageConfirmed(_, ticket) if name is not None:
-                if self._must_rest(name, event):
-                    return ()
                 self.channel(name).confirm(ticket)
                 return (Confirmed(name, ticket),)
             case MessageRejected(_, ticket, reason) if name is not None:
                 self.channel(name).reject(ticket, reason)
         return ()
-
-    def _must_rest(self, name: HostName, event: MessageConfirmed) -> bool:
-        """Whether a confirmation is to be heard a little later, since a machine is being moved to or from its host.
-
-        A barrier says that the switch's tables are right.  Open vSwitch brings the cache of its datapath after them
-        some milliseconds later (its revalidators, ovs-vswitchd(8)): a target may still drop by what was cached when
-        the machine was last there, a source still deliver to a machine that stops as soon as it may.  A machine that
-        has appeared at its target already is not kept waiting.
-        """
-        key = (name, event.ticket)
-        if key in self._resting:
-            self._resting.discard(key)
-            return False
-        if not any(_switches(move, name) for move in self.world.moves_under_way()):
-            return False
-        self._resting.add(key)
-        self._spawn(lambda: self._sink(event), after=_REST_SECONDS)
-        return True
 
     def _up(self, name: HostName, session: Session) -> tuple[Event, ...]:
         self._down_since.pop(name, None)
@@ -270,9 +247,3 @@ class Hypervisors:
         """Whether the host's br-int has a session."""
         host = self.world.hosts.get(name)
         return host is not None and host.datapath_id in self._sessions
-
-
-def _switches(move: Move, name: HostName) -> bool:
-    """Whether a move waits for just this host before frames go another way."""
-    awaited = {Phase.DELIVERING: move.target, Phase.HAIRPINNING: move.source}
-    return move.trigger is not Trigger.APPEARED and awaited.get(move.phase) == name

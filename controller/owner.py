@@ -57,6 +57,7 @@ from controller.service import NotStored
 from controller.store import Store, StoreError
 from controller.underlay import Onward, Underlay
 from overlay.changes import (
+    Activate,
     Announced,
     DeleteShare,
     Event,
@@ -68,6 +69,7 @@ from overlay.changes import (
     Tick,
 )
 from overlay.direct.changes import EdgeSnapshot
+from overlay.moves import Phase
 from overlay.policy.changes import DeleteSecurityGroup
 from overlay.refusals import Conflict, NotFound, Refusal
 from overlay.values import PortStatus
@@ -83,6 +85,8 @@ _INTENTS: Final = 2 * SLICE
 _THOROUGH_EVERY: Final = 6
 """Every so many audits read a switch's flows instead of counting them."""
 _TICK_SECONDS: Final = 0.1
+_SWITCHING_SECONDS: Final = 0.2
+"""For how long at most a machine that is moved over goes before everybody else."""
 
 
 def not_intended() -> NotFound:
@@ -214,7 +218,19 @@ class Owner:
 
         :raises Refusal: when it was turned down.
         """
-        return self._ask(lambda: self.world.apply(intent, self._clock()))
+        ask = _Ask(lambda: self.world.apply(intent, self._clock()))
+        if isinstance(intent, Activate):  # its machine stands still, or is about to: it waits for nobody
+            self._events.put(ask)
+        else:
+            self._line_up(ask)
+        outcome: Outcome = ask.done.wait()
+        return outcome
+
+    @property
+    def switching(self) -> bool:
+        """Whether a machine is just being moved over; where a switch does not answer, only for a moment."""
+        turning = [move.since for move in self.world.moves_under_way() if move.phase is Phase.HAIRPINNING]
+        return bool(turning) and self._clock() - max(turning) < _SWITCHING_SECONDS
 
     def submit_all(self, creations: Sequence[Creation]) -> Outcome:
         """Have several objects made in one commit, all or none; blocks the calling greenlet.
@@ -327,7 +343,7 @@ class Owner:
         asks: list[_Ask] = []
         outcomes = [self._undone, *(self._taken(item, asks) for item in self._batch(first, until) if item is not _WAKE)]
         made: list[_AskForMany] = []
-        room = _INTENTS
+        room = 1 if self.switching else _INTENTS
         while self._asks and room > 0 and not made:
             who, ask = self._asks.take()
             room -= _cost(ask)

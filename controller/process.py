@@ -180,6 +180,7 @@ def restore(settings: Settings, store: SqliteStore) -> Owner:
             listening=query.patience,
             dns_domain=settings.overlay.dns_domain,
             port_rate_pps=settings.overlay.port_rate_pps,
+            port_connections=settings.overlay.port_connections,
             storm_pps=settings.overlay.storm_pps,
             asking_pps=settings.overlay.asking_pps,
             lease_seconds=settings.overlay.dhcp_lease_seconds,

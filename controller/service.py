@@ -88,6 +88,10 @@ class Service(Protocol):
     def unfinished(self) -> Container[str]:
         """The ids of objects that are being made by bulk creations: they may still be refused, so nobody sees them."""
 
+    @property
+    def switching(self) -> bool:
+        """Whether a machine is just being moved over, so that everything else had better wait a moment."""
+
     def port_status(self, port_id: str) -> PortStatus:
         """Whether every switch that needs the port has it.
 
@@ -95,7 +99,7 @@ class Service(Protocol):
         """
 
     def await_move(self, port_id: str, host: HostName, timeout: float) -> None:
-        """Wait until the port's move to ``host`` was confirmed by all switches (phase GRACE or SETTLED).
+        """Wait until the port's move to ``host`` was confirmed by both ends (from phase REPOINTING on).
 
         :param timeout: seconds.
         :raises NotConfirmed: when that did not come in time; the move goes on.

@@ -146,6 +146,8 @@ class OverlaySettings:
     """The domain of names in networks that have none of their own, with its final dot."""
     port_rate_pps: int
     """How many IP packets a second each VM port may send; 0 is any number."""
+    port_connections: int
+    """How many connections a second each VM port with security groups may begin; 0 is any number."""
     storm_pps: int
     """How many packets a second each VM port may flood; 0 is any number."""
     asking_pps: int
@@ -372,6 +374,7 @@ def _overlay(section: Section) -> OverlaySettings:
         multicast_groups_per_network=section.whole("multicast_groups_per_network", 1024, 1, _GROUPS_MOST),
         dns_domain=_domain(section),
         port_rate_pps=section.whole("port_rate_pps", 0, _PPS_LEAST, _PPS_MOST, zero=True),
+        port_connections=section.whole("port_connections", 1000, 1, _PPS_MOST, zero=True),
         storm_pps=section.whole("storm_pps", 1000, 1, _PPS_MOST, zero=True),
         asking_pps=section.whole("asking_pps", 50, 1, _PPS_MOST),
         dhcp_lease_seconds=section.whole("dhcp_lease_seconds", 86_400, _LEASE_LEAST, _LEASE_MOST),

@@ -140,7 +140,7 @@ def _plugged(world: World, host: HostName) -> Iterator[tuple[Port, Tap]]:
 
 
 def _meters(world: World, port: Port, tap: Tap) -> LaneMeters:
-    return meters_of_lane(tap.lane, world.limits_of(port), world.settings)
+    return meters_of_lane(tap.lane, world.limits_of(port), world.settings, tracked=port.filtered)
 
 
 def _meters_of_unit(world: World, unit: Unit) -> tuple[Meter, ...]:
@@ -199,12 +199,12 @@ def _of_group(world: World, host: Host, network_id: str, group: str) -> Iterator
 
 
 def _local_lanes(world: World, host: Host, ports: Iterable[str]) -> list[int]:
-    """Where a host delivers itself what is for these ports."""
+    """Where a host delivers itself what is for all of these ports."""
     lanes = []
     for port_id in ports:
         at = world.footing(port_id)
         tap = at.tap_at(host.name)
-        if tap is not None and host.name in at.local:
+        if tap is not None and host.name in at.floods:
             lanes.append(tap.lane)
     return sorted(lanes)
 
@@ -216,8 +216,8 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
         return
     cookie = provenance(CookieKind.PORT, port.id)
     ipv4 = [int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 4]  # noqa: PLR2004
-    yield from policy_flows.of_tap(world.policy, tap.lane, port)
     meters = _meters(world, port, tap)
+    yield from policy_flows.of_tap(world.policy, tap.lane, port, meters.beginning)
     network, dscp = world.networks[port.network_id], world.limits_of(port).dscp
     yield from classify.from_tap(cookie, tap, network.vni, meters.sending, dscp, transparent=network.vlan_transparent)
     yield deliver.to_tap(cookie, tap, meters.receiving)
@@ -310,6 +310,8 @@ def _of_address(world: World, host: Host, port: Port) -> Iterator[Flow]:
         yield arrive.turn_round(cookie, vni, port.mac, target.la)
     else:
         yield forward.remote(cookie, vni, port.mac, host.tunnel_port, pointer.la)
+        if tap is not None:
+            yield arrive.expected(cookie, vni, port.mac, tap.lane)
 
 
 class Compiler:

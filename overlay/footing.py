@@ -57,6 +57,7 @@ class Footing(NamedTuple):
     :param hosts: where its network has to be: its home, and the target of its move.
     :param taps: the interfaces that get a program of the port.
     :param local: the hosts that deliver the port's frames to their own tap (if one is plugged).
+    :param floods: the hosts that deliver there what is flooded, or sent to a group that the port has joined.
     :param hairpin: the host that turns frames round to ``pointer``.
     :param pointer: the host that all other hosts send to.
     """
@@ -66,6 +67,7 @@ class Footing(NamedTuple):
     local: tuple[HostName, ...] = ()
     hairpin: HostName | None = None
     pointer: HostName | None = None
+    floods: tuple[HostName, ...] = ()
 
     def tap_at(self, host: HostName) -> Tap | None:
         """The port's tap at a host, if it gets a program there."""
@@ -92,7 +94,7 @@ def footing(home: HostName | None, move: Move | None, places: dict[HostName, Plu
         return Footing((home,) if move is None else (move.source, move.target))
     if move is None:
         taps = (Tap(home, places[home], passive=False),) if home in places else ()
-        return Footing((home,), taps, (home,), None, home)
+        return Footing((home,), taps, (home,), None, home, (home,))
     doing = PHASES[move.phase]
     hosts = (move.source, move.target)
     passive = {move.source: False, move.target: move.phase not in SWITCHING}
@@ -102,6 +104,7 @@ def footing(home: HostName | None, move: Move | None, places: dict[HostName, Plu
         tuple(host for host, delivers in zip(hosts, (doing.source, doing.target), strict=True) if delivers),
         None if doing.source else move.source,
         move.target if doing.others else move.source,
+        tuple(host for host, delivers in zip(hosts, (doing.floods, doing.target), strict=True) if delivers),
     )
 
 
@@ -112,9 +115,10 @@ def programs_changed(before: Footing, after: Footing) -> set[HostName]:
 
 def deliveries_changed(before: Footing, after: Footing) -> set[HostName]:
     """The hosts that deliver to another tap of the port now, or do so no more (ADDRESS and NETWORK units)."""
-    return {host for host, _ in _deliveries(before) ^ _deliveries(after)}
+    return {host for host, *_ in _deliveries(before) ^ _deliveries(after)}
 
 
-def _deliveries(at: Footing) -> set[tuple[HostName, Plug | None]]:
+def _deliveries(at: Footing) -> set[tuple[HostName, Plug | None, bool, bool]]:
+    """Who has which tap, and what gets there."""
     taps = {tap.host: tap.plug for tap in at.taps}
-    return {(host, taps.get(host)) for host in at.local}
+    return {(host, taps.get(host), host in at.local, host in at.floods) for host in {*at.local, *at.floods, *taps}}

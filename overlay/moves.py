@@ -20,7 +20,6 @@ class Phase(StrEnum):
 
     PREPARING = "preparing"
     READY = "ready"
-    DELIVERING = "delivering"
     HAIRPINNING = "hairpinning"
     REPOINTING = "repointing"
     GRACE = "grace"
@@ -42,29 +41,39 @@ class Doing:
     """What the switches do in a phase.
 
     :param source: whether the source's host delivers to its own tap; if not, it turns frames round to the target.
-    :param target: whether the target's host delivers to its own tap, and lets the port send.
+    :param floods: whether it delivers there what is flooded, or sent to a group of which the port is a member.
+    :param target: whether the target's host delivers to its own tap whatever comes from wherever, and lets the port
+        send; if not, it delivers what comes by the tunnel, which nobody sends yet.
     :param others: whether all other hosts send to the target; if not, to the source.
     :param meaning: the same in a sentence.
     """
 
     source: bool
+    floods: bool
     target: bool
     others: bool
     meaning: str
 
 
 PHASES: Final[Mapping[Phase, Doing]] = {
-    Phase.PREPARING: Doing(True, False, False, "the target gets the whole program, passive; floods reach its host"),
-    Phase.READY: Doing(True, False, False, "confirmed everywhere; the VM may move at any moment"),
-    Phase.DELIVERING: Doing(True, True, False, "the target delivers locally and lets the VM send"),
-    Phase.HAIRPINNING: Doing(False, True, False, "the source turns round to the target what still reaches it"),
-    Phase.REPOINTING: Doing(False, True, True, "all other hosts send to the target"),
-    Phase.GRACE: Doing(False, True, True, "the hairpin waits for stragglers"),
+    Phase.PREPARING: Doing(
+        True, True, False, False, "the target gets the whole program, passive; floods reach its host"
+    ),
+    Phase.READY: Doing(True, True, False, False, "confirmed everywhere; the VM may move at any moment"),
+    Phase.HAIRPINNING: Doing(
+        False,
+        True,
+        True,
+        False,
+        "the source turns round to the target what reaches it still, the target lets the VM send",
+    ),
+    Phase.REPOINTING: Doing(False, False, True, True, "all other hosts send to the target"),
+    Phase.GRACE: Doing(False, False, True, True, "the hairpin waits for stragglers"),
 }
 """The phases of a live move."""
 
 LIVE: Final = frozenset(PHASES)
-SWITCHING: Final = frozenset({Phase.DELIVERING, Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE})
+SWITCHING: Final = frozenset({Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE})
 """The phases after activation: there is a new owner of the port's place."""
 
 
@@ -164,12 +173,8 @@ def _fallen_back(at: Situation) -> bool:
     return (at.target_gone or at.target_lost) and not at.source_gone and not at.source_lost
 
 
-def _target_done(at: Situation) -> bool:
-    return at.confirmed_target
-
-
-def _source_done(at: Situation) -> bool:
-    return at.confirmed_source
+def _both_done(at: Situation) -> bool:
+    return at.confirmed_source and at.confirmed_target
 
 
 def _all_done(at: Situation) -> bool:
@@ -197,11 +202,9 @@ ARROWS: Final[tuple[Arrow, ...]] = (
     Arrow(Phase.READY, Phase.FAILED, _vanished_before, "target gone before activation"),
     Arrow(Phase.READY, Phase.FAILED, _expired, "timed out"),
     Arrow(Phase.READY, Phase.PREPARING, _unprepared, "target unplugged"),
-    Arrow(Phase.READY, Phase.DELIVERING, _activated, "activated by announcement, rebind or unplugged source"),
-    Arrow(Phase.DELIVERING, Phase.FAILED, _fallen_back, "target lost, source still there"),
-    Arrow(Phase.DELIVERING, Phase.HAIRPINNING, _target_done, "target confirmed"),
+    Arrow(Phase.READY, Phase.HAIRPINNING, _activated, "activated by announcement, rebind or unplugged source"),
     Arrow(Phase.HAIRPINNING, Phase.FAILED, _fallen_back, "target lost, source still there"),
-    Arrow(Phase.HAIRPINNING, Phase.REPOINTING, _source_done, "source confirmed"),
+    Arrow(Phase.HAIRPINNING, Phase.REPOINTING, _both_done, "source and target confirmed"),
     Arrow(Phase.REPOINTING, Phase.FAILED, _fallen_back, "target lost, source still there"),
     Arrow(Phase.REPOINTING, Phase.GRACE, _all_done, "all hosts confirmed"),
     Arrow(Phase.GRACE, Phase.SETTLED, _grace_over, "grace time over"),
@@ -211,7 +214,7 @@ ARROWS: Final[tuple[Arrow, ...]] = (
 ORDERED: Final[tuple[tuple[Phase, Phase, str], ...]] = (
     (Phase.PREPARING, Phase.CANCELLED, "unbound, port unbound or deleted"),
     (Phase.READY, Phase.CANCELLED, "unbound, port unbound or deleted"),
-    (Phase.READY, Phase.DELIVERING, "activated by request"),
+    (Phase.READY, Phase.HAIRPINNING, "activated by request"),
     *((phase, Phase.CANCELLED, "port deleted") for phase in PHASES if phase in SWITCHING),
 )
 """The arrows that intents take."""

@@ -299,7 +299,7 @@ def activate(index: Index, change: Activate, record: Recorder) -> None:
             field="host",
             kind="PortBindingNotReady",
         )
-    record.put_move(move.entering(Phase.DELIVERING, record.now, "activated by request"))
+    record.put_move(move.entering(Phase.HAIRPINNING, record.now, "activated by request"))
     record.refoot(change.port_id)
 
 

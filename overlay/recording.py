@@ -33,7 +33,7 @@ from overlay.trunks.documents import write_trunk
 from overlay.trunks.values import Trunk
 from overlay.values import HostName, Network, Port, Record, Share, Subnet, SubnetPool
 
-_BINDINGS_CHANGE: Final = frozenset(Phase) - {Phase.READY, Phase.HAIRPINNING, Phase.REPOINTING, Phase.GRACE}
+_BINDINGS_CHANGE: Final = frozenset(Phase) - {Phase.READY, Phase.REPOINTING, Phase.GRACE}
 """The phases whose beginning changes which bindings a port has, or which of them is the active one."""
 
 

@@ -23,6 +23,7 @@ class Settings:
     :param move_timeout: seconds after which a move that was not activated fails.
     :param port_rate_kbps: what each port may send whose QoS policy does not say, in kbit/s; 0 is no limit.
     :param port_rate_pps: how many IP packets a second each port may send; 0 is any number.
+    :param port_connections: how many connections a second each port with security groups may begin; 0 is any number.
     :param storm_pps: how many packets a second each port may flood (broadcast, multicast, unknown); 0 is any number.
     :param asking_pps: how many packets a second of each port are handed to the controller.
     :param underlay_mtu: the largest IP packet that the underlay carries from host to host, in bytes.
@@ -53,6 +54,7 @@ class Settings:
     storm_pps: int = 1000
     asking_pps: int = 50
     port_rate_pps: int = 0
+    port_connections: int = 1000
 
     @property
     def network_mtu(self) -> int:

@@ -44,7 +44,7 @@ _STANDSTILL_SECONDS: Final = 5.0
 """How long a guest waits at most for the controller, before it goes on where it was."""
 _BRIDGE_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.005
-_AFTER_READY: Final = frozenset({"READY", "DELIVERING", "HAIRPINNING", "REPOINTING", "GRACE", "SETTLED"})
+_AFTER_READY: Final = frozenset({"READY", "HAIRPINNING", "REPOINTING", "GRACE", "SETTLED"})
 _EXEC_SECONDS: Final = 86_400
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,23}")
 _LOST: Final = frozenset({"FAILED", "CANCELLED"})

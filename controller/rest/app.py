@@ -123,7 +123,7 @@ def build(
     books = (IssuedTokens(service), ConfiguredTokens(operator, projects))
     rates = RateLimits() if limits is None else limits
     access = Access((ByToken(books), ByPassword(books), *(Sparing(other, rates) for other in authenticators)))
-    turnstile = Turnstile()
+    turnstile = Turnstile(lambda: service.switching)
     app = OpenAPI(
         "controller.rest",
         info=Info(title="VL2", version=product_version(), description=_DESCRIPTION),
@@ -188,7 +188,9 @@ def build(
             if not rule.admits(who):
                 _see(service)
                 raise policy.refusal(rule, who)
-        begin(turnstile, _NOBODY if who is None else None if who.is_operator else who.project)
+        whose = _NOBODY if who is None else None if who.is_operator else who.project
+        # A machine stands still until its move is activated.
+        begin(turnstile, whose, urgent=rule.action == "activate")
         if request.method in {"POST", "PUT"}:
             _check_body()
 

@@ -1,7 +1,8 @@
 """How does an orchestrator move a port without losing a packet?
 
 Neutron's extension ``binding-extended``: a passive binding prepares the second host, ``activate`` switches over and
-returns when every switch has confirmed, ``DELETE`` of the passive binding cancels.  All of it is the operator's.
+returns when the machine may stop and go on at the other host, ``DELETE`` of the passive binding cancels.  All of it is
+the operator's.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ def blueprint(service: Service, activation_seconds: float = ACTIVATION_SECONDS) 
 
     @api.put("/<port_id>/bindings/<host>/activate", responses=answers.changed(BindingAnswer, 504))
     def activate_binding(path: BindingPath) -> Json:
-        """Move a port to its passive binding; returns when every switch has confirmed."""
+        """Move a port to its passive binding; returns when its machine may stop here and go on there."""
         host = bindings.found(path.port_id, path.host).host
         service.submit(Activate(path.port_id, host))
         service.await_move(path.port_id, host, activation_seconds)

@@ -58,6 +58,8 @@ def of_port(world: World, name: HostName, port_id: str) -> Iterator[Flow]:
                 yield classify.copy_from_tunnel(cookie, host.tunnel_port, service.vni, way.tap)
             elif name == world.footing(port_id).hairpin:
                 yield classify.turn_copy_round(cookie, host.tunnel_port, service.vni, way.la)
+            elif tap is not None:
+                yield classify.copy_from_tunnel(cookie, host.tunnel_port, service.vni, tap)
 
 
 def _ways(world: World, host: Host, services: Iterable[TapService]) -> Sequence[Way]:

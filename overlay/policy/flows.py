@@ -11,7 +11,7 @@ from functools import lru_cache
 from ipaddress import ip_network
 from typing import Final
 
-from overlay.flow import FieldValue, Flow
+from overlay.flow import FieldValue, Flow, Meter
 from overlay.policy.clauses import ETHERTYPES, Clause, Piece, conditions_of
 from overlay.policy.index import Policies
 from overlay.policy.presence import Spot
@@ -26,22 +26,21 @@ _SIDES: Final = {Direction.EGRESS: SENDER, Direction.INGRESS: RECEIVER}
 _REFUSED: Final = {Direction.EGRESS: CookieKind.REFUSED_OUT, Direction.INGRESS: CookieKind.REFUSED_IN}
 
 
-def of_tap(policy: Policies, lane: int, port: Port) -> Iterator[Flow]:
-    """Which clauses a tap is a member of; nothing for one whose groups allow everything."""
+def of_tap(policy: Policies, lane: int, port: Port, beginning: Meter | None) -> Iterator[Flow]:
+    """Which clauses a tap is a member of; nothing for one whose groups allow everything.
+
+    :param beginning: how many connections it may begin, if that is limited.
+    """
     if not port.filtered:
         return
     cookie = provenance(CookieKind.PORT, port.id)
-    members: dict[Direction, dict[int, int]] = {direction: {} for direction in _SIDES}
-    free: dict[Direction, set[int]] = {direction: set() for direction in _SIDES}
-    for clause in (clause for group_id in port.security_groups or () for clause in policy.clauses.of(group_id)):
-        if clause.dimensions == 1:
-            free[clause.direction].add(clause.family)
-        else:
-            members[clause.direction][policy.clauses.number(clause)] = clause.dimensions
+    members, free = _clauses(policy, port)
     judged = [family for family in ETHERTYPES if not all(family in families for families in free.values())]
     if not judged:
         return
     yield filters.own_flood(cookie, lane)
+    if beginning is not None:
+        yield from SENDER.begins(cookie, lane, beginning)
     for direction, side in _SIDES.items():
         for family in judged:
             yield side.judged(cookie, lane, ETHERTYPES[family])
@@ -53,6 +52,18 @@ def of_tap(policy: Policies, lane: int, port: Port) -> Iterator[Flow]:
         if members[direction]:
             yield side.member(cookie, lane, members[direction])
         yield side.count(provenance(_REFUSED[direction], port.id), lane)
+
+
+def _clauses(policy: Policies, port: Port) -> tuple[dict[Direction, dict[int, int]], dict[Direction, set[int]]]:
+    """By direction: the clauses that a port is a member of, with their dimensions, and the families that are free."""
+    members: dict[Direction, dict[int, int]] = {direction: {} for direction in _SIDES}
+    free: dict[Direction, set[int]] = {direction: set() for direction in _SIDES}
+    for clause in (clause for group_id in port.security_groups or () for clause in policy.clauses.of(group_id)):
+        if clause.dimensions == 1:
+            free[clause.direction].add(clause.family)
+        else:
+            members[clause.direction][policy.clauses.number(clause)] = clause.dimensions
+    return members, free
 
 
 def of_peer(world: World, host: HostName, key: str) -> Iterator[Flow]:

@@ -1,9 +1,9 @@
 """How much may pass on a port's lane?
 
-Up to five meters per lane: what its machine sends, what it is sent, what it floods, what it asks the controller, and
-how many packets it sends.  The first two count bits and are there where somebody set a limit: a QoS policy, or for
-sending else the operator's setting for all ports.  The others count packets and protect everybody else: they are the
-operator's.
+Up to six meters per lane: what its machine sends, what it is sent, what it floods, what it asks the controller, how
+many packets it sends, and how many connections it begins.  The first two count bits and are there where somebody set a
+limit: a QoS policy, or for sending else the operator's setting for all ports.  The others count packets and protect
+everybody else: they are the operator's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from typing import Final, NamedTuple
 from overlay.flow import Meter, MeterUnit
 from overlay.qos.values import BandwidthLimit, Limits
 from overlay.settings import Settings
-from overlay.tables.names import ASKING_METERS, PACKET_METERS, RECEIVING_METERS, SENDING_METERS, SHARED, STORM_METERS
+from overlay.tables.names import (
+    ASKING_METERS,
+    BEGINNING_METERS,
+    PACKET_METERS,
+    RECEIVING_METERS,
+    SENDING_METERS,
+    SHARED,
+    STORM_METERS,
+)
 
 BURSTS_PER_SECOND: Final = 4
 """A quarter of a second's allowance may come at once, where nobody says how much.
@@ -39,18 +47,26 @@ class LaneMeters(NamedTuple):
     storm: Meter | None
     asking: Meter
     packets: Meter | None
+    beginning: Meter | None
 
     def present(self) -> Iterator[Meter]:
         """Those that there are."""
         return filter(None, self)
 
 
-def meters_of_lane(lane: int, limits: Limits, settings: Settings) -> LaneMeters:
+def meters_of_lane(lane: int, limits: Limits, settings: Settings, *, tracked: bool = False) -> LaneMeters:
     """What may pass on a lane.
 
     :param limits: what a QoS policy says of the port.
+    :param tracked: whether the port's connections are tracked.
     """
-    rates = _Rates(settings.port_rate_kbps, settings.storm_pps, settings.asking_pps, settings.port_rate_pps)
+    rates = _Rates(
+        settings.port_rate_kbps,
+        settings.storm_pps,
+        settings.asking_pps,
+        settings.port_rate_pps,
+        settings.port_connections if tracked else 0,
+    )
     return _meters(lane, limits, rates)
 
 
@@ -61,6 +77,7 @@ class _Rates(NamedTuple):
     storm: int
     asking: int
     packets: int
+    beginning: int
 
 
 @lru_cache(maxsize=SHARED)
@@ -72,6 +89,7 @@ def _meters(lane: int, limits: Limits, rates: _Rates) -> LaneMeters:
         _counted(STORM_METERS + lane, rates.storm),
         Meter(ASKING_METERS + lane, rates.asking, rates.asking),
         _counted(PACKET_METERS + lane, rates.packets),
+        _counted(BEGINNING_METERS + lane, rates.beginning),
     )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from overlay.flow import Action, Conjunction, FieldValue, Flow, Table, Track
+from overlay.flow import Action, Conjunction, FieldValue, Flow, Meter, Table, Track
 from overlay.tables.names import (
     ICMPV6,
     IN_LANE,
@@ -46,7 +46,9 @@ TRACKED: Final = 0x20
 """The bits of ``ct_state`` (ovs-fields(7), "Connection Tracking Fields")."""
 
 ENDED: Final = 1
-"""The mark of a connection that no rule allows any more."""
+"""Marks a connection that no rule allows any more."""
+BEGUN: Final = 4
+"""Marks a connection that is remembered: one that nobody answers stays new for the tracker, whatever follows."""
 
 FAMILIES: Final = (IPV4, IPV6)
 
@@ -136,16 +138,14 @@ class Filter:
             yield self.state.flow(10, later, cookie=cookie, goto=self.verdict.name)
         yield self.state.flow(_MISS, {}, cookie=cookie, goto=self.rules.name)
         for family in FAMILIES:
-            known: dict[str, FieldValue] = {"eth_type": family, "ct_state": (ESTABLISHED, ESTABLISHED)}
+            goes_on: dict[str, FieldValue] = {"eth_type": family, "ct_mark": (BEGUN, BEGUN | ENDED)}
             end = Track(self.lane, commit=True, mark=ENDED)
-            yield self.rules.flow(
-                _GOES_ON, {**known, "ct_mark": 0}, cookie=cookie, actions=(end,), goto=self.refused.name
-            )
-            begun: dict[str, FieldValue] = {"eth_type": family, "ct_state": (NEW, NEW)}
-            begin = Track(self.lane, commit=True)
+            yield self.rules.flow(_GOES_ON, goes_on, cookie=cookie, actions=(end,), goto=self.refused.name)
+            begun: dict[str, FieldValue] = {"eth_type": family, "ct_state": (NEW, NEW), "ct_mark": 0}
+            begin = Track(self.lane, commit=True, mark=BEGUN)
             yield self.verdict.flow(20, begun, cookie=cookie, actions=(begin,), goto=self.onward)
-            again = {**known, "ct_mark": ENDED}
-            revive = Track(self.lane, commit=True, mark=0)
+            again: dict[str, FieldValue] = {"eth_type": family, "ct_mark": (ENDED, ENDED)}
+            revive = Track(self.lane, commit=True, mark=BEGUN)
             yield self.verdict.flow(10, again, cookie=cookie, actions=(revive,), goto=self.onward)
         yield self.rules.flow(_MISS, {}, cookie=cookie, goto=self.refused.name)
         yield self.verdict.flow(_MISS, {}, cookie=cookie, goto=self.onward)
@@ -179,6 +179,14 @@ class Filter:
     def whole(self, cookie: int, number: int) -> Flow:
         """All conditions of a clause have come together."""
         return self.rules.flow(_RULE, {"conj_id": number}, cookie=cookie, goto=self.verdict.name)
+
+    def begins(self, cookie: int, lane: int, meter: Meter) -> Iterator[Flow]:
+        """A port begins connections, no more than its meter lets pass: each costs the tracker memory."""
+        for family in FAMILIES:
+            begun: dict[str, FieldValue] = {"eth_type": family, "ct_state": (NEW, NEW), "ct_mark": 0}
+            match = {self.lane: lane, **begun}
+            begin = Track(self.lane, commit=True, mark=BEGUN)
+            yield self.verdict.flow(30, match, cookie=cookie, actions=(begin,), goto=self.onward, meter=meter.meter_id)
 
     def count(self, cookie: int, lane: int) -> Flow:
         """What a port's policy refuses is dropped, and counted here."""
@@ -218,8 +226,8 @@ def _make(side: str, lane: str, onward: str, peer: str, words: tuple[str, str]) 
         ),
         Table(
             verdict,
-            "Remembers a connection that begins, and one that is allowed again.",
-            matches=("eth_type", "ct_state", "ct_mark"),
+            "Remembers a connection that begins, so many a second, and one that is allowed again.",
+            matches=(lane, "eth_type", "ct_state", "ct_mark"),
             writes=("ct_mark",),
             nexts=(onward,),
         ),

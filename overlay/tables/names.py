@@ -69,6 +69,8 @@ ASKING_METERS: Final = 4 << 16
 """Likewise of what it asks the controller."""
 PACKET_METERS: Final = 5 << 16
 """Likewise of how many IP packets it sends."""
+BEGINNING_METERS: Final = 6 << 16
+"""Likewise of how many connections it begins."""
 
 SHARED: Final = 4096
 """How many flows that are the same on many hosts are remembered, so that those hosts share them."""

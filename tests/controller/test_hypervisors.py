@@ -6,15 +6,14 @@ import pytest
 
 from controller.events import MessageConfirmed, PacketArrived
 from controller.hypervisors import Hypervisors
-from overlay.changes import Activate, Announced, BindPassive, Confirmed, CreatePort, Outcome, Wait
-from overlay.moves import Phase
+from overlay.changes import CreatePort, Outcome, Wait
 from overlay.trunks.changes import CreateTrunk
 from overlay.trunks.values import SubPort
 from overlay.values import Mac
 from tests.controller.switches import Later
 from tests.model.lab import Lab
 from tests.overlay.conftest import lab as _lab
-from tests.overlay.test_packets import H1, H2
+from tests.overlay.test_packets import H1
 
 A = "red-a"
 lab = _lab
@@ -32,21 +31,6 @@ def confirmation(lab: Lab, host: str) -> MessageConfirmed:
     return MessageConfirmed(lab.world.hosts[host].datapath_id, 1)
 
 
-def test_a_barrier_of_a_target_is_heard_after_a_rest(lab: Lab, hypervisors: tuple) -> None:
-    """While frames wait to be sent to a target, its confirmation is put off once; those of others are not."""
-    acting, later, heard = hypervisors
-    assert acting.take(confirmation(lab, H2)) == (Confirmed(H2, 1),)
-    lab.do(BindPassive(A, H2))
-    lab.plug(H2, A)
-    lab.change(Activate(A, H2))
-    assert lab.world.moves()[-1].phase is Phase.DELIVERING
-    assert acting.take(confirmation(lab, H1)) == (Confirmed(H1, 1),)
-    assert acting.take(confirmation(lab, H2)) == ()
-    assert later.run() == [0.01]
-    assert heard == [confirmation(lab, H2)]
-    assert acting.take(confirmation(lab, H2)) == (Confirmed(H2, 1),)
-
-
 def test_a_frame_is_its_lanes(lab: Lab, hypervisors: tuple) -> None:
     """What was handed up has lost its tag: whose it is tells the lane, which of a plain tap is its number."""
     acting, _, _ = hypervisors
@@ -56,16 +40,6 @@ def test_a_frame_is_its_lanes(lab: Lab, hypervisors: tuple) -> None:
     for lane, name in ((tap.lane, A), (0, A), (sub.lane, "sub")):
         assert acting.speaker(PacketArrived(switch, tap.ofport, 0, b"", lane)) == (H1, name)
     assert acting.speaker(PacketArrived(switch, 1, 0, b"")) is None
-
-
-def test_a_machine_that_has_appeared_is_not_kept_waiting(lab: Lab, hypervisors: tuple) -> None:
-    """Where a machine is at its target already, every moment of waiting would lose frames."""
-    acting, later, _ = hypervisors
-    lab.plug(H2, A)
-    lab.change(Announced(H2, A))
-    assert lab.world.moves()[-1].phase is Phase.DELIVERING
-    assert acting.take(confirmation(lab, H2)) == (Confirmed(H2, 1),)
-    assert later.waiting == []
 
 
 def test_a_later_part_waits_for_what_an_earlier_one_sent(lab: Lab, hypervisors: tuple) -> None:

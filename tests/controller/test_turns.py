@@ -84,3 +84,37 @@ def test_whose_request_it_is_is_known_to_its_greenlet_only() -> None:
     run(lambda: request("red"), lambda: said.append(whose()))
     assert said == [None, "red", None]
     assert whose() is None
+
+
+def test_something_urgent_goes_first() -> None:
+    """While something urgent goes on nobody is let on but who is urgent; when it is over the others are."""
+    urgent = [True]
+    turnstile = Turnstile(lambda: bool(urgent))
+    order: list[str] = []
+
+    def request() -> None:
+        begin(turnstile, "red")
+        order.append("red")
+
+    def activation() -> None:
+        begin(turnstile, "blue", urgent=True)
+        order.append("blue")
+        eventlet.sleep(0.005)
+        order.append("over")
+        urgent.clear()
+
+    run(request, request, activation)
+    assert order == ["blue", "over", "red", "red"]
+
+
+def test_nothing_is_urgent_for_ever() -> None:
+    """Requests are let on after a while though it is not over."""
+    order: list[str] = []
+    turnstile = Turnstile(lambda: True)
+
+    def request() -> None:
+        begin(turnstile, "red")
+        order.append("red")
+
+    run(request, request)
+    assert order == ["red", "red"]

@@ -27,9 +27,10 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces"),
 ]
 
-STORM, ASKING = 3 << 16, 4 << 16
+STORM, ASKING, BEGINNING = 3 << 16, 4 << 16, 6 << 16
 UP, DOWN, CHANGED = 10_000, 20_000, 40_000
-STORM_PPS, ASKING_PPS = 100, 50
+STORM_PPS, ASKING_PPS, CONNECTIONS = 100, 50, 60
+SETTINGS = {"overlay": {"storm_pps": STORM_PPS, "port_connections": CONNECTIONS}}
 FRAME, PAYLOAD = 1_442, 1_400
 """An Ethernet frame of UDP, and what iperf3 counts of it."""
 HEADERS = 1_514 / 1_448
@@ -41,7 +42,7 @@ def scene() -> Iterator[Scene]:
     """The machine ``limited`` on h1 with a policy of its own, a ``neighbour`` there, and a ``peer`` on h2."""
     lab = LabClient(f"e2e-{os.getpid()}-qos")
     try:
-        lab.up("linear", {"switches": 2}, rest_port=0, settings={"overlay": {"storm_pps": STORM_PPS}})
+        lab.up("linear", {"switches": 2}, rest_port=0, settings=SETTINGS)
         scene = Scene(lab)
         wait(scene.all_connected, "all switches are connected")
         net = scene.network("red", IPV4_SUBNET, IPV6_SUBNET)
@@ -195,6 +196,24 @@ def test_a_storm_is_cut_short(scene: Scene) -> None:
     assert came - dropped <= most
     assert met(scene, "h2", STORM + remote) == there
     assert scene.reaches("limited", scene.ip("peer"))
+
+
+def test_a_machine_begins_only_so_many_connections(scene: Scene) -> None:
+    """Of connections that it begins no more than the rate gets through; one that it has goes on, even unanswered."""
+    machine, peer = scene.vms()["limited"], scene.vms()["peer"]
+    lane = scene.ofport("h1", machine.tap)
+    speaker = Speaker(machine.mac, str(IPv4Address(ip(machine))), peer.mac, str(IPv4Address(ip(peer))))
+    old = frames.ipv4(mac_number(peer.mac), mac_number(machine.mac), ip(machine), ip(peer), b"an old one")
+    with Ears(scene.lab, "peer", interfaces=("eth0",)) as ears:
+        say(machine, old)
+        wait(lambda: any(each.frame == old for each in ears.hear(quiet=0.1)), "a connection is there")
+        most = flood(scene, machine, BEGINNING + lane, CONNECTIONS, [speaker.connections(n) for n in range(3000)])
+        say(machine, old)
+        heard = ears.hear()
+    assert any(each.frame == old for each in heard)
+    new = {each.frame for each in heard} - {old}
+    assert CONNECTIONS / 2 <= len([frame for frame in new if frame[23:24] == bytes([17])]) <= most
+    assert scene.reaches("neighbour", scene.ip("peer"))
 
 
 def test_what_a_machine_asks_is_limited(scene: Scene) -> None:

@@ -55,10 +55,12 @@ class Run(NamedTuple):
 class Tracker:
     """The connections that a switch remembers, per zone, by the tuple of their first packet, with their marks.
 
+    :ivar answered: those of which both directions were seen; the others stay new, as Open vSwitch's own tracker has it.
     :ivar whole: of a later fragment (by its fields) the packet that it is a part of, which the tracker puts together.
     """
 
     marks: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict)
+    answered: set[tuple[int, tuple[int, ...]]] = field(default_factory=set)
     whole: dict[tuple[tuple[str, int], ...], Packet] = field(default_factory=dict)
 
     def look(self, zone: int, packet: Packet) -> tuple[int, int]:
@@ -71,18 +73,28 @@ class Tracker:
             (packet,) = (whole for fields, whole in self.whole.items() if set(fields) <= packet.items())
         about = packet.get("about")
         if about is not None:
-            state, mark = self.look(zone, about)  # type: ignore[arg-type]
-            return (state & ~ESTABLISHED | RELATED, mark) if state & ESTABLISHED else (TRACKED | INVALID, 0)
+            return self._related(zone, about)  # type: ignore[arg-type]
         there, back = _tuple(packet), _tuple(packet, reverse=True)
         if (zone, there) in self.marks:
-            return TRACKED | ESTABLISHED, self.marks[zone, there]
+            known = ESTABLISHED if (zone, there) in self.answered else NEW
+            return TRACKED | known, self.marks[zone, there]
         if (zone, back) in self.marks:
+            self.answered.add((zone, back))
             return TRACKED | ESTABLISHED | REPLY, self.marks[zone, back]
         return TRACKED | (NEW if _begins(packet) else INVALID), 0
+
+    def _related(self, zone: int, about: Packet) -> tuple[int, int]:
+        """The same of an error about a packet: it says nothing of whether anybody answered that."""
+        for reverse, state in ((False, RELATED), (True, RELATED | REPLY)):
+            mark = self.marks.get((zone, _tuple(about, reverse=reverse)))
+            if mark is not None:
+                return TRACKED | state, mark
+        return TRACKED | INVALID, 0
 
     def flush(self, zone: int) -> None:
         """Forget a zone."""
         self.marks = {key: mark for key, mark in self.marks.items() if key[0] != zone}
+        self.answered = {key for key in self.answered if key[0] != zone}
 
     def commit(self, zone: int, packet: Packet, mark: int | None) -> None:
         """Remember a packet's connection, or give it another mark."""

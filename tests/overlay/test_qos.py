@@ -22,6 +22,7 @@ from overlay.changes import (
 )
 from overlay.compile import Delta
 from overlay.flow import Meter, MeterUnit, ToController
+from overlay.policy.changes import CreateSecurityGroup
 from overlay.policy.values import Direction
 from overlay.qos.changes import (
     AddQosRule,
@@ -33,11 +34,19 @@ from overlay.qos.changes import (
 )
 from overlay.qos.values import DSCP_MARKS, BandwidthLimit, DscpMarking
 from overlay.refusals import Refusal
-from overlay.tables.names import ASKING_METERS, IN_LANE, PACKET_METERS, RECEIVING_METERS, SENDING_METERS, STORM_METERS
+from overlay.tables.names import (
+    ASKING_METERS,
+    BEGINNING_METERS,
+    IN_LANE,
+    PACKET_METERS,
+    RECEIVING_METERS,
+    SENDING_METERS,
+    STORM_METERS,
+)
 from overlay.values import HostName, Mac, Shareable, Vni
 from overlay.world import Settings, World
 from tests.model.lab import Lab
-from tests.model.switch import run
+from tests.model.switch import Tracker, run
 
 H1, H2 = HostName("h1"), HostName("h2")
 SETTINGS = Settings(port_rate_kbps=20_000, storm_pps=300, asking_pps=40)
@@ -326,3 +335,36 @@ def test_only_neutrons_marks_can_be_had(mark: int) -> None:
     assert 44 not in DSCP_MARKS
     with pytest.raises(Refusal, match="dscp_mark"):
         DscpMarking("x", mark)
+
+
+def test_a_port_begins_only_so_many_connections() -> None:
+    """A connection that a filtered port begins meets its meter; what goes on, and what others begin, does not."""
+    it = Lab(1, Settings(port_connections=70))
+    it.do(CreateNetwork("net", "p", vni=Vni(100)), CreateSubnet("four", "p", "net", ip_network("10.0.0.0/24")))
+    it.do(CreateSecurityGroup("all", "p", ("out", "in"), "all"))
+    for number, (name, groups) in enumerate((("a", ("all",)), ("b", None)), start=1):
+        mac = Mac(0x02_00_00_00_00_00 + number)
+        it.do(CreatePort(name, "p", "net", mac=mac, host=H1, security_groups=groups))
+        it.plug(H1, name)
+    assert it.meters[H1][BEGINNING_METERS + 2] == Meter(BEGINNING_METERS + 2, 70, 70)
+    assert BEGINNING_METERS + 3 not in it.meters[H1]
+
+    def metered(sender: str, receiver: str) -> list[int | None]:
+        made = it.ipv4(sender, receiver)
+        met = run(it.installed[H1].values(), made, it.world.footing(sender).tap_at(H1).ofport, tracker).met
+        return [flow.meter for flow in met if flow.meter is not None]
+
+    tracker = Tracker()
+    assert metered("a", "b") == [BEGINNING_METERS + 2]
+    assert metered("a", "b") == []
+    assert metered("b", "a") == []
+
+
+def test_ports_may_begin_any_number_of_connections() -> None:
+    """A limit of 0 is none."""
+    it = Lab(1, Settings(port_connections=0))
+    it.do(CreateNetwork("net", "p", vni=Vni(100)), CreateSubnet("four", "p", "net", ip_network("10.0.0.0/24")))
+    it.do(CreateSecurityGroup("all", "p", ("out", "in"), "all"))
+    it.do(CreatePort("a", "p", "net", mac=Mac(0x02_00_00_00_00_01), host=H1, security_groups=("all",)))
+    it.plug(H1, "a")
+    assert not [meter for meter in it.meters[H1] if meter >= BEGINNING_METERS]

@@ -104,12 +104,16 @@ class WorldService:
     def submit_all(self, creations: Sequence[Creation]) -> Outcome:
         return apply_all(self.world, creations, self.now)
 
+    @property
+    def switching(self) -> bool:
+        return False
+
     def port_status(self, port_id: str) -> PortStatus:
         return self.world.status(port_id)
 
     def await_move(self, port_id: str, host: HostName, timeout: float) -> None:
         move = self.world.move_of(port_id)
-        if move is not None and move.phase not in {Phase.GRACE, Phase.SETTLED}:
+        if move is not None and move.phase not in {Phase.REPOINTING, Phase.GRACE, Phase.SETTLED}:
             raise NotConfirmed(
                 f"The move of port {port_id} to {host} was not confirmed within {timeout} s", field="host"
             )

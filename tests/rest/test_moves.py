@@ -119,7 +119,7 @@ def test_activation_that_is_not_confirmed(op, edge, port: str, monkeypatch) -> N
     monkeypatch.setattr(edge.service, "confirm", lambda: None)
     answer = op("PUT", f"/v2.0/ports/{port}/bindings/h2/activate")
     assert (answer.status, answer.error["type"]) == (504, "NotConfirmed")
-    assert op("GET", "/v1/moves").body["moves"][0]["phase"] == "delivering"
+    assert op("GET", "/v1/moves").body["moves"][0]["phase"] == "hairpinning"
 
 
 def test_a_moves_timeline(op, edge, port: str) -> None:

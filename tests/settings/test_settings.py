@@ -30,7 +30,7 @@ def test_defaults_are_sane() -> None:
     assert settings.overlay.port_rate_kbps == 0
     assert (settings.overlay.storm_pps, settings.overlay.asking_pps) == (1000, 50)
     assert (settings.overlay.dhcp_lease_seconds, settings.overlay.ra_interval) == (86_400, 200.0)
-    assert settings.overlay.port_rate_pps == 0
+    assert (settings.overlay.port_rate_pps, settings.overlay.port_connections) == (0, 1000)
     assert settings.overlay.underlay_mtu == 1500
     assert settings.overlay.multicast_unregistered == "drop"
     assert settings.overlay.multicast_query_interval == 60.0
@@ -76,6 +76,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         host_lost_after = 5.5
         port_rate_kbps = 20_000
         port_rate_pps = 9_000
+        port_connections = 70
         storm_pps = 300
         asking_pps = 7
         dhcp_lease_seconds = 3600
@@ -120,7 +121,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert settings.overlay.port_rate_kbps == 20_000
     assert (settings.overlay.storm_pps, settings.overlay.asking_pps) == (300, 7)
     assert (settings.overlay.dhcp_lease_seconds, settings.overlay.ra_interval) == (3600, 30.0)
-    assert settings.overlay.port_rate_pps == 9_000
+    assert (settings.overlay.port_rate_pps, settings.overlay.port_connections) == (9_000, 70)
     assert settings.overlay.underlay_mtu == 9000
     assert settings.overlay.multicast_unregistered == "flood"
     assert settings.overlay.multicast_query_interval == 125.0
@@ -167,6 +168,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[overlay]\nhost_lost_after = true", "overlay.host_lost_after"),
         ("[overlay]\nport_rate_kbps = -1", "overlay.port_rate_kbps"),
         ("[overlay]\nport_rate_pps = 99", "overlay.port_rate_pps"),
+        ("[overlay]\nport_connections = -1", "overlay.port_connections"),
         ("[overlay]\nstorm_pps = -1", "overlay.storm_pps"),
         ("[overlay]\nstorm_pps = 1.5", "overlay.storm_pps"),
         ("[overlay]\nasking_pps = 0", "overlay.asking_pps"),
