@@ -143,7 +143,7 @@ class Machine:
     def attach(self, host: str, pid: int, tap: str) -> None:
         """Make a tap at a hypervisor and start a QEMU there, which runs if it is the first, and waits if not.
 
-        :raises LabError: if the tap cannot be made. That QEMU does not start is seen later.
+        :raises LabError: if the tap cannot be made, or the first QEMU does not start; of another that is seen later.
         """
         if host in self._bodies:
             raise LabError(f"{self.name}: already attached at {host}")
@@ -156,6 +156,9 @@ class Machine:
             if self._active is None:
                 self._active = body
                 set_flags(fd, IFF_UP | IFF_PROMISC)
+                # Now: what the guest says on a line that nobody listens to is lost.
+                body.connect()
+                self._console = Console(self.name, body.line())
                 return
         except OSError as wrong:
             raise LabError(f"{self.name}: cannot be attached at {host}: {wrong}") from wrong
@@ -236,10 +239,8 @@ class Machine:
 
         :raises LabError: if it does not come up.
         """
-        body = self._running()
-        body.connect()
         if self._console is None:
-            self._console = Console(self.name, body.line())
+            raise LabError(f"{self.name}: the guest runs nowhere")
         self._console.await_ready(_BOOT_SECONDS)
 
     def ask(self) -> None:
