@@ -114,6 +114,8 @@ def dhclient(scene: Scene, tmp_path: Path, family: str, what: str) -> dict[str, 
     ):
         try:
             return wait(lambda: next((each for each in told(said) if each["what"] == what), None), f"{what} is told")
+        except AssertionError as late:
+            raise AssertionError((tmp_path / "log").read_text()) from late
         finally:
             running.kill()
 

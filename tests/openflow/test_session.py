@@ -206,7 +206,7 @@ def test_flows_that_we_never_make_do_not_spoil_a_reading(switch, controller, br,
     """A flow with our mark but strange actions is read as different; one with a strange match is passed over."""
     mark = "cookie=0x564c010000000063"
     switch.ofctl("add-flow", "vl2of0", f"{mark},table=0,priority=100,reg1=2,actions=push_vlan:0x8100,output:1")
-    switch.ofctl("add-flow", "vl2of0", f"{mark},table=0,priority=100,tcp,tcp_flags=+syn,actions=drop")
+    switch.ofctl("add-flow", "vl2of0", f"{mark},table=0,priority=100,ip,nw_ttl=5,actions=drop")
     controller.send(br, put=(_flow(1),))
     with caplog.at_level(logging.WARNING):
         read = {flow.key: flow for flow, _ in br.read().flows}
