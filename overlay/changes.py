@@ -565,7 +565,7 @@ class HostBack:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A RARP or gratuitous ARP came out of a passive port: the VM runs there now."""
+    """A RARP, gratuitous ARP or unsolicited NA came out of a passive port: the VM runs there now."""
 
     host: HostName
     port_id: str

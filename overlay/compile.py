@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Final
 
+from overlay.addressing import link_local
 from overlay.changes import Unit, UnitKind
 from overlay.flow import Flow, FlowKey, Meter, PipelineError
 from overlay.footing import Tap
@@ -229,7 +230,10 @@ def _of_tap(world: World, host: Host, port: Port) -> Iterator[Flow]:
     if tap.vid or port.local_link is not None or world.trunk_led_by(port.id) is not None:
         yield from deliver.turned_round(cookie, tap, meters.receiving)
     if tap.passive:
-        yield from guard.announcements(provenance(CookieKind.ANNOUNCEMENT, port.id), tap.lane, port.mac, ipv4)
+        announced = provenance(CookieKind.ANNOUNCEMENT, port.id)
+        ipv6 = [link_local(port.mac), *(int(fixed.ip) for fixed in port.fixed_ips if fixed.ip.version == 6)]  # noqa: PLR2004
+        yield from guard.announcements(announced, tap.lane, port.mac, ipv4)
+        yield from guard_nd.announcements(announced, tap.lane, port.mac, dict.fromkeys(ipv6))
         silenced = provenance(CookieKind.SILENCED, port.id)
         yield guard.refused(silenced, tap.lane)
         yield guard_nd.refused(silenced, tap.lane)

@@ -7,12 +7,13 @@ be a router.  What it may not is dropped and counted per port.  A port without p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from overlay.flow import Flow, Table
+from overlay.flow import Flow, Table, ToController
 from overlay.policy.speakers import V6
 from overlay.tables.names import (
+    ANNOUNCEMENTS_METER,
     ICMPV6,
     IN_LANE,
     IPV6,
@@ -25,7 +26,8 @@ from overlay.values import Mac
 TABLE: Final = Table(
     "guard_nd",
     "Lets a port solicit and advertise IPv6 neighbours only as itself, or as its address pairs say; router"
-    " advertisements and redirects never pass. A port without port security may say anything.",
+    " advertisements and redirects never pass. A port without port security may say anything; a passive port may only"
+    " advertise itself, to the controller.",
     matches=(
         IN_LANE,
         "eth_src",
@@ -38,6 +40,7 @@ TABLE: Final = Table(
         "ipv6_nd_tll",
     ),
     nexts=("neighbours", "forward", "mirror"),
+    outputs=True,
     miss="drop: not a port of ours",
 )
 
@@ -74,6 +77,14 @@ def anything(cookie: int, lane: int) -> Iterator[Flow]:
     asking = {IN_LANE: lane, "eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": NEIGHBOUR_SOLICITATION}
     yield TABLE.flow(OWN, asking, cookie=cookie, goto="neighbours")
     yield TABLE.flow(REFUSED, {IN_LANE: lane}, cookie=cookie, goto="forward")
+
+
+def announcements(cookie: int, lane: int, mac: Mac, ipv6: Iterable[V6]) -> Iterator[Flow]:
+    """What a passive port may say, to the controller only: that its addresses are its own (RFC 4861 §7.2.6)."""
+    telling = {IN_LANE: lane, "eth_src": mac, "eth_type": IPV6, "ip_proto": ICMPV6, "ipv6_nd_tll": mac}
+    for ip in ipv6:
+        match = {**telling, "icmpv6_type": NEIGHBOUR_ADVERTISEMENT, "ipv6_nd_target": ip}
+        yield TABLE.flow(OWN, match, cookie=cookie, actions=(ToController(),), meter=ANNOUNCEMENTS_METER)
 
 
 def refused(cookie: int, lane: int) -> Flow:

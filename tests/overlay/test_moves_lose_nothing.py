@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from ipaddress import IPv6Address
 
 import pytest
 
+from overlay.addressing import link_local
 from overlay.changes import Activate, Announced, BindPassive, Plugged, Tick, Unplugged
 from overlay.flow import Condition, ToController
 from overlay.moves import SWITCHING, Phase
@@ -78,7 +80,7 @@ def test_before_activation_everything_goes_to_the_source(lab: Lab) -> None:
 
 
 def test_passive_port_is_silent_but_for_its_announcement(lab: Lab) -> None:
-    """A passive tap can only tell the controller that the VM is there: RARP or gratuitous ARP, metered."""
+    """A passive tap can only tell the controller that the VM is there: by RARP, ARP about itself, or NA, metered."""
     begin(lab, H2)
     for name in OTHERS:
         assert lab.send(H2, MOVING, lab.ipv4(MOVING, f"red-{name}")) == []
@@ -86,13 +88,21 @@ def test_passive_port_is_silent_but_for_its_announcement(lab: Lab) -> None:
     assert lab.send(H2, MOVING, packets.arp(own, address, lab.ip4("red-b"))) == []
     assert lab.send(H2, MOVING, packets.rarp(lab.mac("red-b"))) == []
     assert lab.send(H2, MOVING, packets.solicitation(own, lab.ip6(MOVING), lab.ip6(MOVING))) == []
-    for announcement in (packets.rarp(own), packets.arp(own, address, address)):
+    address6 = lab.ip6(MOVING)
+    assert lab.send(H2, MOVING, packets.advertisement(own, address6, lab.ip6("red-b"))) == []
+    assert lab.send(H2, MOVING, packets.advertisement(own, address6, address6, lab.mac("red-b"))) == []
+    for announcement in (
+        packets.rarp(own),
+        packets.arp(own, address, address),
+        packets.advertisement(own, address6, address6),
+        packets.advertisement(own, IPv6Address(link_local(own)), IPv6Address(link_local(own))),
+    ):
         (arrival,) = lab.send(H2, MOVING, announcement)
         assert arrival.port_id == ""
     punted = [flow for flow in lab.installed[H2].values() if ToController() in flow.actions]
     lane = lab.world.footing(MOVING).tap_at(H2).lane
     from_there = [flow for flow in punted if Condition(IN_LANE, lane) in flow.match]
-    assert [flow.meter for flow in from_there] == [ANNOUNCEMENTS_METER] * 2
+    assert [flow.meter for flow in from_there] == [ANNOUNCEMENTS_METER] * 4
     assert all(flow.meter is not None for flow in punted)
 
 
