@@ -526,7 +526,8 @@ class Owner:
             self._undone = Outcome()
             self.stuck = False
             self.bulletin.tell(outcome.notices, self.world, self._clock())
-            self._notify(outcome)
+            if self._notify(outcome):
+                eventlet.sleep(0)  # who waits for a move had better not wait for what comes after it as well
             if not outcome.dirty and not outcome.waits:
                 break
             sent, cost = self.hypervisors.refresh(outcome)
@@ -534,16 +535,19 @@ class Owner:
             outcome = self.world.apply(sent, self._clock())
         self.underlay.flush()
 
-    def _notify(self, outcome: Outcome) -> None:
+    def _notify(self, outcome: Outcome) -> bool:
+        """Tell what happened to whom it concerns; returns whether somebody waited for it."""
         for notice in outcome.notices:
             if notice.kind is NoticeKind.PORT_STATUS and notice.detail == PortStatus.ACTIVE:
                 self.querier.activated(notice.id)
                 self.advertiser.activated(notice.id)
         self.drops.noticed(outcome.notices)
-        if any(notice.kind in {NoticeKind.MOVE_PHASE, NoticeKind.PORT_STATUS} for notice in outcome.notices):
-            watchers, self._watchers = self._watchers, set()
-            for watcher in watchers:
-                watcher.send()
+        if not any(notice.kind in {NoticeKind.MOVE_PHASE, NoticeKind.PORT_STATUS} for notice in outcome.notices):
+            return False
+        watchers, self._watchers = self._watchers, set()
+        for watcher in watchers:
+            watcher.send()
+        return bool(watchers)
 
     def _failed(self, when: str, error: Exception | None = None) -> None:
         self.failures += 1

@@ -40,6 +40,8 @@ from topologies.qemu.machine import Machine, Numbered
 from topologies.rest import Rest, RestError
 
 _READY_SECONDS: Final = 30.0
+_MIGRATE_SECONDS: Final = 0.0016
+"""What QEMU takes from the order to migrate to STOP, where both sides share the memory (measured: 1.4-2.4 ms)."""
 _STANDSTILL_SECONDS: Final = 5.0
 """How long a guest waits at most for the controller, before it goes on where it was."""
 _BRIDGE_SECONDS: Final = 20.0
@@ -508,6 +510,8 @@ def _carry(card: Card | Machine, order: VmMove, moment: Moment | None, activate:
         card.prepare(order.to, announce=announce)
     if moment is Moment.READY:
         activate()
+        if not isinstance(card, Machine):
+            time.sleep(_MIGRATE_SECONDS)
     at_stop = activate if moment is Moment.STOPPED else None
     if isinstance(card, Machine):
         blackout = card.move(order.to, order.pause_ms, at_stop=at_stop)
