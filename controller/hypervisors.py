@@ -29,7 +29,7 @@ from controller.reconcile import Contents
 from overlay.changes import Confirmed, Event, HostBack, HostHeard, HostLost, HostSilent, Outcome, Sent
 from overlay.compile import Compiler, units_of
 from overlay.flow import MARK, Resubmit, Set
-from overlay.pipeline import PIPELINE
+from overlay.pipeline import GROUPS, PIPELINE
 from overlay.tables.names import IN_LANE, NETWORK
 from overlay.values import DatapathId, HostName
 from overlay.world import World
@@ -74,7 +74,7 @@ class Hypervisors:
         if channel is None:
             channel = self.channels[name] = Channel(
                 self.world.hosts[name].datapath_id,
-                wanted=lambda: Contents(self.compiler.desired(name).values(), meters=self.compiler.meters(name)),
+                wanted=lambda: Contents(self.compiler.desired(name).values(), GROUPS, self.compiler.meters(name)),
                 spawn=self._spawn,
                 sink=self._sink,
             )

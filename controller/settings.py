@@ -173,7 +173,7 @@ class OverlaySettings:
     port_connections: int
     """How many connections a second each VM port with security groups may begin; 0 is any number."""
     storm_pps: int
-    """How many packets a second each VM port may flood; 0 is any number."""
+    """How many packets a second each VM port may flood, and say by ARP; 0 is any number."""
     asking_pps: int
     """How many packets a second of each VM port are handed to the controller."""
     dhcp_lease_seconds: int

@@ -19,7 +19,8 @@ from hostside.errors import Away, HostsideError, Refused
 PERSISTENCE_SECONDS: Final = 30.0
 """How long a controller that is away or not ready is asked again."""
 _AGAIN_SECONDS: Final = 0.02
-_NOT_READY: Final = "PortBindingNotReady"
+_KEPT: Final = "NotConfirmed"
+"""The controller knows what is wanted, and does it as soon as it can (HTTP 504)."""
 _ACTIVE: Final = "PortBindingAlreadyActive"
 _UNKNOWN: Final = "PortBindingNotFound"
 _CONFLICT: Final = 409
@@ -130,12 +131,12 @@ class Mover:
         return self._persist(attempt, lambda: self._target)
 
     def _activate(self, host: str) -> Outcome | None:
-        """Ask once; ``None`` if it is not ready."""
+        """Ask once; ``None`` if it is not done yet."""
         try:
             self._api.activate(self.port_id, host)
         except Refused as refused:
             match refused.kind:
-                case kind if kind == _NOT_READY:
+                case kind if kind == _KEPT:
                     return None
                 case kind if kind == _ACTIVE:
                     return Outcome.ALREADY

@@ -36,6 +36,7 @@ from overlay.tables import (
     forward,
     guard,
     guard_nd,
+    inquiry,
     neighbours,
     reply,
     services,
@@ -154,6 +155,7 @@ def _meters_of_unit(world: World, unit: Unit) -> tuple[Meter, ...]:
 def _static(world: World) -> Iterator[Flow]:
     cookie = provenance(CookieKind.STATIC)
     yield from guard.neighbour_talk(cookie)
+    yield inquiry.miss(cookie)
     yield arp.miss(cookie)
     yield neighbours.miss(cookie)
     yield advertise.complete(cookie)
@@ -277,6 +279,8 @@ def _protecting(cookie: int, tap: Tap, meters: LaneMeters) -> Iterator[Flow]:
     """What protects everybody else from a port: how much it may flood, and how many packets it may send."""
     if meters.storm is not None:
         yield storm.limited(cookie, tap.lane, meters.storm)
+    if meters.inquiry is not None:
+        yield inquiry.limited(cookie, tap.lane, meters.inquiry)
     if meters.packets is not None:
         yield services.counted(cookie, tap.lane, meters.packets)
 

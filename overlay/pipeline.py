@@ -1,13 +1,13 @@
 """Which way does a packet take through br-int?
 
-The one list of its tables, in the packet's order, and of the meters that every br-int has.
+The one list of its tables, in the packet's order, and of the meters and groups that every br-int has.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from overlay.flow import Meter, Pipeline
+from overlay.flow import Bucket, Group, Meter, Pipeline, Resubmit
 from overlay.tables import (
     advertise,
     arp,
@@ -19,6 +19,7 @@ from overlay.tables import (
     forward,
     guard,
     guard_nd,
+    inquiry,
     mirror,
     neighbours,
     reply,
@@ -32,6 +33,7 @@ PIPELINE: Final = Pipeline(
     classify.TABLE,
     guard.TABLE,
     guard_nd.TABLE,
+    inquiry.TABLE,
     arp.TABLE,
     neighbours.TABLE,
     advertise.TABLE,
@@ -49,3 +51,6 @@ PIPELINE: Final = Pipeline(
 
 METERS: Final = (Meter(ANNOUNCEMENTS_METER, rate=100, burst=20),)
 """What every br-int has to have before its flows; where ports have a rate, their meters come to it."""
+
+GROUPS: Final = (Group(inquiry.ANEW, (Bucket((Resubmit(arp.TABLE.id),)),)),)
+"""The groups that every br-int has."""

@@ -24,7 +24,8 @@ class Settings:
     :param port_rate_kbps: what each port may send whose QoS policy does not say, in kbit/s; 0 is no limit.
     :param port_rate_pps: how many IP packets a second each port may send; 0 is any number.
     :param port_connections: how many connections a second each port with security groups may begin; 0 is any number.
-    :param storm_pps: how many packets a second each port may flood (broadcast, multicast, unknown); 0 is any number.
+    :param storm_pps: how many packets a second each port may flood (broadcast, multicast, unknown), and how many it may
+        say by ARP; 0 is any number.
     :param asking_pps: how many packets a second of each port are handed to the controller.
     :param underlay_mtu: the largest IP packet that the underlay carries from host to host, in bytes.
     :param flood_unregistered: whether everybody gets what is sent to a multicast group that nobody has joined.

@@ -1,9 +1,9 @@
 """How much may pass on a port's lane?
 
-Up to six meters per lane: what its machine sends, what it is sent, what it floods, what it asks the controller, how
-many packets it sends, and how many connections it begins.  The first two count bits and are there where somebody set a
-limit: a QoS policy, or for sending else the operator's setting for all ports.  The others count packets and protect
-everybody else: they are the operator's.
+Up to seven meters per lane: what its machine sends, what it is sent, what it floods, what it asks the controller, how
+many packets it sends, how many connections it begins, and what it says by ARP (as much as it may flood).  The first two
+count bits and are there where somebody set a limit: a QoS policy, or for sending else the operator's setting for all
+ports.  The others count packets and protect everybody else: they are the operator's.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from overlay.settings import Settings
 from overlay.tables.names import (
     ASKING_METERS,
     BEGINNING_METERS,
+    INQUIRY_METERS,
     PACKET_METERS,
     RECEIVING_METERS,
     SENDING_METERS,
@@ -48,6 +49,7 @@ class LaneMeters(NamedTuple):
     asking: Meter
     packets: Meter | None
     beginning: Meter | None
+    inquiry: Meter | None
 
     def present(self) -> Iterator[Meter]:
         """Those that there are."""
@@ -90,6 +92,7 @@ def _meters(lane: int, limits: Limits, rates: _Rates) -> LaneMeters:
         Meter(ASKING_METERS + lane, rates.asking, rates.asking),
         _counted(PACKET_METERS + lane, rates.packets),
         _counted(BEGINNING_METERS + lane, rates.beginning),
+        _counted(INQUIRY_METERS + lane, rates.storm),
     )
 
 

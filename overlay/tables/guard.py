@@ -58,7 +58,7 @@ TABLE: Final = Table(
         "ipv6_src",
         "icmpv6_type",
     ),
-    nexts=("guard_nd", "arp", "services", "forward", "mirror"),
+    nexts=("guard_nd", "inquiry", "services", "forward", "mirror"),
     outputs=True,
     miss="drop: not a port of ours",
 )
@@ -92,10 +92,10 @@ def own(cookie: int, lane: int, mac: Mac, ipv4: Iterable[V4], ipv6: Iterable[V6]
     probing = False
     for ip in ipv4:
         probing = True
-        yield TABLE.flow(OWN, {**arp, "arp_spa": ip}, cookie=cookie, goto="arp")
+        yield TABLE.flow(OWN, {**arp, "arp_spa": ip}, cookie=cookie, goto="inquiry")
         yield TABLE.flow(OWN, {**speaker, "eth_type": IPV4, "ipv4_src": ip}, cookie=cookie, goto="services")
     if probing:
-        yield TABLE.flow(OWN, {**arp, "arp_op": ARP_REQUEST, "arp_spa": 0}, cookie=cookie, goto="arp")
+        yield TABLE.flow(OWN, {**arp, "arp_op": ARP_REQUEST, "arp_spa": 0}, cookie=cookie, goto="inquiry")
     for ip6 in ipv6:
         yield TABLE.flow(OWN, {**speaker, "eth_type": IPV6, "ipv6_src": ip6}, cookie=cookie, goto="services")
     report = {"eth_type": IPV4, "ip_proto": IGMP, "ipv4_src": 0}
@@ -126,7 +126,7 @@ def rogue(cookie: int, lane: int) -> Iterator[Flow]:
 
 def anything(cookie: int, lane: int) -> Iterator[Flow]:
     """What a port without port security may send; questions are answered for it as for any other."""
-    yield TABLE.flow(OWN, {IN_LANE: lane, "eth_type": ARP}, cookie=cookie, goto="arp")
+    yield TABLE.flow(OWN, {IN_LANE: lane, "eth_type": ARP}, cookie=cookie, goto="inquiry")
     for kind in (IPV4, IPV6):
         yield TABLE.flow(OWN, {IN_LANE: lane, "eth_type": kind}, cookie=cookie, goto="services")
     yield TABLE.flow(REFUSED, {IN_LANE: lane}, cookie=cookie, goto="forward")

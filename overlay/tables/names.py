@@ -71,6 +71,8 @@ PACKET_METERS: Final = 5 << 16
 """Likewise of how many IP packets it sends."""
 BEGINNING_METERS: Final = 6 << 16
 """Likewise of how many connections it begins."""
+INQUIRY_METERS: Final = 7 << 16
+"""Likewise of what it says by ARP."""
 
 SHARED: Final = 4096
 """How many flows that are the same on many hosts are remembered, so that those hosts share them."""

@@ -9,6 +9,7 @@ from overlay.flow import (
     PORT_IN,
     Conjunction,
     Flow,
+    Group,
     Move,
     Output,
     PopVlan,
@@ -16,6 +17,7 @@ from overlay.flow import (
     Resubmit,
     Set,
     ToController,
+    ToGroup,
     Track,
 )
 
@@ -49,7 +51,7 @@ def _value(field: str, value: int) -> str:
     return str(value) if field == "in_port" else hex(value)
 
 
-def _action(action: object) -> str:
+def _action(action: object) -> str:  # noqa: C901  (one case for each action)
     match action:
         case Output(port):
             return "in_port" if port == PORT_IN else f"output:{port}"
@@ -60,6 +62,8 @@ def _action(action: object) -> str:
         case Move(source, target):
             bits = FIELDS[source].bits - 1
             return f"move:{_nxm(source)}[0..{bits}]->{_nxm(target)}[0..{bits}]"
+        case ToGroup(group_id):
+            return f"group:{group_id}"
         case Resubmit(table):
             return f"resubmit(,{table})"
         case Track(zone, table, commit, mark):
@@ -93,3 +97,12 @@ def ofctl(flow: Flow) -> str:
     actions += [_action(action) for action in flow.actions]
     actions += [f"goto_table:{flow.goto}"] if flow.goto is not None else []
     return ",".join(parts) + ",actions=" + (",".join(actions) or "drop")
+
+
+def ofctl_group(group: Group) -> str:
+    """One line for ``ovs-ofctl -O OpenFlow15 add-group``, of a select group."""
+    buckets = [
+        f"bucket=bucket_id:{number},weight:{bucket.weight},actions={','.join(map(_action, bucket.actions))}"
+        for number, bucket in enumerate(group.buckets)
+    ]
+    return ",".join([f"group_id={group.group_id}", "type=select", "selection_method=dp_hash", *buckets])

@@ -26,8 +26,10 @@ from overlay.flow import (
     Resubmit,
     Set,
     ToController,
+    ToGroup,
     Track,
 )
+from overlay.pipeline import GROUPS
 
 Packet = Mapping[str, int]
 
@@ -205,7 +207,7 @@ class _Switch:
         (flow,) = found
         return flow
 
-    def _act(self, table: int, action: object, now: dict[str, int]) -> None:
+    def _act(self, table: int, action: object, now: dict[str, int]) -> None:  # noqa: C901  (one case for each action)
         match action:
             case Set(name, value):
                 now[name] = value
@@ -216,6 +218,10 @@ class _Switch:
                 now["vlan_vid"] = VLAN_PRESENT
             case PopVlan():
                 now["vlan_vid"] = 0
+            case ToGroup(group_id):
+                (group,) = (each for each in GROUPS if each.group_id == group_id)
+                for each in group.buckets[0].actions:
+                    self._act(table, each, now)
             case Resubmit(later):
                 assert later > table
                 self.go(later, now)

@@ -22,6 +22,7 @@ from overlay.changes import (
 )
 from overlay.compile import Delta
 from overlay.flow import Meter, MeterUnit, ToController
+from overlay.pipeline import PIPELINE
 from overlay.policy.changes import CreateSecurityGroup
 from overlay.policy.values import Direction
 from overlay.qos.changes import (
@@ -38,6 +39,7 @@ from overlay.tables.names import (
     ASKING_METERS,
     BEGINNING_METERS,
     IN_LANE,
+    INQUIRY_METERS,
     PACKET_METERS,
     RECEIVING_METERS,
     SENDING_METERS,
@@ -45,6 +47,7 @@ from overlay.tables.names import (
 )
 from overlay.values import HostName, Mac, Shareable, Vni
 from overlay.world import Settings, World
+from tests.model import packets
 from tests.model.lab import Lab
 from tests.model.switch import Tracker, run
 
@@ -77,7 +80,7 @@ def limits(lab: Lab, host: HostName, lane: int) -> tuple[int, int]:
 
 
 def test_the_operators_settings_hold_for_every_port(lab: Lab) -> None:
-    """Each lane has a meter of what it sends, of what it floods and of what it asks, at the rates of the settings."""
+    """Each lane has a meter of what it sends, of what it floods, asks and says by ARP, at the rates of the settings."""
     for host, lanes in ((H1, (2, 3)), (H2, (2,))):
         for lane in lanes:
             found = {number & ~0xFFFF: meter for number, meter in lab.meters[host].items() if number & 0xFFFF == lane}
@@ -85,6 +88,7 @@ def test_the_operators_settings_hold_for_every_port(lab: Lab) -> None:
                 SENDING_METERS: Meter(SENDING_METERS + lane, 20_000, found[SENDING_METERS].burst, MeterUnit.KILOBITS),
                 STORM_METERS: Meter(STORM_METERS + lane, 300, 300),
                 ASKING_METERS: Meter(ASKING_METERS + lane, 40, 40),
+                INQUIRY_METERS: Meter(INQUIRY_METERS + lane, 300, 300),
             }
 
 
@@ -367,4 +371,15 @@ def test_ports_may_begin_any_number_of_connections() -> None:
     it.do(CreateSecurityGroup("all", "p", ("out", "in"), "all"))
     it.do(CreatePort("a", "p", "net", mac=Mac(0x02_00_00_00_00_01), host=H1, security_groups=("all",)))
     it.plug(H1, "a")
-    assert not [meter for meter in it.meters[H1] if meter >= BEGINNING_METERS]
+    assert BEGINNING_METERS + 2 not in it.meters[H1]
+
+
+def test_arp_is_limited_before_it_is_looked_into(lab: Lab) -> None:
+    """What a port says by ARP meets its meter first, and is answered or goes on all the same."""
+    ask = packets.arp(lab.mac("a"), lab.ip4("a"), lab.ip4("c"))
+    met = run(lab.installed[H1].values(), ask, 2).met
+    names = [table.name for flow in met for table in PIPELINE.tables if table.id == flow.table]
+    assert names.index("inquiry") == names.index("arp") - 1
+    assert [flow.meter for flow in met if flow.table == PIPELINE["inquiry"].id] == [INQUIRY_METERS + 2]
+    (answer,) = lab.send(H1, "a", ask)
+    assert answer.port_id == "a"

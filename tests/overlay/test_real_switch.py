@@ -18,6 +18,7 @@ import pytest
 from overlay.changes import BindPassive, CreateNetwork, CreatePort, CreateSubnet, HostSeen, Plugged, UpdatePort
 from overlay.compile import Compiler, units_of
 from overlay.flow import Meter, MeterUnit
+from overlay.pipeline import GROUPS
 from overlay.policy.changes import PairRequest
 from overlay.policy.values import Direction
 from overlay.qos.changes import AddQosRule, CreateQosPolicy
@@ -25,7 +26,7 @@ from overlay.qos.values import BandwidthLimit, DscpMarking
 from overlay.values import DatapathId, Host, HostName, Mac, Vni
 from overlay.world import World
 from tests.model import frames
-from tests.model.ofctl import ofctl
+from tests.model.ofctl import ofctl, ofctl_group
 
 pytestmark = pytest.mark.root
 
@@ -120,6 +121,8 @@ class Switch:
             *("ofport_request=1", "options:remote_ip=flow", "options:key=flow", "options:local_ip=127.0.0.1"),
         )
         self.ofctl("set-frags", "nx-match")  # as a session does
+        for group in GROUPS:
+            self.ofctl("add-group", ofctl_group(group))
         for name, number in TAPS.items():
             tap = f"ovt-{name}"
             self.inside("ip", "tuntap", "add", tap, "mode", "tap")
