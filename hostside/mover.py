@@ -19,8 +19,8 @@ from hostside.errors import Away, HostsideError, Refused
 PERSISTENCE_SECONDS: Final = 30.0
 """How long a controller that is away or not ready is asked again."""
 _AGAIN_SECONDS: Final = 0.02
-_KEPT: Final = "NotConfirmed"
-"""The controller knows what is wanted, and does it as soon as it can (HTTP 504)."""
+_LATER: Final = frozenset({"NotConfirmed", "PortMoveInProgress"})
+"""The controller does it as soon as it can (HTTP 504), or has to end another move first."""
 _ACTIVE: Final = "PortBindingAlreadyActive"
 _UNKNOWN: Final = "PortBindingNotFound"
 _CONFLICT: Final = 409
@@ -136,7 +136,7 @@ class Mover:
             self._api.activate(self.port_id, host)
         except Refused as refused:
             match refused.kind:
-                case kind if kind == _KEPT:
+                case kind if kind in _LATER:
                     return None
                 case kind if kind == _ACTIVE:
                     return Outcome.ALREADY

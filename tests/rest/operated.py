@@ -87,7 +87,7 @@ class Prompt(Owner):
             audit_interval=3600.0,
         )
 
-    def _ask(self, apply: Any) -> Outcome:
+    def _ask(self, apply: Any, *, urgent: bool = False) -> Outcome:  # noqa: ARG002  (all of it is at once here)
         ask = _Ask(apply)
         self.turn(ask)
         outcome: Outcome = ask.done.wait()

@@ -46,7 +46,7 @@ def elsewhere() -> Elsewhere:
 @pytest.fixture
 def client(elsewhere: Elsewhere):
     """The application with it, and a controller that knows nobody."""
-    service = SimpleNamespace(roster=Roster(), world=World(), unfinished=frozenset())
+    service = SimpleNamespace(roster=Roster(), world=World(), unfinished=frozenset(), switching=False)
     still = RateLimits(clock=lambda: 0.0)
     yield build(service, Token("operator-0123456789"), {}, authenticators=[elsewhere], limits=still).test_client()
     begin(Turnstile(), None)  # it has served in the greenlet of the tests
@@ -125,7 +125,7 @@ def test_few_of_the_good_are_remembered(monkeypatch, elsewhere: Elsewhere) -> No
 def test_who_shows_no_token_waits_in_a_line_of_his_own(client, monkeypatch) -> None:
     """A flood of requests without tokens does not stand before the operator's."""
     lines: list[str | None] = []
-    monkeypatch.setattr(app_module, "begin", lambda _, who: lines.append(who))
+    monkeypatch.setattr(app_module, "begin", lambda _, who, **_urgent: lines.append(who))
     client.get("/")
     client.get("/v2.0/networks", headers={"X-Auth-Token": KNOWN})
     client.get("/v2.0/networks", headers={"X-Auth-Token": "operator-0123456789"})
