@@ -13,6 +13,8 @@ from topologies.probing import ProbeReport, probing
 pytestmark = [pytest.mark.alone, pytest.mark.root]
 
 TOPOLOGY, PARAMS = "leafspine", {"spines": 2, "leaves": 3}
+SETTINGS = {"fabric": {"bfd_interval": 0.3}}
+"""A test machine that stands still for a moment must not look like a dead switch while nobody is there to repair it."""
 
 
 @pytest.fixture(scope="module")
