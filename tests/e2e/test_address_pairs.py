@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.scene import Net, Scene, arp_request, ipv4, mac_number, say, wait
 from topologies import namespace
 
-pytestmark = [pytest.mark.alone, pytest.mark.root]
+pytestmark = pytest.mark.root
 
 TOPOLOGY, PARAMS = "linear", {"switches": 2}
 VIRTUAL = "10.0.0.99"

@@ -17,7 +17,7 @@ from tests.e2e.scene import Net, Scene, wait
 from tests.hostside.domains import domain
 from tests.hostside.machines import ROOT, Agent, Machine, agent
 
-pytestmark = [pytest.mark.alone, pytest.mark.root]
+pytestmark = pytest.mark.root
 
 TOPOLOGY, PARAMS = "leafspine", {"spines": 1, "leaves": 2}
 

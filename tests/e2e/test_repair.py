@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.scene import Flow, Net, Scene, wait
 
-pytestmark = [pytest.mark.alone, pytest.mark.root]
+pytestmark = pytest.mark.root
 
 TOPOLOGY, PARAMS = "leafspine", {"spines": 2, "leaves": 2}
 FOREIGN = "cookie=0x1234,table=0,priority=7,in_port=4000,actions=drop"
