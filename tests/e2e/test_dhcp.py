@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from overlay.guests.offers import SERVICE_MAC
-from tests.e2e.scene import Net, Scene, mac_number, say, wait
+from tests.e2e.scene import Ears, Net, Scene, mac_number, say, wait
 from tests.model import frames
 from topologies import namespace
 from topologies.cli import command
@@ -84,10 +84,10 @@ def of(port: dict[str, Any], prefix: str) -> str:
     return str(found)
 
 
-def has(scene: Scene, vm: str, address: str) -> bool:
-    """Whether a machine's card has an address that it may use."""
+def has(scene: Scene, vm: str, address: str, *, whole: bool = True) -> bool:
+    """Whether a machine's card has an address that it may use, or one that begins so."""
     said = scene.lab.run(vm, ["ip", "-o", "address", "show", "dev", "eth0"]).stdout
-    return any(f" {address}/" in line and "tentative" not in line for line in said.splitlines())
+    return any(f" {address}{'/' if whole else ''}" in line and "tentative" not in line for line in said.splitlines())
 
 
 def told(path: Path) -> list[dict[str, str]]:
@@ -106,6 +106,8 @@ def client(tmp_path: Path) -> tuple[Path, Path]:
 def dhclient(scene: Scene, tmp_path: Path, family: str, what: str) -> dict[str, str]:
     """What dhclient tells its script when it has got something."""
     script, said = client(tmp_path)
+    # dhclient speaks from the link-local address, which the kernel lets nobody use until it has asked for others.
+    wait(lambda: has(scene, "bare", "fe80::", whole=False), "the machine has a link-local address")
     files = ["-sf", str(script), "-lf", str(tmp_path / "leases"), "-pf", str(tmp_path / "pid")]
     with (
         (tmp_path / "log").open("wb") as log,
@@ -184,7 +186,7 @@ def answers(scene: Scene) -> int:
 
 
 def test_rogue_servers_are_stopped(scene: Scene, vms: dict[str, dict[str, Any]]) -> None:
-    """An offer, a DHCPv6 reply and a router advertisement of a machine end at its port, each counted."""
+    """An offer, a DHCPv6 reply and a router advertisement of a machine end at its port, unheard, each counted."""
     found = scene.vms()
     rogue, victim = found["bare"], mac_number(found["far"].mac)
     own = mac_number(rogue.mac)
@@ -194,9 +196,15 @@ def test_rogue_servers_are_stopped(scene: Scene, vms: dict[str, dict[str, Any]])
         frames.ethernet(victim, own, 0x86DD, _ipv6(*six, 17, _udp(547, 546))),
         frames.ethernet(0x333300000001, own, 0x86DD, _ipv6(*six, 58, bytes([134, 0]) + bytes(14))),
     ]
+    honest = frames.ethernet(victim, own, 0x0800, _ipv4(of(vms["bare"], "192."), of(vms["far"], "192."), 1067, 1068))
     before = stopped(scene, vms["bare"]["id"])
-    say(rogue, *lies)
-    wait(lambda: stopped(scene, vms["bare"]["id"]) == before + len(lies), "all are counted")
+    with Ears(scene.lab, "far", interfaces=("eth0",)) as ears:
+        say(rogue, *lies)
+        wait(lambda: stopped(scene, vms["bare"]["id"]) == before + len(lies), "all are counted")
+        say(rogue, honest)
+        heard = [each.frame for each in ears.hear(quiet=0.2)]
+    assert honest in heard
+    assert not [lie for lie in lies if lie in heard]
 
 
 def stopped(scene: Scene, port_id: str) -> int:
